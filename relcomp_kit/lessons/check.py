@@ -107,7 +107,9 @@ def _difference(value: Any, expected: Any, atol: float, rtol: float) -> str | No
     if left.shape != right.shape:
         return f"expected {_shape(right)}, got {_shape(left)}"
     if left.dtype.kind in "biufc" and right.dtype.kind in "biufc":
-        good = bool(np.all(np.abs(left.astype(float) - right.astype(float)) <= atol + rtol * np.abs(right.astype(float))))
+        left, right = left.astype(float), right.astype(float)
+        with np.errstate(invalid="ignore"):  # inf - inf: equal infinities count as equal by the first comparison
+            good = bool(np.all((left == right) | (np.abs(left - right) <= atol + rtol * np.abs(right))))
     else:
         good = left.dtype != object and bool(np.all(left == right))
     return None if good else f"expected {_short(right)}, got {_short(left)}"

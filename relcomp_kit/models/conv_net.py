@@ -1,0 +1,35 @@
+"""A small convolutional net on the same images: layer combination (IV) and guided backpropagation need one."""
+
+import torch
+from torch import Tensor, nn
+
+from relcomp_kit.models.training import Batches
+
+
+def conv_net(size: int = 28, classes: int = 10, channels: int = 8, seed: int = 0) -> nn.Sequential:
+    """Return two convolutions with ReLU and pooling, and a linear layer; input (images, 1, size, size)."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return nn.Sequential(
+            nn.Conv2d(1, channels, 3, padding=1),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(channels, 2 * channels, 3, padding=1),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Flatten(),
+            nn.Linear(2 * channels * (size // 4) ** 2, classes),
+        )
+
+
+def train_conv_net(net: nn.Sequential, images: Tensor, labels: Tensor, steps: int, seed: int = 0) -> nn.Sequential:
+    """Train with cross entropy and Adam (1e-3, batch 200) for a number of steps; the net ends in eval mode."""
+    batches = Batches(len(labels), seed)
+    optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
+    net.train()
+    for step in range(steps):
+        chosen = batches[step]
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(net(images[chosen]), labels[chosen]).backward()
+        optimizer.step()
+    return net.eval()
