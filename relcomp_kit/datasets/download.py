@@ -1,0 +1,166 @@
+"""Where data sets lie on this machine, and how they get here: hashed downloads, without torch."""
+
+import gzip
+import os
+import sys
+from pathlib import Path
+from threading import Thread
+
+from relcomp_kit import files
+from relcomp_kit.errors import UserError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+NAMES = ("mnist", "fashion-mnist", "digits")
+PROBE_SECONDS = 5  # in all, for the first answer of a server
+READ_SECONDS = 4  # for each further piece
+
+
+class Unreachable(UserError):
+    """No download is possible now: no network, no answer, or `RELCOMP_OFFLINE`."""
+
+
+def entry(name: str) -> dict:
+    """Return what `data/registry.toml` says about a data set that can be downloaded."""
+    return tomllib.loads((Path(__file__).parents[2] / "data" / "registry.toml").read_text(encoding="utf-8"))[name]
+
+
+def check_name(name: str) -> None:
+    """Raise a `UserError` for a data set that the kit does not know."""
+    if name not in NAMES:
+        raise UserError(f"unknown data set {name!r}: choose one of {', '.join(NAMES)}")
+
+
+def offline() -> bool:
+    """Return whether ``$RELCOMP_OFFLINE`` forbids downloads (set, and not 0)."""
+    return os.environ.get("RELCOMP_OFFLINE", "") not in ("", "0")
+
+
+def data_dir() -> Path | None:
+    """Return ``$RELCOMP_DATA`` as an absolute folder, None where it is not set.
+
+    The variable itself is made absolute too: a notebook's kernel starts in another folder and inherits it.
+
+    Raises
+    ------
+    UserError
+        If it is set but no folder.
+    """
+    chosen = os.environ.get("RELCOMP_DATA")
+    if not chosen:
+        return None
+    folder = Path(chosen).expanduser().resolve()
+    if not folder.is_dir():
+        raise UserError(f"RELCOMP_DATA names {folder}, which is not a folder: correct it, or unset it")
+    os.environ["RELCOMP_DATA"] = str(folder)
+    return folder
+
+
+def missing(name: str, root: Path) -> list[str]:
+    """Return the files of a data set that a root folder lacks, as paths relative to it."""
+    known = entry(name)
+    return [
+        f"{known['folder']}/raw/{file}" for file in known["gz"] if not (root / known["folder"] / "raw" / file).is_file()
+    ]
+
+
+def fetch(name: str, folder: Path | None = None, *, base_url: str | None = None) -> Path:
+    """Download a data set, check its sha256, and unpack it where `load` looks.
+
+    Archives that are already there with the right hash are not downloaded again; unpacked files are written anew.
+
+    Parameters
+    ----------
+    name : str
+        One of `NAMES`.
+    folder : Path, optional
+        The root folder; default is ``data`` in the cache.
+    base_url : str, optional
+        Another mirror than the registry's.
+
+    Returns
+    -------
+    Path
+        The folder with the unpacked files.
+
+    Raises
+    ------
+    Unreachable
+        Within 10 s if there is no network, no answer, or ``$RELCOMP_OFFLINE`` is set.
+    UserError
+        If the name is unknown, the folder cannot be written, or the server sends other bytes.
+    """
+    check_name(name)
+    if name == "digits":
+        raise UserError("digits come with scikit-learn: there is nothing to fetch")
+    known = entry(name)
+    url = base_url or known["url"]
+    if offline():
+        raise Unreachable(f"RELCOMP_OFFLINE is set, so {known['title']} is not downloaded: unset it to download")
+    root = files.cache_dir() / "data" if folder is None else Path(folder).expanduser().resolve()
+    raw = files.make_folder(root / known["folder"] / "raw")
+    _probe(known["title"], url + next(iter(known["gz"])) + ".gz")
+    for file, sha256 in known["gz"].items():
+        archive = _download(known["title"], f"{url}{file}.gz", sha256, raw)
+        files.write_atomic(raw / file, gzip.decompress(archive.read_bytes()))
+    return raw
+
+
+def _probe(title: str, url: str) -> None:
+    """Ask for the first byte, in a thread: a slow name server or many addresses obey no time limit of requests."""
+    import requests
+
+    outcome = []
+
+    def ask():
+        try:
+            with requests.get(url, stream=True, timeout=READ_SECONDS) as answer:
+                answer.raise_for_status()
+            outcome.append(None)
+        except requests.RequestException as error:
+            outcome.append(error)
+
+    thread = Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(PROBE_SECONDS)
+    if not outcome or outcome[0] is not None:
+        raise _unreachable(title, url, outcome[0] if outcome else None)
+
+
+def _download(title: str, url: str, sha256: str, folder: Path) -> Path:
+    """Download one archive through pooch, which writes atomically and checks the hash."""
+    import pooch
+    import requests
+
+    pooch.get_logger().setLevel("WARNING")
+    downloader = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=READ_SECONDS)
+    name = url.rsplit("/", 1)[1]
+    try:
+        return Path(pooch.retrieve(url, f"sha256:{sha256}", fname=name, path=folder, downloader=downloader))
+    except requests.RequestException as error:
+        raise _unreachable(title, url, error) from error
+    except ValueError as error:
+        raise UserError(
+            f"{url} sent bytes that are not {title}'s (wrong sha256): a login page or proxy may have answered; "
+            "try another network, or set RELCOMP_OFFLINE=1 to work without"
+        ) from error
+
+
+def _unreachable(title: str, url: str, error: Exception | None) -> Unreachable:
+    """Say in one sentence why a download is impossible; None stands for no answer in time."""
+    import requests
+
+    if error is None or isinstance(error, requests.Timeout):
+        reason = "no answer in time"
+    elif isinstance(error, requests.HTTPError):
+        reason = f"HTTP status {error.response.status_code}"
+    else:
+        reason = "no connection"
+    host = url.split("/")[2]
+    return Unreachable(
+        f"{title} cannot be downloaded from {host} ({reason}): go online and try again, "
+        "or point RELCOMP_DATA at a folder that holds it"
+    )
