@@ -1,0 +1,154 @@
+"""The command line. Nothing heavy is imported before a command needs it, so that ``relcomp --help`` answers at once."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from relcomp_kit.errors import UserError
+
+app = typer.Typer(
+    name="relcomp",
+    help="Relevance tells which weights of a network matter: lessons that run, and the published claims they test.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+Lessons = Annotated[
+    list[str] | None, typer.Argument(metavar="[LESSON]...", help="Number, beginning of a name or name; all if none.")
+]
+Out = Annotated[Path, typer.Option(help="Folder of the run: executed notebooks, pages, claims.json, index.html.")]
+DEFAULT_OUT = Path("relcomp-out")
+
+
+def main() -> None:
+    """Run the command line; what the user can mend is said in one sentence, without a traceback."""
+    try:
+        app()
+    except UserError as error:
+        print(f"relcomp: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+@contextmanager
+def interruptible(kept: str) -> Iterator[None]:
+    """Answer Ctrl-C with one sentence that says what is kept, and exit status 130."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print(f"\nrelcomp: interrupted; {kept}; run the same command again to go on", file=sys.stderr)
+        raise typer.Exit(130) from None
+
+
+@app.command()
+def check() -> None:
+    """Check this machine: one line each, to paste into a bug report."""
+    from relcomp_kit.lessons import environment
+
+    findings = environment.findings()
+    for finding in findings:
+        print(finding.line())
+    if any(finding.state == "fail" for finding in findings):
+        raise typer.Exit(1)
+
+
+@app.command()
+def run(
+    lessons: Lessons = None,
+    profile: Annotated[str, typer.Option(help="quick: minutes on a CPU; full: the published budgets.")] = "quick",
+    out: Out = DEFAULT_OUT,
+    record: Annotated[
+        bool, typer.Option("--record", help="Maintainers: keep the records under data/reference.")
+    ] = False,
+) -> None:
+    """Run lessons and decide the claims."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+    from relcomp_kit.files import cache_dir
+    from relcomp_kit.lessons import report, runner
+
+    console = Console()
+    sources = runner.check_request(lessons or [], profile, out)
+    columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn()
+    results = []
+    with interruptible(f"finished lessons are in {out}, what was trained is in {cache_dir()}"):
+        try:
+            with Progress(*columns, console=console) as progress:
+                for source in sources:
+                    advance = partial(progress.update, progress.add_task(source.stem))
+                    results.append(runner.run_lesson(source, profile, out, advance))
+        finally:
+            rows = runner.write_reports(results, profile, out)
+    failed = [result for result in results if result.error]
+    if record:
+        for result in results:
+            if not result.error and (kept := runner.keep_record(result.lesson, profile, out)):
+                print(f"recorded {kept.name} for the {profile} profile")
+    console.print(report.terminal_table(rows))
+    console.print(f"Open {out / 'index.html'} in a browser.", markup=False, soft_wrap=True)
+    for result in failed:
+        print(f"relcomp: lesson {result.lesson} failed: {result.error}", file=sys.stderr)
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def lab() -> None:
+    """Open JupyterLab at the lessons."""
+    from relcomp_kit.lessons.notebooks import kernel_environment, notebooks_folder
+
+    folder = notebooks_folder()
+    with kernel_environment({}), interruptible("your notebooks are as you saved them"):
+        code = subprocess.call([sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={folder}"])
+    raise typer.Exit(code)
+
+
+@app.command()
+def fetch(names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Data sets, for example mnist.")]) -> None:
+    """Download data sets by name and compare their hashes."""
+    from relcomp_kit import datasets
+
+    with interruptible("data sets that are complete stay in the cache"):
+        for name in names:
+            print(f"{name}: {datasets.fetch(name)}")
+
+
+@app.command()
+def render(lessons: Lessons = None) -> None:
+    """Make notebooks/*.ipynb from notebooks/source/*.py, executed in the quick profile."""
+    from relcomp_kit.lessons import notebooks
+
+    with interruptible("notebooks rendered so far are kept"):
+        for source in notebooks.find_lessons(lessons or []):
+            print(f"rendered {notebooks.render(source).name}", flush=True)
+
+
+@app.command()
+def exercises(
+    lessons: Lessons = None,
+    out: Annotated[Path, typer.Option(help="Folder for the students' notebooks.")] = Path("exercises"),
+) -> None:
+    """Write the students' versions: no outputs, no solutions."""
+    from relcomp_kit.lessons import notebooks
+
+    for file in notebooks.write_exercises(out, lessons or []):
+        print(file)
+
+
+@app.command()
+def report(out: Out = DEFAULT_OUT) -> None:
+    """Show the table of claims of a run, or of the committed records if there is no run."""
+    from rich.console import Console
+
+    from relcomp_kit.files import read_json
+    from relcomp_kit.lessons import claims
+    from relcomp_kit.lessons.report import terminal_table
+
+    file = out / "claims.json"
+    Console().print(terminal_table(read_json(file) if file.is_file() else claims.table([], "quick")))

@@ -1,0 +1,283 @@
+"""Lessons as text and as notebooks: find, read, execute and render them, and take the solutions out.
+
+A lesson's source is py:percent text (jupytext) in ``notebooks/source``; the notebook beside it is rendered from that
+text, never edited. Neither is part of the installed package.
+"""
+
+import json
+import os
+import re
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from nbformat import NotebookNode
+
+from relcomp_kit.errors import UserError
+from relcomp_kit.files import cache_dir, checkout, make_folder, write_atomic
+
+TAGS = frozenset({"parameters", "exercise", "nbval-check-output"})
+OUTPUT_LIMIT = 300_000  # bytes of outputs in one notebook
+METADATA = {
+    "jupytext": {"formats": "ipynb,source//py:percent"},
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+    "language_info": {"name": "python", "pygments_lexer": "ipython3"},
+}
+CELL_METADATA = ("tags", "slideshow")
+ABSOLUTE_PATH = re.compile(
+    r"(?<![\w.:/-])/(?:home|root|Users|tmp|opt|mnt|var|private|usr)/\w|\b[A-Z]:\\\w|site-packages"
+)
+REMOTE_IMAGE = re.compile(r"!\[[^\]]*\]\(\s*(?:https?:)?//|<img[^>]+src=[\"']?(?:https?:)?//", re.IGNORECASE)
+
+
+def notebooks_folder() -> Path:
+    """Return the folder of the rendered lessons, in which kernels start."""
+    return checkout() / "notebooks"
+
+
+def find_lessons(names: Sequence[str] = ()) -> list[Path]:
+    """Return the sources of the lessons named, in their order in the course; all of them when none is named.
+
+    Parameters
+    ----------
+    names : sequence of str
+        A number (``"01"``), the beginning of a name or a whole name.
+
+    Raises
+    ------
+    UserError
+        If a name fits no lesson, or more than one.
+    """
+    sources = sorted((notebooks_folder() / "source").glob("[0-9][0-9]_*.py"))
+    chosen = set()
+    for name in names:
+        fits = [source for source in sources if source.stem == name] or [
+            source for source in sources if name and source.stem.startswith(name)
+        ]
+        if len(fits) != 1:
+            problem = "no lesson is called" if not fits else f"{len(fits)} lessons begin with"
+            there = ", ".join(source.stem for source in sources) or "none"
+            raise UserError(f"{problem} '{name}'; the lessons are: {there}")
+        chosen.add(fits[0])
+    return [source for source in sources if source in chosen or not names]
+
+
+def read_source(source: Path) -> NotebookNode:
+    """Read a lesson's text as a notebook without outputs; cell ids are ``<lesson number>-<index>``."""
+    import jupytext
+
+    notebook = jupytext.reads(Path(source).read_text(encoding="utf-8"), fmt="py:percent")
+    return _tidy(notebook, Path(source).stem)
+
+
+def lesson_title(notebook: NotebookNode) -> str:
+    """Return the first heading of a lesson."""
+    headings = re.findall(r"^# (.+)$", "\n".join(c.source for c in notebook.cells if c.cell_type == "markdown"), re.M)
+    return headings[0].strip() if headings else "untitled"
+
+
+def execute(
+    notebook: NotebookNode,
+    output: Path | None = None,
+    parameters: dict | None = None,
+    environment: dict[str, str] | None = None,
+    on_cell: Callable[[int], None] = lambda index: None,
+) -> NotebookNode:
+    """Execute a notebook with papermill, in a kernel of this very interpreter, started in the notebooks folder.
+
+    Parameters
+    ----------
+    notebook : NotebookNode
+        What to execute; it is changed.
+    output : Path, optional
+        File that papermill writes while it runs, so that a failed run can be looked at.
+    parameters : dict, optional
+        Values put after the cell tagged ``parameters``.
+    environment : dict, optional
+        Environment variables for the kernel, beside the absolute `data_environment`.
+    on_cell : callable
+        Called with the index of each cell that starts.
+
+    Raises
+    ------
+    papermill.PapermillExecutionError
+        If a cell raises.
+    """
+    import papermill
+
+    with kernel_environment(environment or {}):
+        return papermill.execute_notebook(
+            notebook,
+            output,
+            parameters=parameters or {},
+            kernel_name="python3",
+            progress_bar=False,
+            cwd=notebooks_folder(),
+            on_cell_start=lambda cell, cell_index: on_cell(cell_index),
+            coalesce_streams=True,
+        )
+
+
+def data_environment() -> dict[str, str]:
+    """Return the folders that a lesson reads, absolute, because a kernel starts in the notebooks folder.
+
+    Raises
+    ------
+    UserError
+        If ``RELCOMP_DATA`` is set and no such folder is there.
+    """
+    folders = {"RELCOMP_CACHE": str(cache_dir().absolute())}
+    data = os.environ.get("RELCOMP_DATA")
+    if data:
+        folder = Path(data).expanduser().resolve()
+        if not folder.is_dir():
+            raise UserError(f"RELCOMP_DATA names {data}, which is not a folder; correct it or unset it")
+        folders["RELCOMP_DATA"] = str(folder)
+    return folders
+
+
+@contextmanager
+def kernel_environment(extra: dict[str, str]) -> Iterator[None]:
+    """Set up this process's environment for a kernel, and restore it.
+
+    The kernel named ``python3`` is this interpreter, whatever kernels the user has installed.
+    """
+    from ipykernel.kernelspec import write_kernel_spec
+
+    before = dict(os.environ)
+    with tempfile.TemporaryDirectory() as folder:
+        spec = Path(folder) / "kernels" / "python3"
+        spec.parent.mkdir()
+        write_kernel_spec(spec, extra_arguments=["--log-level=ERROR"])
+        paths = [folder, *filter(None, [before.get("JUPYTER_PATH")])]
+        os.environ.update(data_environment() | extra | {"JUPYTER_PATH": os.pathsep.join(paths)})
+        os.environ.pop("MPLBACKEND", None)  # figures belong into the notebook
+        try:
+            yield
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+
+
+def render(source: Path) -> Path:
+    """Execute a lesson in its quick profile and write the notebook that people open.
+
+    Raises
+    ------
+    UserError
+        If a cell raises, or the result is not fit to be committed (see `problems`).
+    """
+    from papermill import PapermillExecutionError
+
+    with tempfile.TemporaryDirectory() as records:
+        try:
+            notebook = execute(read_source(source), environment={"RELCOMP_RECORDS": records})
+        except PapermillExecutionError as error:
+            raise UserError(f"{source.stem}: {failure_text(error)}; nothing was written") from error
+    notebook = _tidy(notebook, source.stem)
+    found = problems(notebook)
+    if found:
+        raise UserError(f"{source.stem} is not fit to be committed: {'; '.join(found)}; nothing was written")
+    return write_notebook(notebook, notebooks_folder() / f"{source.stem}.ipynb")
+
+
+def failure_text(error: Exception) -> str:
+    """Say in one line where a lesson failed and with which error."""
+    last_line = (str(error).strip().splitlines() or [""])[-1]
+    if hasattr(error, "exec_count"):
+        message = (str(error.evalue).strip().splitlines() or [""])[-1]
+        return f"cell In [{error.exec_count}] raised {error.ename}: {message}"
+    return f"{type(error).__name__}: {last_line}"
+
+
+def problems(notebook: NotebookNode) -> list[str]:
+    """Say why a rendered notebook must not be committed: one sentence each, none if it is fit."""
+    found = []
+    counts = [cell.execution_count for cell in notebook.cells if cell.cell_type == "code"]
+    if counts != list(range(1, len(counts) + 1)):
+        found.append("the execution counts are not sequential")
+    places = [str(checkout()), str(Path.home()), tempfile.gettempdir()]
+    for cell in notebook.cells:
+        outputs = cell.get("outputs", [])
+        texts = [cell.source]
+        for output in outputs:
+            if output.output_type == "error":
+                found.append(f"cell {cell.id} raised {output.ename}")
+            if output.get("name") == "stderr":
+                found.append(f"cell {cell.id} wrote to stderr")
+            images = {kind for kind in output.get("data", {}) if kind.startswith("image/")}
+            if images - {"image/png"}:
+                found.append(f"cell {cell.id} holds an image that is not PNG")
+            texts.append(output.get("text", ""))
+            texts += [str(value) for kind, value in output.get("data", {}).items() if not kind.startswith("image/")]
+        text = "\n".join(texts)
+        if ABSOLUTE_PATH.search(text) or any(place in text for place in places if len(place) > 1):
+            found.append(f"cell {cell.id} names an absolute path")
+        if REMOTE_IMAGE.search(text):
+            found.append(f"cell {cell.id} shows an image from the network")
+        unknown = set(cell.metadata.get("tags", [])) - TAGS
+        if unknown:
+            found.append(f"cell {cell.id} has the unknown tag {', '.join(sorted(unknown))}")
+    size = sum(len(json.dumps(cell.get("outputs", []))) for cell in notebook.cells)
+    if size > OUTPUT_LIMIT:
+        found.append(f"the outputs take {size // 1000} kB, more than {OUTPUT_LIMIT // 1000} kB")
+    return found
+
+
+def write_exercises(folder: Path, names: Sequence[str] = ()) -> list[Path]:
+    """Write the students' versions of the lessons: without outputs, without solutions."""
+    make_folder(folder)
+    return [
+        write_notebook(student_version(read_source(source)), Path(folder) / f"{source.stem}.ipynb")
+        for source in find_lessons(names)
+    ]
+
+
+def student_version(notebook: NotebookNode) -> NotebookNode:
+    """Take the solutions out of the cells tagged ``exercise``."""
+    for cell in notebook.cells:
+        if "exercise" in cell.metadata.get("tags", []):
+            cell.source = without_solution(cell.source)
+    return notebook
+
+
+def without_solution(code: str) -> str:
+    """Replace what follows the line ``# solution`` in its function by ``raise NotImplementedError``.
+
+    Raises
+    ------
+    UserError
+        If there is no such line, so that no solution slips through.
+    """
+    lines, kept, indent = code.splitlines(), [], None
+    for line in lines:
+        if line.strip() == "# solution":
+            indent = line[: line.index("#")]
+            kept += [f"{indent}# your code here", f"{indent}raise NotImplementedError"]
+            continue
+        if indent is not None and line.strip() and not line.startswith(indent):
+            indent = None
+            kept += ["", ""]
+        if indent is None:
+            kept.append(line)
+    if kept == lines:
+        raise UserError(f"an exercise has no line '# solution': {lines[0] if lines else 'empty cell'}")
+    return "\n".join(kept)
+
+
+def write_notebook(notebook: NotebookNode, path: Path) -> Path:
+    """Write a notebook atomically, in the one form that version control shall see."""
+    import nbformat
+
+    return write_atomic(path, nbformat.writes(notebook).rstrip("\n") + "\n")
+
+
+def _tidy(notebook: NotebookNode, lesson: str) -> NotebookNode:
+    """Keep what belongs to the lesson; drop timing, versions and other marks of the run."""
+    import nbformat
+
+    for index, cell in enumerate(notebook.cells):
+        cell["id"] = f"{lesson[:2]}-{index:03d}"
+        cell.metadata = nbformat.from_dict({key: cell.metadata[key] for key in CELL_METADATA if cell.metadata.get(key)})
+    return nbformat.v4.new_notebook(cells=notebook.cells, metadata=nbformat.from_dict(METADATA), nbformat_minor=5)

@@ -1,0 +1,102 @@
+"""Run lessons and write what a person looks at: executed notebooks, pages, ``claims.json`` and ``index.html``."""
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from relcomp_kit.errors import UserError
+from relcomp_kit.files import checkout, make_folder, read_json, write_atomic, write_json
+from relcomp_kit.lessons import notebooks, report
+
+PROFILES = ("quick", "full")
+
+
+@dataclass
+class LessonResult:
+    """What became of one lesson: ``error`` is None, or says which cell failed and how."""
+
+    lesson: str
+    title: str
+    seconds: float
+    error: str | None = None
+
+
+def check_request(names: Sequence[str], profile: str, out: Path) -> list[Path]:
+    """Refuse a bad request before anything runs; return the sources of the lessons asked for.
+
+    Raises
+    ------
+    UserError
+        For an unknown lesson or profile, a missing ``RELCOMP_DATA``, a folder that cannot be written to.
+    """
+    if profile not in PROFILES:
+        raise UserError(f"no profile is called '{profile}'; the profiles are: {', '.join(PROFILES)}")
+    sources = notebooks.find_lessons(names)
+    notebooks.data_environment()
+    for folder in (out, out / "notebooks", out / "html", out / "records"):
+        make_folder(folder)
+    return sources
+
+
+def run_lesson(source: Path, profile: str, out: Path, on_cell: Callable[..., None]) -> LessonResult:
+    """Execute one lesson into ``out/notebooks`` and ``out/html``; a failure is returned, not raised.
+
+    Parameters
+    ----------
+    source : Path
+        The lesson's text.
+    profile : str
+        "quick" or "full".
+    out : Path
+        Folder of the run; the lesson writes its record into ``out/records``.
+    on_cell : callable
+        Called with ``completed`` and ``total``, the cells done and the cells there are.
+    """
+    name = source.stem
+    start = time.monotonic()
+    output = out / "notebooks" / f"{name}.ipynb"
+    record_file(out, name).unlink(missing_ok=True)
+    notebook = notebooks.read_source(source)
+    result = LessonResult(name, notebooks.lesson_title(notebook), 0.0)
+    cells = len(notebook.cells) + 1  # papermill adds one, with the parameters
+    try:
+        notebooks.execute(
+            notebook,
+            output.absolute(),
+            parameters={"profile": profile},
+            environment={"RELCOMP_RECORDS": str((out / "records").absolute())},
+            on_cell=lambda index: on_cell(completed=index, total=cells),
+        )
+    except Exception as error:  # whatever a lesson dies of, the others go on
+        result.error = notebooks.failure_text(error)
+    result.seconds = time.monotonic() - start
+    on_cell(completed=cells, total=cells)
+    if output.is_file():
+        write_atomic(out / "html" / f"{name}.html", report.page(output, result.title))
+    return result
+
+
+def write_reports(results: Sequence[LessonResult], profile: str, out: Path) -> list[dict]:
+    """Decide the claims by the records of the lessons that ran, and write ``claims.json`` and ``index.html``."""
+    from relcomp_kit.lessons import claims
+
+    files = [record_file(out, result.lesson) for result in results if result.error is None]
+    rows = claims.table([read_json(file) for file in files if file.is_file()], profile)
+    write_json(out / "claims.json", rows)
+    write_atomic(out / "index.html", report.index(results, rows, profile))
+    return rows
+
+
+def keep_record(lesson: str, profile: str, out: Path) -> Path | None:
+    """Copy a lesson's record to the committed ones; return the file, or None if the lesson measures nothing."""
+    record = record_file(out, lesson)
+    if not record.is_file():
+        return None
+    return write_atomic(checkout() / "data" / "reference" / profile / f"{lesson}.json", record.read_bytes())
+
+
+def record_file(out: Path, lesson: str) -> Path:
+    """Return where a lesson of this run writes what it measured."""
+    return Path(os.path.abspath(out)) / "records" / f"{lesson}.json"
