@@ -101,7 +101,7 @@ def run(
 @app.command()
 def lab() -> None:
     """Open JupyterLab at the lessons."""
-    from relcomp_kit.lessons.notebooks import kernel_environment, notebooks_folder
+    from relcomp_kit.lessons.kernel import kernel_environment, notebooks_folder
 
     folder = notebooks_folder()
     with kernel_environment({}), interruptible("your notebooks are as you saved them"):

@@ -27,7 +27,7 @@ th, td { padding: .55rem .8rem; text-align: left; vertical-align: top; border-bo
 th { background: #fafbfc; font-weight: 600; white-space: nowrap; color: #4b535d; }
 tr:last-child td { border-bottom: 0; }
 td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-td.claim { min-width: 18rem; } td.value { min-width: 8rem; }
+td.claim { min-width: 18rem; } td.value { min-width: 8rem; } th.number { text-align: right; }
 small { display: block; color: #656d76; font-size: .8rem; }
 code { overflow-wrap: anywhere; }
 .badge { display: inline-block; padding: .1rem .6rem; border-radius: 1rem; color: #fff; font-size: .8rem;
@@ -35,6 +35,7 @@ code { overflow-wrap: anywhere; }
 .counts { display: flex; flex-wrap: wrap; gap: .5rem; margin: 1rem 0; }
 .error { color: #b42318; overflow-wrap: anywhere; }
 """
+PAGE_STYLE = "main { max-width: 60rem; margin: 0 auto; } .jp-RenderedHTMLCommon table { margin-left: 0; }"
 
 
 def index(results: list, rows: list[dict], profile: str) -> str:
@@ -63,7 +64,8 @@ def index(results: list, rows: list[dict], profile: str) -> str:
 it stands what the committed full run found. Data set and seeds stand below each result.</p>
 <div class="counts">{badges}</div>
 <h2>Lessons</h2>
-<div class="scroll"><table><thead><tr><th>Lesson</th><th>Status</th><th>Seconds</th><th>Files</th></tr></thead>
+<div class="scroll"><table><thead><tr><th>Lesson</th><th>Status</th><th class="number">Seconds</th>
+<th>Files</th></tr></thead>
 <tbody>{lessons}</tbody></table></div>
 <h2>Claims</h2>
 <div class="scroll"><table><thead><tr><th>Id</th><th>Claim</th><th>Published</th><th>This run</th><th>Verdict</th>
@@ -97,6 +99,7 @@ def page(notebook: Path, title: str) -> str:
     soup = BeautifulSoup(exporter.from_notebook_node(content)[0], "html.parser")
     for script in soup("script"):
         script.decompose()
+    soup.head.append(BeautifulSoup(f"<style>{PAGE_STYLE}</style>", "html.parser"))
     return str(soup)
 
 
@@ -109,9 +112,9 @@ def terminal_table(rows: list[dict]):
     for name, options in {
         "id": {"no_wrap": True},
         "claim": {"ratio": 3},
-        "published": {"ratio": 1},
+        "published": {"ratio": 2},
         "this run": {"ratio": 2},
-        "verdict": {"min_width": 11},
+        "verdict": {"width": 12},
         "recorded full run": {"ratio": 2},
     }.items():
         table.add_column(name, **options)
@@ -141,14 +144,15 @@ def _lesson_row(result) -> str:
 
 def _claim_row(row: dict) -> str:
     recorded, unit = row.get("recorded") or {}, row.get("unit")
-    command = row.get("command")
+    command = row.get("command") if row["verdict"] == "not testable here" else None
     lesson = f"lesson {row['lesson']}" if row.get("lesson") else ""
     about = " · ".join(filter(None, [_text(row.get("source")), lesson]))
     hint = f"<small>test it with <code>{escape(command)}</code></small>" if command else ""
     return (
         f'<tr id="{escape(row["id"])}"><td><b>{escape(row["id"])}</b></td>'
         f'<td class="claim">{escape(row["statement"])}<small>{escape(about)}</small>{hint}</td>'
-        f"<td>{escape(_text(row['published']))}<small>{escape(_text(row.get('published_dataset')))}</small></td>"
+        f'<td class="value">{escape(_text(row["published"]))}'
+        f"<small>{escape(_text(row.get('published_dataset')))}</small></td>"
         f'<td class="value">{escape(_value(row["measured"], unit))}<small>{escape(_setting(row))}</small></td>'
         f"<td>{_badge(row['verdict'])}</td>"
         f'<td class="value">{escape(_value(recorded.get("measured"), unit))}'
@@ -169,6 +173,9 @@ def _value(measured: str | None, unit: str | None) -> str:
 
 
 def _setting(row: dict) -> str:
+    """Return data set and seeds of a measurement; nothing where nothing was measured."""
+    if row.get("measured") is None:
+        return ""
     seeds = row.get("seeds")
     count = len(seeds) if isinstance(seeds, list) else seeds
     return ", ".join(filter(None, [_text(row.get("dataset")), f"{count} seeds" if count else ""]))

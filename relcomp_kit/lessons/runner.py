@@ -6,11 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from relcomp_kit.errors import UserError
 from relcomp_kit.files import checkout, make_folder, read_json, write_atomic, write_json
-from relcomp_kit.lessons import notebooks, report
-
-PROFILES = ("quick", "full")
+from relcomp_kit.lessons import kernel, notebooks, report
+from relcomp_kit.lessons.profiles import get_profile
 
 
 @dataclass
@@ -31,10 +29,9 @@ def check_request(names: Sequence[str], profile: str, out: Path) -> list[Path]:
     UserError
         For an unknown lesson or profile, a missing ``RELCOMP_DATA``, a folder that cannot be written to.
     """
-    if profile not in PROFILES:
-        raise UserError(f"no profile is called '{profile}'; the profiles are: {', '.join(PROFILES)}")
+    get_profile(profile)
     sources = notebooks.find_lessons(names)
-    notebooks.data_environment()
+    kernel.data_environment()
     for folder in (out, out / "notebooks", out / "html", out / "records"):
         make_folder(folder)
     return sources
@@ -62,7 +59,7 @@ def run_lesson(source: Path, profile: str, out: Path, on_cell: Callable[..., Non
     result = LessonResult(name, notebooks.lesson_title(notebook), 0.0)
     cells = len(notebook.cells) + 1  # papermill adds one, with the parameters
     try:
-        notebooks.execute(
+        kernel.execute(
             notebook,
             output.absolute(),
             parameters={"profile": profile},
@@ -70,7 +67,7 @@ def run_lesson(source: Path, profile: str, out: Path, on_cell: Callable[..., Non
             on_cell=lambda index: on_cell(completed=index, total=cells),
         )
     except Exception as error:  # whatever a lesson dies of, the others go on
-        result.error = notebooks.failure_text(error)
+        result.error = kernel.failure_text(error)
     result.seconds = time.monotonic() - start
     on_cell(completed=cells, total=cells)
     if output.is_file():
