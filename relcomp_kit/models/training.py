@@ -105,14 +105,18 @@ def train(
     first_step: int,
     steps: int,
     report: Callable[[int, float], None] | None = None,
+    before_step: Callable[[int], None] | None = None,
 ) -> int:
     """Train for a number of steps and return the number of the next step.
 
-    Every 100 steps ``report(step, accuracy on the current batch)`` is called, as in the published program.
+    Every 100 steps ``report(step, accuracy on the current batch)`` is called, as in the published program;
+    ``before_step(step)`` is called before every step (a rule that draws its masks anew uses it).
     """
     for step in range(first_step, first_step + steps):
+        if before_step:
+            before_step(step)
         chosen = batches[step]
-        output = sgd_step(net, samples.x[chosen], targets[chosen])
+        output = sgd_step(net, samples.x.index_select(0, chosen), targets.index_select(0, chosen))
         if report and (step + 1) % 100 == 0:
             report(step + 1, (output.argmax(1) == samples.labels[chosen]).float().mean().item())
     return first_step + steps

@@ -1,0 +1,122 @@
+"""The arms of the pruning experiment: which curves a profile runs, and running them on all cores.
+
+An arm is one plan; controls at equal sparsity name the arm whose counts they match. Every finished arm lies in
+the artifact cache, so a second call, or one after a kill, computes only what is missing.
+"""
+
+import functools
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
+
+import joblib
+import torch
+from torch import Tensor
+
+from relcomp_kit import datasets
+from relcomp_kit.artifacts import artifact_path, load_or_make, read_artifact
+from relcomp_kit.compression.iterate import Plan, prune_iteratively
+from relcomp_kit.lessons.profiles import PruningBudget
+from relcomp_kit.lessons.progress import Progress
+
+RECIPE, VERSION = "pruning", 1
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A plan and, for a control at equal sparsity, the plan whose counts per neuron it matches."""
+
+    plan: Plan
+    like: Plan | None = None
+
+    def config(self) -> dict:
+        """Return what decides the arm's content."""
+        return {"plan": asdict(self.plan), "like": self.like and asdict(self.like)}
+
+
+def pruning_arms(budget: PruningBudget) -> dict[str, list[Arm]]:
+    """Return the arms of a profile by group: the published ones first, then the controls they lacked."""
+    base = Plan(steps=budget.steps, first_training=budget.first_training, fine_tuning=budget.fine_tuning)
+
+    def group(sf: Iterable[float] = (0.95,), match: bool = False, **changes) -> list[Arm]:
+        arms = []
+        for seed in budget.seeds:
+            for factor in sf:
+                plan = replace(base, sf=factor, seed=seed, **changes)
+                like = replace(base, sf=factor, seed=seed) if match else None
+                arms.append(Arm(plan, like))
+        return arms
+
+    converge = {
+        "steps": budget.converge_steps,
+        "fine_tuning": budget.converge_fine_tuning,
+        "until_unchanged": 20,
+        "images": "train",
+    }
+    arms = {
+        "pruned": group(budget.sf),
+        "unpruned": group(rule="none"),
+        "converged": group((0.6, 0.9, 0.95), **converge),
+        "rate": group(rule="rate", **converge),
+        "train images": group(budget.control_sf, images="train"),
+        "fast, then held at 0.62": group(hold_at=0.62),
+        "fast, then held at 0.35": group(hold_at=0.35),
+        "pruning loss": group((0.6, 0.95), loss="pruning"),
+        "impact": group((0.6, 0.95), measure="outer_impact"),
+        "two classes": group((0.9,), classes=(3, 8)),
+        "measured anew": group(budget.control_sf, cumulate=False),
+        "random": group(budget.control_sf, True, rule="match", measure="random", cumulate=False),
+        "magnitude": group(budget.control_sf, True, rule="match", measure="magnitude", cumulate=False),
+        "taylor": group((0.95,), True, rule="match", measure="taylor", images="train"),
+    }
+    if budget.text_sf:  # expensive: only where the budget is the published one
+        arms["text"] = group(budget.text_sf, protocol="text", images="train")
+        arms["text, unpruned"] = group(protocol="text", images="train", rule="none")
+        arms["oracle"] = group((0.95,), True, rule="match", measure="oracle", images="train", cumulate=False)
+        arms["probabilistic"] = group(rule="probabilistic", rate=0.75, images="train")
+        arms["rank"] = group(rule="rank", rate=0.75, images="train")
+    return arms
+
+
+def workers() -> int:
+    """Return how many arms run at once: ``$RELCOMP_THREADS``, or the processors this process may use."""
+    chosen = os.environ.get("RELCOMP_THREADS")
+    return int(chosen) if chosen else len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
+@functools.lru_cache(maxsize=1)
+def _dataset(name: str):
+    return datasets.load(name)
+
+
+def _run(name: str, arm: Arm) -> None:
+    """Compute one arm, in a worker with one thread: more threads do not speed up a net this small."""
+    torch.set_num_threads(1)
+    dataset = _dataset(name)
+    counts = None
+    if arm.like:
+        counts = read_artifact(artifact_path(RECIPE, VERSION, Arm(arm.like).config(), dataset.sha256))[0]["counts"]
+
+    def make(partial):
+        return prune_iteratively(dataset, arm.plan, counts=counts, partial=partial)
+
+    load_or_make(RECIPE, VERSION, arm.config(), dataset.sha256, make)
+
+
+def run_arms(dataset, arms: list[Arm]) -> dict[Arm, tuple[dict[str, Tensor], dict]]:
+    """Return every arm's tensors and info (see `prune_iteratively`), computing what the cache lacks.
+
+    Controls wait for the arms that they match.
+    """
+    def missing(some: list[Arm]) -> list[Arm]:
+        return [arm for arm in some if not artifact_path(RECIPE, VERSION, arm.config(), dataset.sha256).is_file()]
+
+    first = [arm for arm in arms if not arm.like]
+    first += [Arm(arm.like) for arm in arms if arm.like and Arm(arm.like) not in first]
+    for stage in (first, [arm for arm in arms if arm.like]):
+        todo = sorted(set(missing(stage)), key=lambda arm: arm.plan.seed)
+        with Progress(f"pruning curves on {workers()} cores", len(todo)) as progress:
+            jobs = (joblib.delayed(_run)(dataset.name, arm) for arm in todo)
+            for _ in joblib.Parallel(n_jobs=workers(), return_as="generator_unordered")(jobs):
+                progress.advance()
+    return {arm: read_artifact(artifact_path(RECIPE, VERSION, arm.config(), dataset.sha256)) for arm in arms}
