@@ -14,6 +14,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+REGISTRY = Path(__file__).resolve().parents[2] / "data" / "registry.toml"
 NAMES = ("mnist", "fashion-mnist", "digits")
 PROBE_SECONDS = 5  # in all, for the first answer of a server
 READ_SECONDS = 4  # for each further piece
@@ -25,7 +26,12 @@ class Unreachable(UserError):
 
 def entry(name: str) -> dict:
     """Return what `data/registry.toml` says about a data set that can be downloaded."""
-    return tomllib.loads((Path(__file__).parents[2] / "data" / "registry.toml").read_text(encoding="utf-8"))[name]
+    if not REGISTRY.is_file():
+        raise UserError(
+            "the list of data sets is not part of the installed package: "
+            "clone the project and run `pip install -e .` in it"
+        )
+    return tomllib.loads(REGISTRY.read_text(encoding="utf-8"))[name]
 
 
 def check_name(name: str) -> None:
@@ -101,8 +107,8 @@ def fetch(name: str, folder: Path | None = None, *, base_url: str | None = None)
     if offline():
         raise Unreachable(f"RELCOMP_OFFLINE is set, so {known['title']} is not downloaded: unset it to download")
     root = files.cache_dir() / "data" if folder is None else Path(folder).expanduser().resolve()
-    raw = files.make_folder(root / known["folder"] / "raw")
     _probe(known["title"], url + next(iter(known["gz"])) + ".gz")
+    raw = files.make_folder(root / known["folder"] / "raw")
     for file, sha256 in known["gz"].items():
         archive = _download(known["title"], f"{url}{file}.gz", sha256, raw)
         files.write_atomic(raw / file, gzip.decompress(archive.read_bytes()))
