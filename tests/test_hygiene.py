@@ -1,0 +1,156 @@
+"""The shape of the repository and of every lesson in it: what a reviewer would otherwise check by eye."""
+
+import re
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+
+from relcomp_kit.files import checkout
+from relcomp_kit.lessons import notebooks
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ROOT = Path(__file__).resolve().parent.parent
+SOURCES = sorted((ROOT / "notebooks" / "source").glob("*.py"))
+TOP_LEVEL = {"pyproject.toml", "notebooks", "relcomp_kit", "data", "tests", "environment.yml", "README.md"}
+TEXT_SUFFIXES = {".py", ".ipynb", ".toml", ".yml", ".yaml", ".md", ".json", ".txt", ".cfg", ""}
+CONDA_NAMES = {"torch": "pytorch"}  # what conda-forge calls differently
+FROM_PIP = {"zennit", "zennit-crp", "nncodec"}  # what conda-forge lacks
+
+
+def rendered(source: Path) -> nbformat.NotebookNode:
+    return nbformat.read(ROOT / "notebooks" / f"{source.stem}.ipynb", as_version=4)
+
+
+def code_cells(source: Path) -> list:
+    return [cell for cell in notebooks.read_source(source).cells if cell.cell_type == "code"]
+
+
+def tracked() -> list[Path]:
+    listing = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=False)
+    if listing.returncode:
+        pytest.skip("not a git checkout")
+    return [ROOT / name for name in listing.stdout.decode().split("\0") if name and (ROOT / name).is_file()]
+
+
+lessons = pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
+
+
+def test_lessons_are_where_the_kit_looks():
+    assert checkout() == ROOT
+    assert notebooks.find_lessons() == SOURCES
+    assert {path.stem for path in (ROOT / "notebooks").glob("*.ipynb")} == {source.stem for source in SOURCES}
+
+
+@lessons
+def test_notebook_is_in_step_with_its_source(source):
+    expected, found = notebooks.read_source(source), rendered(source)
+    assert [cell.id for cell in found.cells] == [f"{source.stem[:2]}-{i:03d}" for i in range(len(found.cells))]
+    shape = [(cell.id, cell.cell_type, cell.metadata, cell.source) for cell in expected.cells]
+    assert [(cell.id, cell.cell_type, cell.metadata, cell.source) for cell in found.cells] == shape
+    assert found.metadata == expected.metadata
+
+
+@lessons
+def test_notebook_is_fit_to_be_committed(source):
+    assert notebooks.problems(rendered(source)) == []
+    text = (ROOT / "notebooks" / f"{source.stem}.ipynb").read_text(encoding="utf-8")
+    assert "jupytext_version" not in text
+    assert "\r" not in text
+
+
+@lessons
+def test_five_cells_or_more_are_compared(source):
+    checked = [c for c in rendered(source).cells if "nbval-check-output" in c.metadata.get("tags", [])]
+    assert len(checked) >= 5
+    assert all(cell.outputs for cell in checked), "a checked cell without output compares nothing"
+
+
+@lessons
+def test_parameters_cell(source):
+    cells = [cell for cell in code_cells(source) if "parameters" in cell.metadata.get("tags", [])]
+    assert [cell.source for cell in cells] == ['profile = "quick"\nseed = 0']
+
+
+@lessons
+def test_cells_are_few_and_short(source):
+    lengths = [sum(bool(line.strip()) for line in cell.source.splitlines()) for cell in code_cells(source)]
+    assert len(lengths) <= 45
+    assert statistics.median(lengths) <= 6
+    assert max(lengths) <= 25
+
+
+@lessons
+def test_prose_explains_the_code(source):
+    prose = " ".join(c.source for c in notebooks.read_source(source).cells if c.cell_type == "markdown")
+    words = len(re.findall(r"\w{2,}", prose))
+    lines = sum(bool(line.strip()) for cell in code_cells(source) for line in cell.source.splitlines())
+    assert words / lines >= 6
+
+
+@lessons
+def test_student_version_holds_no_solution(source):
+    original = notebooks.read_source(source)
+    exercises = [index for index, cell in enumerate(original.cells) if "exercise" in cell.metadata.get("tags", [])]
+    student = notebooks.student_version(notebooks.read_source(source))
+    for index in exercises:
+        solution = original.cells[index].source.split("# solution", 1)[1]
+        body = [line for line in solution.splitlines() if line.startswith(" ")]
+        assert body
+        assert not any(line in student.cells[index].source.splitlines() for line in body)
+        assert "raise NotImplementedError" in student.cells[index].source
+        compile(student.cells[index].source, "exercise", "exec")
+
+
+def test_top_level_holds_nothing_else():
+    names = {path.relative_to(ROOT).parts[0] for path in tracked()}
+    assert {name for name in names if not name.startswith(".")} <= TOP_LEVEL
+
+
+def test_no_file_names_a_package_registry():
+    hosts = ["pypi" + ".org", "pythonhosted" + ".org", "anaconda" + ".org", "anaconda" + ".com", "npmjs" + ".com"]
+    for path in tracked():
+        if path.suffix in TEXT_SUFFIXES:
+            text = path.read_text(encoding="utf-8", errors="ignore")
+            assert not [host for host in hosts if host in text], path
+
+
+def test_package_holds_no_lesson():
+    find = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]["packages"][
+        "find"
+    ]
+    assert find == {"include": ["relcomp_kit*"]}
+    assert not [path for path in tracked() if path.suffix == ".ipynb" and ROOT / "relcomp_kit" in path.parents]
+    for path in (ROOT / "relcomp_kit").rglob("*.py"):
+        assert not re.search(r"^\s*# solution$", path.read_text(encoding="utf-8"), re.MULTILINE), path
+
+
+def split_requirement(text: str) -> tuple[str, str]:
+    name, bounds = re.fullmatch(r"([A-Za-z0-9_.-]+)\s*([<>=!~][^;]*)?(?:;.*)?", text.strip()).groups()
+    return name, ",".join(sorted((bounds or "").replace(" ", "").split(",")))
+
+
+def test_environment_is_in_step_with_pyproject():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    wanted = [*project["dependencies"], *extras["test"], *(r for r in extras["dev"] if "relcomp" not in r)]
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
+    assert environment["channels"] == ["conda-forge"]
+    from_pip = [*next(entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict))]
+    from_pip.remove("-e .")
+    from_conda = dict(split_requirement(entry) for entry in environment["dependencies"] if isinstance(entry, str))
+    assert from_conda.pop("python") == ",".join(sorted(project["requires-python"].split(",")))
+    for tool in ("pip", "cxx-compiler"):
+        assert tool in from_conda
+        del from_conda[tool]
+    requirements = dict(split_requirement(entry) for entry in wanted)
+    assert from_conda == {CONDA_NAMES.get(n, n): b for n, b in requirements.items() if n not in FROM_PIP}
+    assert dict(split_requirement(entry) for entry in from_pip) == {n: requirements[n] for n in FROM_PIP}
