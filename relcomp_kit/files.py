@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import tempfile
 from pathlib import Path
 
@@ -74,8 +75,10 @@ def write_atomic(path: Path, content: bytes | str) -> Path:
 
 
 def write_json(path: Path, content) -> Path:
-    """Write JSON atomically, keys in the order given, one trailing newline."""
-    return write_atomic(path, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    """Write JSON atomically, keys in the order given, lists of numbers on one line."""
+    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
+    text = re.sub(r"\[[-+\d.,eE\s]*\]", lambda match: re.sub(r"\s+", " ", match[0]), text)
+    return write_atomic(path, text + "\n")
 
 
 def read_json(path: Path):

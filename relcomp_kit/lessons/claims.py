@@ -1,0 +1,128 @@
+"""The ledger of published claims, and the verdict that a measurement earns. Rules are code, verdicts are computed."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from relcomp_kit.errors import UserError
+from relcomp_kit.files import checkout, read_json
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+VERDICTS = ("reproduced", "holds on a stand-in", "partly", "not reproduced", "not testable here", "open")
+DECIDES_NOTHING = ("digits",)  # may hold on them, but a failure on them says nothing about MNIST
+SEEDS = 3
+
+
+@dataclass(frozen=True)
+class Ruling:
+    """What a rule makes of a measurement.
+
+    Attributes
+    ----------
+    margins : dict of str to sequence of float
+        Per condition of the rule one margin a seed: 0 or more where the condition holds.
+    measured : str
+        The measured figure, for the table.
+    """
+
+    margins: dict[str, Sequence[float]]
+    measured: str
+
+
+def ledger() -> list[dict]:
+    """Return all claims of ``data/claims.toml``, in order."""
+    with open(checkout() / "data" / "claims.toml", "rb") as file:
+        return tomllib.load(file)["claim"]
+
+
+def find(claim_id: str) -> dict:
+    """Return one claim by its id."""
+    for claim in ledger():
+        if claim["id"] == claim_id:
+            return claim
+    raise UserError(f"there is no claim {claim_id!r} in data/claims.toml")
+
+
+def decide(claim: dict, ruling: Ruling, dataset: str, at_scale: bool) -> str:
+    """Return the verdict.
+
+    A condition is met when it holds for every seed, three at least where data is involved; it fails when it holds
+    for none. All met: "reproduced" on the published data and scale, else "holds on a stand-in". All fail: "not
+    reproduced". Anything between: "partly". The digits fallback can confirm on a stand-in, but not refute.
+
+    Parameters
+    ----------
+    claim : dict
+        From the ledger; ``needs`` is the published data.
+    dataset : str
+        What was measured on.
+    at_scale : bool
+        Whether net, training and arms had the published size.
+    """
+    if not ruling.margins or any(len(margins) == 0 for margins in ruling.margins.values()):
+        raise UserError(f"claim {claim['id']}: a condition without a measurement decides nothing")
+    enough = all(len(margins) >= SEEDS for margins in ruling.margins.values()) or not claim["needs"]
+    met = all(min(margins) >= 0 for margins in ruling.margins.values())
+    failed = all(not max(margins) >= 0 for margins in ruling.margins.values())
+    if met and enough:
+        published = not claim["needs"] or (claim["needs"] == dataset and at_scale)
+        return "reproduced" if published else "holds on a stand-in"
+    if dataset in DECIDES_NOTHING and claim["needs"]:
+        return "not testable here"
+    return "not reproduced" if failed and enough else "partly"
+
+
+def recorded(profile: str = "full") -> dict[str, dict]:
+    """Return the committed records of a profile: lesson name to record."""
+    folder = checkout() / "data" / "reference" / profile
+    return {path.stem: read_json(path) for path in sorted(folder.glob("*.json"))}
+
+
+def table(records: list[dict], profile: str = "quick") -> list[dict]:
+    """Return the rows of ``claims.json``: one for every claim of the ledger.
+
+    Parameters
+    ----------
+    records : list of dict
+        The records of a run's lessons; a claim that none of them decides is "open", or "not testable here" if the
+        ledger names the command that would test it.
+    profile : str
+        Of the run.
+    """
+    decided = {claim["id"]: (record, claim) for record in records for claim in record["claims"]}
+    full = {claim["id"]: (record, claim) for record in recorded().values() for claim in record["claims"]}
+    rows = []
+    for claim in ledger():
+        record, live = decided.get(claim["id"], ({}, {}))
+        rows.append(
+            {
+                "id": claim["id"],
+                "source": claim["source"],
+                "statement": claim["statement"],
+                "published": claim["published"],
+                "measured": live.get("measured"),
+                "unit": claim["unit"],
+                "verdict": live.get("verdict", "not testable here" if "command" in claim else "open"),
+                "profile": record.get("profile", profile),
+                "dataset": live.get("dataset"),
+                "published_dataset": claim["needs"] or None,
+                "seeds": live.get("seeds"),
+                "commit": record.get("commit"),
+                "lesson": claim["lesson"],
+                "rule": claim["rule"],
+                "command": claim.get("command", f"relcomp run {claim['lesson'][:2]} --profile full"),
+                "recorded": _short(*full[claim["id"]]) if claim["id"] in full else None,
+            }
+        )
+    return rows
+
+
+def _short(record: dict, claim: dict) -> dict:
+    return {key: claim[key] for key in ("measured", "verdict", "dataset", "seeds")} | {
+        "profile": record["profile"],
+        "commit": record["commit"],
+    }

@@ -1,0 +1,111 @@
+"""One JSON record a lesson: named measurements, curves and decided claims, with all that is needed to repeat them."""
+
+import functools
+import os
+import platform
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+
+from relcomp_kit.files import cache_dir, checkout, write_json
+from relcomp_kit.lessons import claims
+from relcomp_kit.lessons.rules import RULES
+
+LIBRARIES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn")
+
+
+@functools.cache
+def commit() -> str:
+    """Return the checked-out commit, with ``+`` behind it if files differ from it."""
+    def git(*words: str) -> str:
+        return subprocess.run(
+            ["git", "-C", str(checkout()), *words], capture_output=True, text=True, check=True, timeout=20
+        ).stdout.strip()
+
+    try:
+        return git("rev-parse", "--short=12", "HEAD") + ("+" if git("status", "--porcelain", "-uno") else "")
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+
+
+class Record:
+    """What one run of a lesson measured.
+
+    Parameters
+    ----------
+    lesson : str
+        Name of the lesson, such as ``01_find_important_weights``.
+    profile : str
+    dataset : str
+        Name of the data set that the measurements stand on, unless said otherwise.
+    """
+
+    def __init__(self, lesson: str, profile: str, dataset: str):
+        self.content = {
+            "lesson": lesson,
+            "profile": profile,
+            "dataset": dataset,
+            "commit": commit(),
+            "machine": {"system": platform.system(), "processor": platform.machine(), "cores": os.cpu_count()},
+            "versions": {"python": platform.python_version()} | {name: version(name) for name in LIBRARIES},
+            "measurements": [],
+            "claims": [],
+        }
+
+    def measure(self, name: str, value, unit: str = "", **labels) -> None:
+        """Note a measurement: a number or a list of numbers, its unit, and labels such as ``seed=0, sf=0.9``."""
+        common = {"profile": self.content["profile"], "dataset": self.content["dataset"]}
+        self.content["measurements"].append({"name": name, "value": value, "unit": unit} | common | labels)
+
+    def claim(self, claim_id: str, *, at_scale: bool, seeds: int | None = None, **series) -> str:
+        """Decide a claim from measured series by its rule, and return the verdict.
+
+        Parameters
+        ----------
+        claim_id : str
+            As in ``data/claims.toml``.
+        at_scale : bool
+            Whether net, training and arms had the published size.
+        seeds : int, optional
+            Number of seeds behind the series; None where no data is involved.
+        **series
+            What the rule of that claim takes.
+        """
+        claim, ruling = claims.find(claim_id), RULES[claim_id](**series)
+        dataset = self.content["dataset"] if claim["needs"] else None
+        verdict = claims.decide(claim, ruling, dataset, at_scale)
+        margins = {name: [round(float(value), 6) for value in values] for name, values in ruling.margins.items()}
+        self.content["claims"].append(
+            {
+                "id": claim_id,
+                "measured": ruling.measured,
+                "verdict": verdict,
+                "dataset": dataset,
+                "seeds": seeds,
+                "at_scale": at_scale,
+                "margins": margins,
+            }
+        )
+        return verdict
+
+    def save(self) -> Path:
+        """Write the record to ``$RELCOMP_RECORDS``, or into the cache when a lesson is run by hand."""
+        folder = Path(os.environ.get("RELCOMP_RECORDS") or cache_dir() / "records")
+        return write_json(folder / f"{self.content['lesson']}.json", self.content)
+
+
+def reference(lesson: str, profile: str = "full") -> dict | None:
+    """Return the committed record of a lesson, or None where there is none yet."""
+    return claims.recorded(profile).get(lesson)
+
+
+def claims_text(record: dict) -> str:
+    """Return the decided claims of a record as plain text: two lines each."""
+    lines = []
+    for entry in record["claims"]:
+        claim = claims.find(entry["id"])
+        lines += [
+            f"{claim['id']:<5}{entry['verdict'].upper()}: {claim['statement']}",
+            f"     published {claim['published']}; measured {entry['measured']}",
+        ]
+    return "\n".join(lines)

@@ -1,0 +1,193 @@
+"""The rule of every decided claim, as code: measured series (one value a seed) in, a `Ruling` out.
+
+Each function is named after its claim in ``data/claims.toml``, where the rule stands in words.
+Accuracies are shares in [0, 1].
+"""
+
+from collections.abc import Callable, Sequence
+from statistics import fmean
+
+from relcomp_kit.lessons.claims import Ruling
+
+Series = Sequence[float]
+
+
+def above(values: Series, others: Series | float) -> list[float]:
+    """Return by how much each value exceeds its partner, or a bound."""
+    partners = [others] * len(values) if isinstance(others, int | float) else others
+    return [value - partner for value, partner in zip(values, partners, strict=True)]
+
+
+def below(values: Series, others: Series | float) -> list[float]:
+    """Return by how much each value stays under its partner, or a bound."""
+    return [-margin for margin in above(values, others)]
+
+
+def _strictly(margins: list[float]) -> list[float]:
+    """Count a margin of exactly 0 as a failure."""
+    return [margin if margin > 0 else min(margin, -1e-12) for margin in margins]
+
+
+def spread(values: Series, digits: int = 3) -> str:
+    """Return mean and range, as text."""
+    if max(values) - min(values) < 10**-digits / 2:
+        return f"{fmean(values):.{digits}f}"
+    return f"{fmean(values):.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
+
+
+def percent(values: Series) -> str:
+    """Return mean and range of shares, in percent."""
+    return spread([100 * value for value in values], 1) + " %"
+
+
+def t1a(correlation: Series, impact: Series, saliency: Series, random: Series) -> Ruling:
+    return Ruling(
+        {
+            "maps agree": above(correlation, 0.7),
+            "impact above random": _strictly(above(impact, random)),
+            "saliency above random": _strictly(above(saliency, random)),
+        },
+        f"{spread(correlation)}; with the oracle: impact {fmean(impact):.2f}, saliency {fmean(saliency):.2f}",
+    )
+
+
+def t1b(ratio: Series) -> Ruling:
+    return Ruling({"impact dearer": above(ratio, 1.5)}, spread(ratio, 2))
+
+
+def t1c(digit: Series, others: Series, edges: Series) -> Ruling:
+    return Ruling(
+        {"digit": above(digit, 1.2), "other digits": above(others, 1.2), "edges": above(edges, 1.2)},
+        f"digit {fmean(digit):.2f}, other digits {fmean(others):.2f}, edges {fmean(edges):.2f}",
+    )
+
+
+def t2(outer: Series, direct: Series, outer_accuracy: Series, direct_accuracy: Series) -> Ruling:
+    return Ruling(
+        {
+            "closer to the oracle": _strictly(above(outer, direct)),
+            "higher accuracy at 50 %": _strictly(above(outer_accuracy, direct_accuracy)),
+        },
+        f"correlation {fmean(outer):.2f} against {fmean(direct):.2f}; "
+        f"accuracy {percent(outer_accuracy)} against {percent(direct_accuracy)}",
+    )
+
+
+def t3(pruned: Series, unpruned: Series) -> Ruling:
+    return Ruling(
+        {"pruned above unpruned": _strictly(above(pruned, unpruned))},
+        f"{percent(pruned)} pruned, {percent(unpruned)} unpruned",
+    )
+
+
+def t4(accuracy: Series, reference: Series) -> Ruling:
+    return Ruling({"no loss": above(accuracy, reference)}, f"{percent(accuracy)} against {percent(reference)}")
+
+
+t4c = t4
+
+
+def t5(accuracy: Series, reference: Series) -> Ruling:
+    return Ruling(
+        {"at most 2.5 points lost": above(accuracy, [value - 0.025 for value in reference])},
+        f"{percent(accuracy)} against {percent(reference)}",
+    )
+
+
+t5c = t5
+
+
+def t6(r_squared: Series, miss_below: Series) -> Ruling:
+    return Ruling(
+        {"a line above 0.5": above(r_squared, 0.95), "not below": above(miss_below, 0.05)},
+        f"{spread(r_squared)}; the line misses by {fmean(miss_below):.2f} below SF 0.5",
+    )
+
+
+def t7(accuracy: dict[str, Series], maps: dict[str, Series], mixtures: Sequence[str]) -> Ruling:
+    margins = {}
+    for what, values in (("accuracy", accuracy), ("maps", maps)):
+        pure = [name for name in values if name not in mixtures]
+        margins[f"{what}: tanh highest"] = [
+            min(values["tanh"][i] - values[name][i] for name in pure if name != "tanh")
+            for i in range(len(values["tanh"]))
+        ]
+        margins[f"{what}: ReLU lowest"] = [
+            min(values[name][i] - values["relu"][i] for name in pure if name != "relu")
+            for i in range(len(values["relu"]))
+        ]
+        margins[f"{what}: no mixture better"] = [
+            min(values["tanh"][i] - values[name][i] for name in mixtures) for i in range(len(values["tanh"]))
+        ]
+    ranked = sorted(accuracy, key=lambda name: -fmean(accuracy[name]))
+    return Ruling(margins, ", ".join(f"{name} {100 * fmean(accuracy[name]):.1f}" for name in ranked))
+
+
+def t8a(limit: float) -> Ruling:
+    return Ruling({"4 decimals": [0.00005 - abs(limit - 40.1421)]}, f"{limit:.4f}")
+
+
+def t8b(numeric: Sequence[int], analytic: Series) -> Ruling:
+    published = (100, 65, 49, 40, 32, 26, 21, 16, 12, 7)
+    return Ruling(
+        {
+            "recurrence exact": [-abs(mine - theirs) for mine, theirs in zip(numeric, published, strict=True)],
+            "formula within 1": [1 - abs(int(mine) - theirs) for mine, theirs in zip(analytic, published, strict=True)],
+        },
+        ", ".join(map(str, numeric)),
+    )
+
+
+def t8c(predicted: Series, measured: Series) -> Ruling:
+    """Predictions and counts after convergence, over seeds and sparsification factors."""
+    errors = [abs(mine - real) / real for mine, real in zip(predicted, measured, strict=True)]
+    return Ruling(
+        {"within 10 %": below(errors, 0.1)},
+        f"off by {100 * fmean(errors):.0f} % ({100 * min(errors):.0f} to {100 * max(errors):.0f} %)",
+    )
+
+
+t8d = t8e = t8c
+
+
+def t9(threshold_left: Series, rate_left: Series) -> Ruling:
+    return Ruling(
+        {"threshold rule keeps weights": above(threshold_left, 1), "rate rule empties": below(rate_left, 0)},
+        f"{fmean(threshold_left):.0f} left in the smallest layer against {fmean(rate_left):.0f} in the net",
+    )
+
+
+def t10(r_squared: Series, late_losses: Series) -> Ruling:
+    return Ruling(
+        {"a line": above(r_squared, 0.95), "no limit in sight": above(late_losses, 1)},
+        f"{spread(r_squared)}; {fmean(late_losses):.0f} weights in the last 25 steps",
+    )
+
+
+def t11(slow: Series, fast: Series) -> Ruling:
+    return Ruling({"slow above fast": _strictly(above(slow, fast))}, f"{percent(slow)} slow, {percent(fast)} fast")
+
+
+t11c = t11
+
+
+def t12(unit_range: Series, signed_noisy: Series) -> Ruling:
+    return Ruling(
+        {"some without": _strictly(above(unit_range, 0.0)), "none without": below(signed_noisy, 0.0)},
+        f"{percent(unit_range)} on [0, 1], {percent(signed_noisy)} on [-1, 1] with noise",
+    )
+
+
+def t13(outer: Series, direct: Series, outer_accuracy: Series, direct_accuracy: Series,
+        accuracy: Series, reference: Series) -> Ruling:
+    first, second = t2(outer, direct, outer_accuracy, direct_accuracy), t4(accuracy, reference)
+    return Ruling(first.margins | second.margins, f"T2: {first.measured}; T4: {second.measured}")
+
+
+t13a = t13b = t13
+
+RULES: dict[str, Callable[..., Ruling]] = {
+    name.upper()[0] + name[1:]: rule
+    for name, rule in list(globals().items())
+    if name[0] == "t" and name[1:2].isdigit() and callable(rule)
+}
