@@ -129,10 +129,11 @@ def problems(notebook: NotebookNode) -> list[str]:
 
 def write_exercises(folder: Path, names: Sequence[str] = ()) -> list[Path]:
     """Write the students' versions of the lessons: without outputs, without solutions."""
+    sources = find_lessons(names)
     make_folder(folder)
     return [
         write_notebook(student_version(read_source(source)), Path(folder) / f"{source.stem}.ipynb")
-        for source in find_lessons(names)
+        for source in sources
     ]
 
 

@@ -92,10 +92,9 @@ def page(notebook: Path, title: str) -> str:
     content = nbformat.read(notebook, as_version=4)
     content.metadata["title"] = title
     content.metadata.pop("widgets", None)  # a live widget needs a kernel; its text remains
-    exporter = HTMLExporter(embed_images=True, exclude_input_prompt=False)
-    exporter.register_filter(
-        "markdown2html", lambda source: MarkdownWithMath(renderer=MathRenderer(escape=False)).render(source)
-    )
+    exporter = HTMLExporter()
+    renderer = MathRenderer(escape=False, exclude_anchor_links=True)  # anchors break a formula in a heading
+    exporter.register_filter("markdown2html", lambda source: MarkdownWithMath(renderer=renderer).render(source))
     soup = BeautifulSoup(exporter.from_notebook_node(content)[0], "html.parser")
     for script in soup("script"):
         script.decompose()

@@ -1,0 +1,183 @@
+"""Running lessons: what is written, and what a failing lesson leaves."""
+
+import json
+import sys
+from types import SimpleNamespace
+
+import nbformat
+import pytest
+
+from relcomp_kit.errors import UserError
+from relcomp_kit.lessons import kernel, notebooks, report, runner
+
+GOOD = """# %% [markdown]
+# # Measure something with $x^2$
+#
+# It is $y^2$.
+
+# %% tags=["parameters"]
+profile = "quick"
+seed = 0
+
+# %%
+import json, os, sys
+seen = {name: os.environ.get(name) for name in ("RELCOMP_DATA", "RELCOMP_RECORDS", "RELCOMP_CACHE", "MPLBACKEND")}
+seen |= {"executable": sys.executable, "folder": os.getcwd(), "profile": profile}
+with open(os.environ["RELCOMP_RECORDS"] + "/01_good.json", "w") as file:
+    json.dump(seen, file)
+"""
+BAD = GOOD.replace("with open", "raise ValueError('one\\ntwo <b>')\nwith open").replace("Measure", "Break")
+ROW = {
+    "id": "T1a",
+    "source": "thesis 5.1",
+    "statement": "small < large & so on",
+    "published": "87 %",
+    "measured": "88",
+    "unit": "%",
+    "verdict": "partly",
+    "profile": "quick",
+    "dataset": "digits",
+    "published_dataset": "MNIST",
+    "seeds": [0, 1, 2],
+    "commit": "abc",
+    "lesson": "01",
+    "command": "relcomp run 01",
+    "recorded": {"measured": "89", "verdict": "reproduced", "dataset": "MNIST", "seeds": [0], "profile": "full"},
+}
+
+
+@pytest.fixture
+def house(tmp_path, monkeypatch):
+    """A checkout with two lessons, of which the second fails."""
+    root = tmp_path / "house"
+    sources = root / "notebooks" / "source"
+    sources.mkdir(parents=True)
+    (sources / "01_good.py").write_text(GOOD, encoding="utf-8")
+    (sources / "02_bad.py").write_text(BAD, encoding="utf-8")
+    for module in (kernel, notebooks, runner):
+        monkeypatch.setattr(module, "checkout", lambda: root)
+    monkeypatch.chdir(tmp_path)
+    return root
+
+
+@pytest.fixture
+def ledger(monkeypatch):
+    """Claims decided by a stand-in; returns what it was asked."""
+    asked = []
+    stand_in = SimpleNamespace(table=lambda records, profile: asked.append((records, profile)) or [ROW])
+    monkeypatch.setattr("relcomp_kit.lessons.claims", stand_in, raising=False)
+    monkeypatch.setitem(sys.modules, "relcomp_kit.lessons.claims", stand_in)
+    return asked
+
+
+def run(names, out, profile="quick"):
+    calls = []
+    results = [
+        runner.run_lesson(source, profile, out, lambda **done: calls.append(done))
+        for source in runner.check_request(names, profile, out)
+    ]
+    return results, calls
+
+
+def test_a_lesson_runs_here_and_a_failing_one_does_not_stop_the_others(house, ledger, tmp_path, monkeypatch):
+    foreign = tmp_path / "jupyter" / "kernels" / "python3"
+    foreign.mkdir(parents=True)
+    (foreign / "kernel.json").write_text(
+        json.dumps({"argv": ["/no/such/python"], "display_name": "x", "language": "python"}), encoding="utf-8"
+    )
+    (tmp_path / "images").mkdir()
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
+    monkeypatch.setenv("RELCOMP_DATA", "images")
+    monkeypatch.setenv("RELCOMP_CACHE", "cache")
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    out = tmp_path / "out"
+    stale = out / "records" / "02_bad.json"
+    stale.parent.mkdir(parents=True)
+    stale.write_text("{}", encoding="utf-8")
+
+    results, calls = run(["02", "01"], out.relative_to(tmp_path), profile="full")
+
+    assert [result.lesson for result in results] == ["01_good", "02_bad"]
+    assert results[0].error is None
+    assert results[1].error == "cell In [3] raised ValueError: two <b>"
+    assert results[0].title == "Measure something with $x^2$"
+    assert calls[-1]["completed"] == calls[-1]["total"]
+    seen = json.loads((out / "records" / "01_good.json").read_text(encoding="utf-8"))
+    assert seen == {
+        "RELCOMP_DATA": str(tmp_path / "images"),
+        "RELCOMP_CACHE": str(tmp_path / "cache"),
+        "RELCOMP_RECORDS": str(out / "records"),
+        "MPLBACKEND": seen["MPLBACKEND"],
+        "executable": sys.executable,
+        "folder": str(house / "notebooks"),
+        "profile": "full",
+    }
+    assert seen["MPLBACKEND"] != "agg"
+    assert not stale.exists()
+    assert nbformat.read(out / "notebooks" / "02_bad.ipynb", as_version=4).cells
+
+    rows = runner.write_reports(results, "full", out)
+    assert ledger == [([seen], "full")]
+    assert json.loads((out / "claims.json").read_text(encoding="utf-8")) == rows == [ROW]
+    page = (out / "html" / "01_good.html").read_text(encoding="utf-8")
+    assert "<script" not in page
+    assert page.count("<math") == 2
+    index = (out / "index.html").read_text(encoding="utf-8")
+    assert "two &lt;b&gt;" in index
+    assert "small &lt; large &amp; so on" in index
+    assert "http" not in index
+
+
+def test_records_are_kept_on_request(house, tmp_path):
+    out = tmp_path / "out"
+    record = out / "records" / "01_good.json"
+    record.parent.mkdir(parents=True)
+    record.write_text('{"a": 1}', encoding="utf-8")
+    kept = runner.keep_record("01_good", "full", out)
+    assert kept == house / "data" / "reference" / "full" / "01_good.json"
+    assert kept.read_text(encoding="utf-8") == '{"a": 1}'
+    assert runner.keep_record("02_bad", "full", out) is None
+
+
+@pytest.mark.parametrize(
+    ("names", "profile", "data", "reason"),
+    [
+        (["03"], "quick", None, "the lessons are: 01_good, 02_bad"),
+        ([], "huge", None, "quick, full"),
+        ([], "quick", "nowhere", "RELCOMP_DATA"),
+    ],
+)
+def test_a_bad_request_is_refused_before_anything_is_written(
+    house, tmp_path, monkeypatch, names, profile, data, reason
+):
+    monkeypatch.delenv("RELCOMP_DATA", raising=False)
+    if data:
+        monkeypatch.setenv("RELCOMP_DATA", data)
+    with pytest.raises(UserError, match=reason):
+        runner.check_request(names, profile, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_cannot_be_written_to_is_refused(house, tmp_path):
+    (tmp_path / "out").write_text("a file", encoding="utf-8")
+    with pytest.raises(UserError, match=r"cannot write to .*out"):
+        runner.check_request([], "quick", tmp_path / "out")
+
+
+def test_a_kernel_that_dies_is_a_failed_lesson(house, tmp_path):
+    bad = house / "notebooks" / "source" / "02_bad.py"
+    bad.write_text(BAD.replace("raise ValueError('one\\ntwo <b>')", "os._exit(1)"), encoding="utf-8")
+    (result,), _ = run(["02"], tmp_path / "out")
+    assert "died" in result.error
+
+
+def test_terminal_table_shows_both_runs():
+    from rich.console import Console
+
+    console = Console(width=140, record=True, file=open("/dev/null", "w", encoding="utf-8"))  # noqa: SIM115
+    console.print(
+        report.terminal_table([ROW, ROW | {"id": "T2", "measured": None, "verdict": "open", "recorded": None}])
+    )
+    text = console.export_text()
+    for part in ("T1a", "88 %", "89 %", "partly", "reproduced", "T2", "open"):
+        assert part in text
