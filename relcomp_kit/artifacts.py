@@ -27,8 +27,8 @@ def artifact_path(recipe: str, version: int, config: dict, data_hash: str) -> Pa
 
 def write_artifact(path: Path, tensors: dict[str, torch.Tensor], info: dict) -> Path:
     """Write tensors and a JSON-able ``info`` into one safetensors file, atomically."""
-    contiguous = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
-    return write_atomic(path, save(contiguous, metadata={"info": json.dumps(info)}))
+    own = {name: tensor.detach().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()}
+    return write_atomic(path, save(own, metadata={"info": json.dumps(info)}))
 
 
 def read_artifact(path: Path) -> tuple[dict[str, torch.Tensor], dict]:

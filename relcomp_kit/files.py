@@ -77,7 +77,7 @@ def write_atomic(path: Path, content: bytes | str) -> Path:
 def write_json(path: Path, content) -> Path:
     """Write JSON atomically, keys in the order given, lists of numbers on one line."""
     text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
-    text = re.sub(r"\[[-+\d.,eE\s]*\]", lambda match: re.sub(r"\s+", " ", match[0]), text)
+    text = re.sub(r"\[[-+\d.,eE\s]*\]", lambda match: re.sub(r"\n\s*", " ", match[0]), text)
     return write_atomic(path, text + "\n")
 
 

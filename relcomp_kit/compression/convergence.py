@@ -34,11 +34,12 @@ def recurrence(c0: int, sf: float, m: float = 0.5) -> list[int]:
     if sf != 0:
         check_sf(sf)
     counts = [c0]
-    while True:
+    while counts[-1]:
         gone = math.floor(counts[-1] * m * sf ** (c0 / counts[-1]))
         if gone == 0:
-            return counts
+            break
         counts.append(counts[-1] - gone)
+    return counts
 
 
 def lambertw_limit(c0: float, sf: float, m: float = 0.5) -> float:
@@ -71,7 +72,8 @@ def empirical_count(importance: Tensor, count: int, c0: int, sf: float) -> int:
         Weights left before the step, and at the start.
     """
     check_sf(sf)
-    below = int((importance <= importance.median() * sf ** (c0 / count)).sum())
+    bar = importance.median() * sf ** (c0 / torch.tensor(count))  # in single precision, as the rule computes it
+    below = int((importance <= bar).sum())
     return count - (count * below) // len(importance)
 
 

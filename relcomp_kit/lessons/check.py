@@ -72,7 +72,7 @@ def exercise(
     """
     pairs = list(cases.items()) if isinstance(cases, dict) else list(cases)
     pairs = [(arguments if isinstance(arguments, tuple) else (arguments,), expected) for arguments, expected in pairs]
-    if len(pairs) < 2 or all(_difference(expected, pairs[0][1], 0, 0) is None for _, expected in pairs):
+    if len(pairs) < 2 or all(_difference(expected, pairs[0][1], atol, rtol) is None for _, expected in pairs):
         raise ValueError("an exercise needs two cases with different results, or a constant would pass")
     if all(_difference(arguments[0], expected, atol, rtol) is None for arguments, expected in pairs):
         raise ValueError("an exercise whose results are its arguments would accept the identity")
@@ -107,7 +107,8 @@ def _difference(value: Any, expected: Any, atol: float, rtol: float) -> str | No
     if left.shape != right.shape:
         return f"expected {_shape(right)}, got {_shape(left)}"
     if left.dtype.kind in "biufc" and right.dtype.kind in "biufc":
-        left, right = left.astype(float), right.astype(float)
+        wide = complex if "c" in (left.dtype.kind, right.dtype.kind) else float
+        left, right = left.astype(wide), right.astype(wide)
         with np.errstate(invalid="ignore"):  # inf - inf: equal infinities count as equal by the first comparison
             good = bool(np.all((left == right) | (np.abs(left - right) <= atol + rtol * np.abs(right))))
     else:

@@ -66,8 +66,8 @@ def decide(claim: dict, ruling: Ruling, dataset: str, at_scale: bool) -> str:
     if not ruling.margins or any(len(margins) == 0 for margins in ruling.margins.values()):
         raise UserError(f"claim {claim['id']}: a condition without a measurement decides nothing")
     enough = all(len(margins) >= SEEDS for margins in ruling.margins.values()) or not claim["needs"]
-    met = all(min(margins) >= 0 for margins in ruling.margins.values())
-    failed = all(not max(margins) >= 0 for margins in ruling.margins.values())
+    met = all(margin >= 0 for margins in ruling.margins.values() for margin in margins)  # NaN is not
+    failed = not any(margin >= 0 for margins in ruling.margins.values() for margin in margins)
     if met and enough:
         published = not claim["needs"] or (claim["needs"] == dataset and at_scale)
         return "reproduced" if published else "holds on a stand-in"

@@ -155,7 +155,7 @@ def direct_importance(
     values = [x.flatten(1)]
     sums = []
     for layer in net.layers:  # every sum gets an additive zero that asks for a gradient
-        zero = torch.zeros(len(x), len(layer.bias), requires_grad=True)
+        zero = torch.zeros(len(x), len(layer.bias), dtype=x.dtype, requires_grad=True)
         sums.append(zero)
         values.append(_with_shift(layer, values[-1], zero))
     slopes = torch.autograd.grad(loss_per_image(net, values[-1], labels, loss).sum(), sums)
