@@ -99,7 +99,7 @@ def constant_rate_step(importance: Tensor, mask: Tensor, rate: float) -> Tensor:
     if not 0 < rate <= 1:
         raise UserError(f"the pruning rate must lie in (0, 1], not {rate}")
     left = mask.bool().sum(1)
-    gone = torch.tensor([math.ceil(rate * count) for count in left.tolist()])
+    gone = torch.tensor([math.ceil(round(rate * count, 9)) for count in left.tolist()])  # 0.07 * 100 is above 7
     return keep_ranks(importance, mask, left - gone)
 
 

@@ -85,7 +85,7 @@ def impact_map(net: MaskedNet, x: Tensor, labels: Tensor, loss: str = "training"
 def class_difference(net: MaskedNet, x: Tensor, labels: Tensor) -> Tensor:
     """Return how much each input speaks for the true class against the others (V): (images, inputs).
 
-    ``sum over the other classes k of max(S_c - S_k, 0)`` with S_k the gradient of output k.
+    ``sum over the other classes k of max(S_c - S_k, 0)`` with S_k the gradient of output k; of the classes kept.
     """
     leaf = x.detach().requires_grad_()
     output = net(leaf)
@@ -93,7 +93,7 @@ def class_difference(net: MaskedNet, x: Tensor, labels: Tensor) -> Tensor:
         [torch.autograd.grad(output[:, k].sum(), leaf, retain_graph=True)[0] for k in range(output.shape[1])]
     )  # (classes, images, inputs)
     own = per_class.gather(0, labels[None, :, None].expand(1, *x.shape))
-    return (own - per_class).clamp_min(0).sum(0)
+    return ((own - per_class).clamp_min(0) * net.layers[-1].output_mask[:, None, None]).sum(0)
 
 
 def rescale(values: Tensor, dim: int) -> Tensor:
@@ -194,7 +194,7 @@ def clamped_outputs(
     for _ in range(steps):
         leaf = changed.detach().requires_grad_()
         output = net(leaf)
-        running = output.argmax(1) == labels
+        running = output.masked_fill(net.layers[-1].output_mask == 0, -torch.inf).argmax(1) == labels
         if not running.any():
             break
         others = ((output - before) ** 2).masked_fill(own, 0).sum(1)
