@@ -62,6 +62,9 @@ def run(
     lessons: Lessons = None,
     profile: Annotated[str, typer.Option(help="quick: minutes on a CPU; full: the published budgets.")] = "quick",
     out: Out = DEFAULT_OUT,
+    dataset: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Another data set, in lessons that let you choose.")
+    ] = None,
     record: Annotated[
         bool, typer.Option("--record", help="Maintainers: keep the records under data/reference.")
     ] = False,
@@ -74,7 +77,8 @@ def run(
     from relcomp_kit.lessons import report, runner
 
     console = Console()
-    sources = runner.check_request(lessons or [], profile, out)
+    sources = runner.check_request(lessons or [], profile, out, dataset)
+    parameters = {"profile": profile} | ({"dataset": dataset} if dataset else {})
     columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn()
     results = []
     with interruptible(f"finished lessons are in {out}, what was trained is in {cache_dir()}"):
@@ -82,7 +86,7 @@ def run(
             with Progress(*columns, console=console) as progress:
                 for source in sources:
                     advance = partial(progress.update, progress.add_task(source.stem))
-                    results.append(runner.run_lesson(source, profile, out, advance))
+                    results.append(runner.run_lesson(source, parameters, out, advance))
         finally:
             rows = runner.write_reports(results, profile, out)
     failed = [result for result in results if result.error]

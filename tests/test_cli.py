@@ -25,7 +25,7 @@ def ran(monkeypatch, tmp_path):
     """Lessons that do not run: each call gives the next of these outcomes."""
     outcomes = []
 
-    def run_lesson(source, profile, out, on_cell):
+    def run_lesson(source, parameters, out, on_cell):
         outcome = outcomes.pop(0)
         if outcome is KeyboardInterrupt:
             raise KeyboardInterrupt
@@ -57,7 +57,16 @@ finally:
 
 
 @pytest.mark.parametrize(
-    "arguments", [("run", "99"), ("run", "--profile", "huge"), ("render", "99"), ("exercises", "99"), ("fetch", "nope")]
+    "arguments",
+    [
+        ("run", "99"),
+        ("run", "--profile", "huge"),
+        ("run", "--dataset", "nope"),
+        ("run", "00", "--dataset", "digits"),
+        ("render", "99"),
+        ("exercises", "99"),
+        ("fetch", "nope"),
+    ],
 )
 def test_bad_input_is_one_sentence(arguments, monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)

@@ -14,7 +14,7 @@
 # |---|---|---|
 # | check this machine, then take a neuron of three weights through all stations | why a large weight can be the first to go, and what the words of this field mean | school mathematics, some Python, ten minutes |
 #
-# The lesson runs in about five seconds, in both profiles. It needs no data and no network, and it decides no published claim:
+# The lesson runs in about ten seconds, in both profiles. It needs no data and no network, and it decides no published claim:
 # it lays the ground for the lessons that do.
 
 # %% [markdown]

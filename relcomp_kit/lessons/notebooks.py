@@ -71,6 +71,12 @@ def lesson_title(notebook: NotebookNode) -> str:
     return headings[0].strip() if headings else "untitled"
 
 
+def parameter_names(notebook: NotebookNode) -> set[str]:
+    """Return the names that a lesson's parameters cell sets."""
+    cells = [cell.source for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
+    return set(re.findall(r"^(\w+) = ", "\n".join(cells), re.MULTILINE))
+
+
 def render(source: Path) -> Path:
     """Execute a lesson in its quick profile and write the notebook that people open.
 

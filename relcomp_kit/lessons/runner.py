@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from relcomp_kit.datasets.download import check_name
+from relcomp_kit.errors import UserError
 from relcomp_kit.files import checkout, make_folder, read_json, write_atomic, write_json
 from relcomp_kit.lessons import kernel, notebooks, report
 from relcomp_kit.lessons.profiles import get_profile
@@ -21,31 +23,37 @@ class LessonResult:
     error: str | None = None
 
 
-def check_request(names: Sequence[str], profile: str, out: Path) -> list[Path]:
+def check_request(names: Sequence[str], profile: str, out: Path, dataset: str | None = None) -> list[Path]:
     """Refuse a bad request before anything runs; return the sources of the lessons asked for.
 
     Raises
     ------
     UserError
-        For an unknown lesson or profile, a missing ``RELCOMP_DATA``, a folder that cannot be written to.
+        For an unknown lesson, profile or data set, a lesson that does not let you choose its data set, a missing
+        ``RELCOMP_DATA``, a folder that cannot be written to.
     """
     get_profile(profile)
     sources = notebooks.find_lessons(names)
+    if dataset is not None:
+        check_name(dataset)
+        for source in sources:
+            if "dataset" not in notebooks.parameter_names(notebooks.read_source(source)):
+                raise UserError(f"lesson {source.stem} has no choice of data set; run it without --dataset")
     kernel.data_environment()
     for folder in (out, out / "notebooks", out / "html", out / "records"):
         make_folder(folder)
     return sources
 
 
-def run_lesson(source: Path, profile: str, out: Path, on_cell: Callable[..., None]) -> LessonResult:
+def run_lesson(source: Path, parameters: dict[str, str], out: Path, on_cell: Callable[..., None]) -> LessonResult:
     """Execute one lesson into ``out/notebooks`` and ``out/html``; a failure is returned, not raised.
 
     Parameters
     ----------
     source : Path
         The lesson's text.
-    profile : str
-        "quick" or "full".
+    parameters : dict
+        The profile, and a data set if one was chosen: they replace the values in the lesson's parameters cell.
     out : Path
         Folder of the run; the lesson writes its record into ``out/records``.
     on_cell : callable
@@ -62,7 +70,7 @@ def run_lesson(source: Path, profile: str, out: Path, on_cell: Callable[..., Non
         kernel.execute(
             notebook,
             output.absolute(),
-            parameters={"profile": profile},
+            parameters=parameters,
             environment={"RELCOMP_RECORDS": str((out / "records").absolute())},
             on_cell=lambda index: on_cell(completed=index, total=cells),
         )

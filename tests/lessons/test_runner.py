@@ -73,7 +73,7 @@ def ledger(monkeypatch):
 def run(names, out, profile="quick"):
     calls = []
     results = [
-        runner.run_lesson(source, profile, out, lambda **done: calls.append(done))
+        runner.run_lesson(source, {"profile": profile}, out, lambda **done: calls.append(done))
         for source in runner.check_request(names, profile, out)
     ]
     return results, calls
@@ -156,6 +156,20 @@ def test_a_bad_request_is_refused_before_anything_is_written(
     with pytest.raises(UserError, match=reason):
         runner.check_request(names, profile, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_data_set_can_be_chosen_where_the_lesson_has_one(house, tmp_path):
+    good = house / "notebooks" / "source" / "01_good.py"
+    good.write_text(
+        GOOD.replace("seed = 0", 'seed = 0\ndataset = "mnist"').replace('"profile": profile', '"d": dataset')
+    )
+    out = tmp_path / "out"
+    (source,) = runner.check_request(["01"], "quick", out, "digits")
+    result = runner.run_lesson(source, {"profile": "quick", "dataset": "digits"}, out, lambda **done: None)
+    assert result.error is None
+    assert json.loads((out / "records" / "01_good.json").read_text(encoding="utf-8"))["d"] == "digits"
+    with pytest.raises(UserError, match="02_bad has no choice of data set"):
+        runner.check_request([], "quick", out, "digits")
 
 
 def test_a_folder_that_cannot_be_written_to_is_refused(house, tmp_path):
