@@ -35,7 +35,11 @@ code { overflow-wrap: anywhere; }
 .counts { display: flex; flex-wrap: wrap; gap: .5rem; margin: 1rem 0; }
 .error { color: #b42318; overflow-wrap: anywhere; }
 """
-PAGE_STYLE = "main { max-width: 60rem; margin: 0 auto; } h1 { line-height: 1.2 !important; } .jp-RenderedHTMLCommon table { margin-left: 0; }"
+PAGE_STYLE = """
+main { max-width: 60rem; margin: 0 auto; }
+h1 { line-height: 1.2 !important; }
+.jp-RenderedHTMLCommon table { margin-left: 0; }
+"""
 
 
 def index(results: list, rows: list[dict], profile: str) -> str:
