@@ -100,7 +100,7 @@ def rescale(values: Tensor, dim: int) -> Tensor:
     """Min-max scale to [0, 1] along a dimension; where all values are equal the result is 0."""
     low, high = values.amin(dim, keepdim=True), values.amax(dim, keepdim=True)
     span = high - low
-    return torch.where(span > 0, (values - low) / torch.where(span > 0, span, torch.ones_like(span)), 0.0)
+    return torch.where(span == 0, 0.0, (values - low) / torch.where(span == 0, 1.0, span))  # NaN stays NaN
 
 
 def input_importance(
