@@ -118,7 +118,8 @@ def test_input_importance_lies_between_0_and_1(make_net, make_images, measure, s
     assert torch.equal(ends[0].amin(along), torch.zeros(x.shape[1 - along], dtype=torch.float64))
 
 
-def test_rescaling_equal_values_gives_0():
+def test_rescaling_equal_values_gives_0_and_nan_stays_nan():
+    assert saliency.rescale(torch.tensor([[1.0, torch.nan, 5.0]]), 1).isnan().all()
     assert torch.equal(saliency.rescale(torch.full((2, 3), 4.0), 1), torch.zeros(2, 3))
     assert saliency.rescale(torch.tensor([[1.0, 2.0, 5.0]]), 1).tolist() == [[0, 0.25, 1]]
 
