@@ -1,0 +1,92 @@
+"""The artifact cache: round trip, what decides a name, damage, and runs that break off."""
+
+import os
+
+import pytest
+import torch
+
+from relcomp_kit import artifacts
+from relcomp_kit.artifacts import artifact_path, load_or_make, read_artifact, write_artifact
+from relcomp_kit.errors import UserError
+
+TENSORS = {"a": torch.arange(6.0).reshape(2, 3), "mask": torch.tensor([True, False]), "n": torch.tensor(3)}
+INFO = {"curve": [0.1, 1 / 3], "text": "§"}
+
+
+def test_round_trip(tmp_path):
+    tensors, info = read_artifact(write_artifact(tmp_path / "x.safetensors", TENSORS, INFO))
+    assert info == INFO
+    assert tensors.keys() == TENSORS.keys()
+    for name, tensor in TENSORS.items():
+        assert tensors[name].dtype == tensor.dtype and torch.equal(tensors[name], tensor)
+
+
+def test_tensors_may_share_memory_and_be_turned(tmp_path):
+    whole = torch.arange(6.0).reshape(2, 3).requires_grad_()
+    tensors, _ = read_artifact(write_artifact(tmp_path / "x", {"one": whole, "same": whole, "turned": whole.T}, {}))
+    assert torch.equal(tensors["one"], tensors["same"]) and torch.equal(tensors["turned"], whole.T)
+
+
+def test_everything_that_decides_the_content_decides_the_name(own_cache, monkeypatch):
+    arguments = {"recipe": "r", "version": 1, "config": {"sf": 0.9, "seed": 0}, "data_hash": "ab"}
+    name = artifact_path(**arguments)
+    assert name.parent == own_cache / "artifacts" and name.name.startswith("r-")
+    assert artifact_path(**(arguments | {"config": {"seed": 0, "sf": 0.9}})) == name  # the order decides nothing
+    changes = ({"recipe": "q"}, {"version": 2}, {"config": {"sf": 0.9, "seed": 1}}, {"data_hash": "ac"})
+    others = {artifact_path(**(arguments | change)) for change in changes}
+    assert len(others | {name}) == 5
+    major, minor = torch.__version__.split(".")[:2]
+    monkeypatch.setattr(artifacts.torch, "__version__", f"{major}.{minor}.99+other")
+    assert artifact_path(**arguments) == name
+    monkeypatch.setattr(artifacts.torch, "__version__", f"{major}.{int(minor) + 1}.0")
+    assert artifact_path(**arguments) not in others | {name}
+
+
+@pytest.mark.parametrize("damage", ["truncated", "garbage", "no info", "missing"])
+def test_damaged_file_is_named(tmp_path, damage):
+    path = write_artifact(tmp_path / "x.safetensors", TENSORS, INFO)
+    if damage == "truncated":
+        path.write_bytes(path.read_bytes()[:-5])
+    elif damage == "garbage":
+        path.write_bytes(b"garbage")
+    elif damage == "no info":
+        path.write_bytes(artifacts.save(TENSORS))
+    else:
+        path.unlink()
+    with pytest.raises(UserError, match=r"x\.safetensors is damaged .*; delete it and run again"):
+        read_artifact(path)
+
+
+def test_made_once_and_the_partial_state_goes(own_cache):
+    calls = []
+
+    def make(partial):
+        calls.append(partial)
+        write_artifact(partial, TENSORS, {})
+        return TENSORS, INFO
+
+    for _ in range(2):
+        tensors, info = load_or_make("r", 1, {}, "ab", make)
+        assert torch.equal(tensors["a"], TENSORS["a"]) and info == INFO
+    assert len(calls) == 1 and calls[0].suffix == ".partial"
+    assert os.listdir(own_cache / "artifacts") == [artifact_path("r", 1, {}, "ab").name]
+    load_or_make("r", 1, {"other": 1}, "ab", make)
+    assert len(calls) == 2
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+def test_nothing_half_written_when_make_breaks_off(own_cache, error):
+    def make(partial):
+        write_artifact(partial, TENSORS, {})
+        raise error
+
+    with pytest.raises(error):
+        load_or_make("r", 1, {}, "ab", make)
+    path = artifact_path("r", 1, {}, "ab")
+    assert os.listdir(path.parent) == [path.with_suffix(".partial").name]  # the state to resume from, nothing else
+
+    def resume(partial):
+        return read_artifact(partial)[0], INFO
+
+    assert torch.equal(load_or_make("r", 1, {}, "ab", resume)[0]["a"], TENSORS["a"])
+    assert os.listdir(path.parent) == [path.name]
