@@ -16,6 +16,7 @@ from torch import Tensor
 from relcomp_kit import datasets
 from relcomp_kit.artifacts import artifact_path, load_or_make, read_artifact
 from relcomp_kit.compression.iterate import Plan, prune_iteratively
+from relcomp_kit.errors import UserError
 from relcomp_kit.lessons.profiles import PruningBudget
 from relcomp_kit.lessons.progress import Progress
 
@@ -81,7 +82,11 @@ def pruning_arms(budget: PruningBudget) -> dict[str, list[Arm]]:
 def workers() -> int:
     """Return how many arms run at once: ``$RELCOMP_THREADS``, or the processors this process may use."""
     chosen = os.environ.get("RELCOMP_THREADS")
-    return int(chosen) if chosen else len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    if chosen:
+        if not chosen.isdecimal() or int(chosen) == 0:
+            raise UserError(f"RELCOMP_THREADS is {chosen!r}: set it to a number of threads, 1 or more, or unset it")
+        return int(chosen)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 @functools.lru_cache(maxsize=1)
@@ -108,6 +113,7 @@ def run_arms(dataset, arms: list[Arm]) -> dict[Arm, tuple[dict[str, Tensor], dic
 
     Controls wait for the arms that they match.
     """
+
     def missing(some: list[Arm]) -> list[Arm]:
         return [arm for arm in some if not artifact_path(RECIPE, VERSION, arm.config(), dataset.sha256).is_file()]
 
