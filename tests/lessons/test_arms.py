@@ -1,0 +1,119 @@
+"""The arms of the pruning experiment: the published ones are there, controls match, nothing is computed twice."""
+
+import dataclasses
+import io
+import os
+import sys
+
+import pytest
+import torch
+
+from relcomp_kit import datasets
+from relcomp_kit.errors import UserError
+from relcomp_kit.lessons import arms, progress
+from relcomp_kit.lessons.arms import Arm, pruning_arms, run_arms
+from relcomp_kit.lessons.profiles import PROFILES, get_profile
+
+TINY = dataclasses.replace(
+    PROFILES["quick"].pruning, seeds=(0,), steps=3, first_training=10, fine_tuning=2, sf=(0.6, 0.95), converge_steps=3
+)
+
+
+def test_full_profile_is_the_published_budget():
+    budget = get_profile("full").pruning
+    assert (budget.steps, budget.first_training, budget.fine_tuning) == (150, 1551, 775)
+    assert {0.55, 0.6, 0.75, 0.9, 0.95} <= set(budget.sf) and set(budget.sf) >= {0.1, 0.2, 0.3, 0.4, 0.5}
+    assert budget.at_scale and not get_profile("quick").pruning.at_scale
+    for profile in PROFILES.values():
+        assert len(profile.pruning.seeds) >= 3 and len(profile.saliency.seeds) >= 3
+        assert profile.saliency.oracle_images >= 500
+    with pytest.raises(UserError, match="no profile 'huge'; choose one of quick, full"):
+        get_profile("huge")
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_controls_stand_beside_the_published_arms(name):
+    budget = PROFILES[name].pruning
+    groups = pruning_arms(budget)
+    published = groups["pruned"]
+    assert {(arm.plan.seed, arm.plan.sf) for arm in published} == {(s, f) for s in budget.seeds for f in budget.sf}
+    assert {arm.plan.protocol for arm in published} == {"program"}
+    assert all(arm.plan.rule == "none" and arm.plan.steps == budget.steps for arm in groups["unpruned"])
+    assert {arm.plan.images for arm in groups["train images"]} == {"train"}
+    assert groups["two classes"][0].plan.classes == (3, 8)
+    for group in groups.values():
+        assert {arm.plan.seed for arm in group} == set(budget.seeds)
+        for arm in group:
+            assert (arm.plan.rule == "match") == (arm.like is not None)
+            if arm.like:  # no reference is computed for a control alone, and both see the same net
+                assert Arm(arm.like) in published
+                assert (arm.like.seed, arm.like.sf) == (arm.plan.seed, arm.plan.sf)
+    assert {"random", "magnitude"} <= groups.keys()
+    assert ({"text", "oracle", "probabilistic", "rank"} <= groups.keys()) == (name == "full")
+
+
+def test_arms_are_computed_once_and_controls_match(own_cache, monkeypatch):
+    monkeypatch.setenv("RELCOMP_THREADS", "1")
+    groups, digits = pruning_arms(TINY), datasets.load("digits")
+    wanted = groups["random"] + groups["unpruned"]
+    found = run_arms(digits, wanted)
+    assert list(found) == wanted
+    files = os.listdir(own_cache / "artifacts")
+    assert len(files) == 3 and not any(name.endswith(".partial") for name in files)  # the reference came along
+    reference = run_arms(digits, [Arm(groups["random"][0].like)])
+    counts = next(iter(reference.values()))[0]["counts"]
+    assert torch.equal(found[wanted[0]][0]["counts"], counts)
+    assert counts[-1].sum() < counts[0].sum()
+
+    def fail(*_, **__):
+        raise AssertionError("computed again")
+
+    monkeypatch.setattr(arms, "prune_iteratively", fail)
+    again = run_arms(digits, wanted)
+    for arm, (tensors, info) in found.items():
+        assert again[arm][1] == info
+        assert all(torch.equal(value, again[arm][0][name]) for name, value in tensors.items())
+
+
+def test_every_group_of_arms_runs(own_cache, monkeypatch):
+    monkeypatch.setenv("RELCOMP_THREADS", "1")
+    groups = pruning_arms(TINY)
+    found = run_arms(datasets.load("digits"), [arm for group in groups.values() for arm in group])
+    assert all(0 <= accuracy <= 1 for _, info in found.values() for accuracy in info["curve"]["test"])
+
+
+def test_number_of_workers_is_the_chosen_one(monkeypatch):
+    monkeypatch.setenv("RELCOMP_THREADS", "3")
+    assert arms.workers() == 3
+    monkeypatch.delenv("RELCOMP_THREADS")
+    assert 1 <= arms.workers() <= os.cpu_count()
+    for wrong in ("two", "0", "-1", "1.5"):
+        monkeypatch.setenv("RELCOMP_THREADS", wrong)
+        with pytest.raises(UserError, match=f"RELCOMP_THREADS is '{wrong}'"):
+            arms.workers()
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_progress_says_how_far_and_leaves_nothing_behind(monkeypatch):
+    shown = Terminal()
+    monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
+    monkeypatch.setattr(progress.sys, "stderr", shown)
+    with progress.Progress("curves", 2) as bar:
+        bar.advance()
+        bar.advance()
+    lines = shown.getvalue().split("\r")
+    assert lines[1].startswith("curves: 0 of 2")
+    assert lines[2].startswith("curves: 1 of 2, about 0 s left")
+    assert lines[3].startswith("curves: 2 of 2")
+    assert lines[-1] == "" and lines[-2].strip() == "" and len(lines[-2]) >= len(lines[3].rstrip())
+
+
+def test_progress_is_silent_without_a_terminal(monkeypatch, capsys):
+    monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
+    with progress.Progress("curves", 1) as bar:
+        bar.advance()
+    assert capsys.readouterr() == ("", "")

@@ -1,0 +1,147 @@
+"""The ledger is complete, verdicts follow from measurements alone, and a record carries what the report needs."""
+
+import json
+import math
+
+import pytest
+
+from relcomp_kit.errors import UserError
+from relcomp_kit.lessons import claims, record
+from relcomp_kit.lessons.claims import Ruling, decide
+from relcomp_kit.lessons.rules import RULES
+
+THESIS = "1a 1b 1c 2 3 4 4c 5 5c 6 7 8a 8b 8c 8d 8e 9 10 11 11c 12 13 13a 13b"
+IDS = [f"T{name}" for name in THESIS.split()] + [f"B{n}" for n in range(1, 14)] + ["X1", "X2", "X3"]
+COLUMNS = {
+    *("id", "source", "statement", "published", "measured", "unit", "verdict", "profile", "dataset"),
+    *("published_dataset", "seeds", "commit", "lesson"),
+}
+MNIST, FREE = {"id": "T3", "needs": "mnist"}, {"id": "T8a", "needs": ""}
+MET, FAILED, MIXED = [0.1, 0.0, 0.2], [-0.1, -0.2, -1e-12], [0.1, -0.1, 0.2]
+
+
+def test_ledger_holds_every_claim_once_with_all_that_a_row_needs():
+    rows = claims.ledger()
+    assert [row["id"] for row in rows] == IDS
+    for row in rows:
+        assert {"source", "statement", "published", "unit", "rule", "needs", "lesson"} <= row.keys()
+        assert all(row[key] for key in ("source", "statement", "published", "rule", "lesson"))
+    assert {row["id"] for row in rows if row["id"][0] == "T"} == set(RULES)
+    assert {row["needs"] for row in rows if row["id"][0] == "T"} == {"", "mnist", "fashion-mnist"}
+    assert claims.find("T8a")["published"] == "40.1421"
+    with pytest.raises(UserError, match="no claim 'T99'"):
+        claims.find("T99")
+
+
+@pytest.mark.parametrize(
+    ("claim", "margins", "dataset", "at_scale", "verdict"),
+    [
+        (MNIST, {"a": MET}, "mnist", True, "reproduced"),
+        (MNIST, {"a": MET}, "mnist", False, "holds on a stand-in"),
+        (MNIST, {"a": MET}, "fashion-mnist", True, "holds on a stand-in"),
+        (MNIST, {"a": MET}, "digits", True, "holds on a stand-in"),
+        (MNIST, {"a": MET[:2]}, "mnist", True, "partly"),  # two seeds
+        (MNIST, {"a": MET, "b": MET[:1]}, "mnist", True, "partly"),
+        (MNIST, {"a": MIXED}, "mnist", True, "partly"),  # the spread crosses the bound
+        (MNIST, {"a": MET, "b": FAILED}, "mnist", True, "partly"),
+        (MNIST, {"a": FAILED}, "mnist", True, "not reproduced"),
+        (MNIST, {"a": FAILED, "b": FAILED}, "fashion-mnist", False, "not reproduced"),
+        (MNIST, {"a": FAILED[:2]}, "mnist", True, "partly"),
+        (MNIST, {"a": FAILED}, "digits", True, "not testable here"),
+        (MNIST, {"a": MIXED}, "digits", True, "not testable here"),
+        (MNIST, {"a": MET[:2]}, "digits", True, "not testable here"),
+        (FREE, {"a": [0.0]}, None, False, "reproduced"),  # no data involved: one computation is enough
+        (FREE, {"a": [-1.0]}, None, False, "not reproduced"),
+        (FREE, {"a": [-1.0], "b": [1.0]}, None, True, "partly"),
+        (MNIST, {"a": [0.1, math.nan, 0.2]}, "mnist", True, "partly"),
+        (MNIST, {"a": [math.nan, 0.1, 0.2]}, "mnist", True, "partly"),
+        (FREE, {"a": [math.nan]}, None, True, "not reproduced"),
+    ],
+)
+def test_verdicts(claim, margins, dataset, at_scale, verdict):
+    assert verdict in claims.VERDICTS
+    assert decide(claim, Ruling(margins, ""), dataset, at_scale) == verdict
+
+
+@pytest.mark.parametrize("margins", [MET, FAILED, MIXED, MET[:2], FAILED[:1], [math.nan] * 3])
+@pytest.mark.parametrize("at_scale", [True, False])
+def test_no_stand_in_reproduces_and_digits_never_refute(margins, at_scale):
+    for dataset in ("digits", "fashion-mnist", "cifar"):
+        assert decide(MNIST, Ruling({"a": margins}, ""), dataset, at_scale) != "reproduced"
+    on_digits = decide(MNIST, Ruling({"a": margins}, ""), "digits", at_scale)
+    assert on_digits in ("holds on a stand-in", "not testable here")
+
+
+@pytest.mark.parametrize("margins", [{}, {"a": []}, {"a": MET, "b": []}])
+def test_a_condition_without_measurement_decides_nothing(margins):
+    with pytest.raises(UserError, match="claim T3: a condition without a measurement"):
+        decide(MNIST, Ruling(margins, ""), "mnist", True)
+
+
+@pytest.fixture
+def written(monkeypatch, tmp_path):
+    """A saved record with two claims, and its file."""
+    monkeypatch.setenv("RELCOMP_RECORDS", str(tmp_path))
+    made = record.Record("02_prune_until_it_converges", "quick", "mnist")
+    made.measure("accuracy", [0.8, 0.9], "share", sf=0.9, seed=1)
+    verdicts = [
+        made.claim("T3", at_scale=False, seeds=3, pruned=[0.9, 0.9, 0.9], unpruned=[0.8, 0.8, 0.8]),
+        made.claim("T8a", at_scale=True, limit=40.1421),
+    ]
+    assert verdicts == ["holds on a stand-in", "reproduced"]
+    return json.loads(made.save().read_text(encoding="utf-8")), tmp_path / "02_prune_until_it_converges.json"
+
+
+def test_record_names_what_repeats_it(written):
+    content, path = written
+    assert path.is_file()
+    assert {"commit", "machine", "versions", "profile", "dataset", "lesson"} <= content.keys()
+    assert {"python", "torch", "numpy"} <= content["versions"].keys()
+    measurement = {"name": "accuracy", "value": [0.8, 0.9], "unit": "share", "sf": 0.9, "seed": 1}
+    assert content["measurements"] == [measurement | {"profile": "quick", "dataset": "mnist"}]
+    first, second = content["claims"]
+    assert (first["id"], first["dataset"], first["seeds"], first["at_scale"]) == ("T3", "mnist", 3, False)
+    assert first["margins"] == {"pruned above unpruned": [0.1, 0.1, 0.1]}
+    assert (second["verdict"], second["dataset"], second["seeds"]) == ("reproduced", None, None)
+    with pytest.raises(UserError, match="no claim 'T99'"):
+        record.Record("x", "quick", "mnist").claim("T99", at_scale=True)
+
+
+def test_record_lies_in_the_cache_when_no_folder_is_named(own_cache, monkeypatch):
+    monkeypatch.delenv("RELCOMP_RECORDS", raising=False)
+    assert record.Record("x", "quick", "mnist").save() == own_cache / "records" / "x.json"
+
+
+def test_table_has_a_row_for_every_claim(written):
+    rows = {row["id"]: row for row in claims.table([written[0]], "quick")}
+    assert list(rows) == IDS
+    assert all(row.keys() >= COLUMNS and row["verdict"] in claims.VERDICTS for row in rows.values())
+    decided = rows["T3"]
+    assert (decided["verdict"], decided["seeds"], decided["dataset"]) == ("holds on a stand-in", 3, "mnist")
+    assert decided["measured"] == "90.0 % pruned, 80.0 % unpruned"
+    assert (decided["published_dataset"], decided["profile"]) == ("mnist", "quick")
+    assert decided["commit"] == written[0]["commit"]
+    assert rows["T8a"]["published_dataset"] is None
+    assert (rows["T4"]["verdict"], rows["T4"]["measured"]) == ("open", None)
+    assert rows["T13"]["verdict"] == "not testable here" and "fetch fashion-mnist" in rows["T13"]["command"]
+    assert rows["B1"]["verdict"] == "open"
+
+
+def test_text_of_the_claims_has_two_lines_each(written):
+    lines = record.claims_text(written[0]).splitlines()
+    assert len(lines) == 4
+    assert lines[0].startswith("T3   HOLDS ON A STAND-IN: Accuracy rises")
+    assert lines[3].strip() == "published 40.1421; measured 40.1421"
+
+
+def test_committed_records_are_shown_beside_the_live_ones(written, monkeypatch, tmp_path):
+    monkeypatch.setattr(claims, "recorded", lambda profile="full": {"x": written[0] | {"profile": "full"}})
+    rows = {row["id"]: row for row in claims.table([])}
+    assert rows["T3"]["measured"] is None
+    assert rows["T3"]["recorded"] == {
+        **{"measured": "90.0 % pruned, 80.0 % unpruned", "verdict": "holds on a stand-in", "dataset": "mnist"},
+        **{"seeds": 3, "profile": "full", "commit": written[0]["commit"]},
+    }
+    assert rows["T4"]["recorded"] is None
+    assert record.reference("x") == written[0] | {"profile": "full"}
+    assert record.reference("y") is None

@@ -1,0 +1,176 @@
+"""Every rule with one example that meets it and one that does not; bounds belong to the side the words say."""
+
+import pytest
+
+from relcomp_kit.lessons import claims, rules
+from relcomp_kit.lessons.rules import RULES
+
+PUBLISHED = (100, 65, 49, 40, 32, 26, 21, 16, 12, 7)
+
+
+def three(value):
+    return [value - 1e-3, value, value + 1e-3]
+
+
+T1A = {"correlation": three(0.8), "impact": three(0.5), "saliency": three(0.4), "random": [0.0] * 3}
+T2 = {"outer": three(0.6), "direct": three(0.5), "outer_accuracy": three(0.8), "direct_accuracy": three(0.7)}
+T4 = {"accuracy": three(0.89), "reference": three(0.87)}
+T7 = {
+    "accuracy": {"tanh": three(0.9), "sigmoid": three(0.8), "relu": three(0.7), "tanh, relu": three(0.85)},
+    "maps": {"tanh": three(0.5), "sigmoid": three(0.4), "relu": three(0.3), "tanh, relu": three(0.4)},
+    "mixtures": ["tanh, relu"],
+}
+T8C = {"predicted": [655.0, 700, 720], "measured": [650.0, 690, 700]}
+T13 = T2 | T4
+
+# id -> (what meets the rule, (what has to change so that it does not, the condition that then fails)...)
+EXAMPLES = {
+    "T1a": (
+        T1A,
+        ({"correlation": three(0.6)}, "maps agree"),
+        ({"random": three(0.6)}, "impact above random"),
+        ({"saliency": [0.0] * 3}, "saliency above random"),
+    ),
+    "T1b": ({"ratio": three(1.6)}, ({"ratio": three(1.0)}, "impact dearer")),
+    "T1c": (
+        {"digit": three(3.0), "others": three(1.3), "edges": three(2.0)},
+        ({"digit": three(1.1)}, "digit"),
+        ({"others": three(1.1)}, "other digits"),
+        ({"edges": three(0.5)}, "edges"),
+    ),
+    "T2": (
+        T2,
+        ({"direct": three(0.7)}, "closer to the oracle"),
+        ({"direct_accuracy": three(0.8)}, "higher accuracy at 50 %"),
+    ),
+    "T3": ({"pruned": three(0.916), "unpruned": three(0.9)}, ({"unpruned": three(0.916)}, "pruned above unpruned")),
+    "T4": (T4, ({"accuracy": three(0.86)}, "no loss")),
+    "T4c": (T4, ({"reference": three(0.9)}, "no loss")),
+    "T5": ({"accuracy": three(0.85), "reference": three(0.87)}, ({"accuracy": three(0.8)}, "at most 2.5 points lost")),
+    "T5c": (
+        {"accuracy": three(0.85), "reference": three(0.87)},
+        ({"reference": three(0.9)}, "at most 2.5 points lost"),
+    ),
+    "T6": (
+        {"r_squared": three(0.97), "miss_below": three(0.2)},
+        ({"r_squared": three(0.9)}, "a line above 0.5"),
+        ({"miss_below": three(0.01)}, "not below"),
+    ),
+    "T7": (
+        T7,
+        ({"accuracy": T7["accuracy"] | {"sigmoid": three(0.95)}}, "accuracy: tanh highest"),
+        ({"accuracy": T7["accuracy"] | {"relu": three(0.85)}}, "accuracy: ReLU lowest"),
+        ({"accuracy": T7["accuracy"] | {"tanh, relu": three(0.95)}}, "accuracy: no mixture better"),
+        ({"maps": T7["maps"] | {"sigmoid": three(0.6)}}, "maps: tanh highest"),
+        ({"maps": T7["maps"] | {"relu": three(0.45)}}, "maps: ReLU lowest"),
+        ({"maps": T7["maps"] | {"tanh, relu": three(0.6)}}, "maps: no mixture better"),
+    ),
+    "T8a": ({"limit": 40.14213}, ({"limit": 40.1423}, "4 decimals")),
+    "T8b": (
+        {"numeric": PUBLISHED, "analytic": [value + 0.5 for value in PUBLISHED]},
+        ({"numeric": (*PUBLISHED[:-1], 8)}, "recurrence exact"),
+        ({"analytic": [value + 2.1 for value in PUBLISHED]}, "formula within 1"),
+    ),
+    "T8c": (T8C, ({"predicted": [290.0] * 3}, "within 10 %")),
+    "T8d": (T8C, ({"measured": [600.0, 600, 600], "predicted": [665.0] * 3}, "within 10 %")),
+    "T8e": (T8C, ({"predicted": [500.0] * 3}, "within 10 %")),
+    "T9": (
+        {"threshold_left": [40, 30, 20], "rate_left": [0, 0, 0]},
+        ({"threshold_left": [0, 0, 0]}, "threshold rule keeps weights"),
+        ({"rate_left": [1, 2, 3]}, "rate rule empties"),
+    ),
+    "T10": (
+        {"r_squared": three(0.97), "late_losses": [3, 4, 5]},
+        ({"r_squared": three(0.8)}, "a line"),
+        ({"late_losses": [0, 0, 0]}, "no limit in sight"),
+    ),
+    "T11": ({"slow": three(0.9), "fast": three(0.85)}, ({"slow": three(0.85)}, "slow above fast")),
+    "T11c": ({"slow": three(0.9), "fast": three(0.85)}, ({"fast": three(0.91)}, "slow above fast")),
+    "T12": (
+        {"unit_range": three(0.2), "signed_noisy": [0.0] * 3},
+        ({"unit_range": [0.0] * 3}, "some without"),
+        ({"signed_noisy": three(0.01)}, "none without"),
+    ),
+    **{
+        name: (
+            T13,
+            ({"outer": three(0.4)}, "closer to the oracle"),
+            ({"outer_accuracy": three(0.6)}, "higher accuracy at 50 %"),
+            ({"reference": three(0.95)}, "no loss"),
+        )
+        for name in ("T13", "T13a", "T13b")
+    },
+}
+
+
+def test_every_decided_claim_has_its_rule_and_every_rule_its_example():
+    assert set(EXAMPLES) == set(RULES) == {claim["id"] for claim in claims.ledger() if claim["id"].startswith("T")}
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_rule_passes_and_fails(name):
+    passing, *failing = EXAMPLES[name]
+    ruling = RULES[name](**passing)
+    assert all(margin >= 0 for margins in ruling.margins.values() for margin in margins)
+    assert ruling.measured
+    assert {condition for _, condition in failing} == set(ruling.margins)
+    for change, condition in failing:
+        margins = RULES[name](**(passing | change)).margins
+        assert min(margins[condition]) < 0, condition
+        if len(margins[condition]) == 3:
+            assert max(margins[condition]) < 0, condition
+
+
+@pytest.mark.parametrize("name", [name for name in EXAMPLES if name[:3] not in ("T8a", "T8b")])
+def test_a_passing_example_is_reproduced_only_with_three_seeds(name):
+    claim, passing = claims.find(name), EXAMPLES[name][0]
+    assert claims.decide(claim, RULES[name](**passing), claim["needs"], True) == "reproduced"
+
+    def cut(value):
+        if isinstance(value, dict):
+            return {key: cut(inner) for key, inner in value.items()}
+        return value[:2] if len(value) == 3 else value
+
+    two = RULES[name](**{key: cut(value) for key, value in passing.items()})
+    assert claims.decide(claim, two, claim["needs"], True) == "partly"
+
+
+@pytest.mark.parametrize(
+    ("name", "series", "condition"),
+    [
+        ("T1a", T1A | {"random": T1A["impact"]}, "impact above random"),
+        ("T2", T2 | {"direct": T2["outer"]}, "closer to the oracle"),
+        ("T2", T2 | {"direct_accuracy": T2["outer_accuracy"]}, "higher accuracy at 50 %"),
+        ("T3", {"pruned": [0.9] * 3, "unpruned": [0.9] * 3}, "pruned above unpruned"),
+        ("T11", {"slow": [0.9] * 3, "fast": [0.9] * 3}, "slow above fast"),
+        ("T12", {"unit_range": [0.0] * 3, "signed_noisy": [0.0] * 3}, "some without"),
+    ],
+)
+def test_above_means_above(name, series, condition):
+    assert max(RULES[name](**series).margins[condition]) < 0
+
+
+@pytest.mark.parametrize(
+    ("name", "series"),
+    [
+        ("T1b", {"ratio": [1.5] * 3}),
+        ("T4", {"accuracy": [0.87] * 3, "reference": [0.87] * 3}),
+        ("T8c", {"predicted": [110.0], "measured": [100.0]}),
+        ("T9", {"threshold_left": [1], "rate_left": [0]}),
+    ],
+)
+def test_at_least_means_at_least(name, series):
+    assert all(min(margins) >= 0 for margins in RULES[name](**series).margins.values())
+
+
+def test_series_must_pair_up():
+    with pytest.raises(ValueError, match="zip"):
+        RULES["T3"](pruned=[0.9, 0.9], unpruned=[0.8])
+
+
+def test_figures_as_text():
+    assert rules.spread([1.0, 2.0, 3.0]) == "2.000 (1.000 to 3.000)"
+    assert rules.spread([0.5, 0.5]) == "0.500"
+    assert rules.percent([0.891, 0.893]) == "89.2 (89.1 to 89.3) %"
+    assert rules.above([1.0, 2.0], 0.5) == [0.5, 1.5]
+    assert rules.below([1.0, 2.0], [3.0, 3.0]) == [2.0, 1.0]
