@@ -35,7 +35,7 @@ def read_artifact(path: Path) -> tuple[dict[str, torch.Tensor], dict]:
     """Read an artifact back: (tensors, info)."""
     try:
         with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not iterable itself)
             return tensors, json.loads(file.metadata()["info"])
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path} is damaged ({error}); delete it and run again") from error

@@ -105,7 +105,9 @@ class Plan:
                 raise UserError(f"a pruning plan knows no {value!r}; choose one of {', '.join(choices)}")
         pruning.check_sf(self.sf)
         if self.rule == "probabilistic" and self.protocol == "text":
-            raise UserError("the probabilistic rule draws masks during a fixed number of steps: protocol 'program' only")
+            raise UserError(
+                "the probabilistic rule draws masks during a fixed number of steps: protocol 'program' only"
+            )
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,9 @@ def split_images(dataset, plan: Plan) -> Images:
 
     A fifth of the test images (2,000 of MNIST's 10,000) is set apart for importance, drawn by the plan's seed.
     """
-    splits = [prepare(split, plan.seed * 10 + i) for i, split in enumerate((dataset.train, dataset.validation, dataset.test))]
+    splits = [
+        prepare(split, plan.seed * 10 + i) for i, split in enumerate((dataset.train, dataset.validation, dataset.test))
+    ]
     if plan.classes:
         splits = [part.subset(torch.isin(part.labels, torch.tensor(plan.classes))) for part in splits]
     training, validation, test = splits
@@ -142,7 +146,9 @@ def measure_importance(net: MaskedNet, plan: Plan, samples: Samples, step: int) 
     """Return the importance of every weight under a plan, before pruning step ``step``: not negative, masked = 0."""
     generator = torch.Generator().manual_seed(plan.seed * 10_007 + step)
     if plan.measure == "random":
-        return {n: torch.rand(layer.weight.shape, generator=generator) for n, layer in zip(weight_names(net), net.layers)}
+        return {
+            n: torch.rand(layer.weight.shape, generator=generator) for n, layer in zip(weight_names(net), net.layers)
+        }
     if plan.measure == "magnitude":
         return saliency.magnitude(net)
     wanted = plan.first_images if step == 0 else plan.later_images
@@ -197,9 +203,7 @@ class _ProbabilisticMasks:
 
     def draw(self, step: int) -> None:
         generator = torch.Generator().manual_seed(self.plan.seed * 7_919 + step)
-        set_masks(
-            self.net, {n: torch.rand(p.shape, generator=generator) >= p for n, p in self.probability.items()}
-        )
+        set_masks(self.net, {n: torch.rand(p.shape, generator=generator) >= p for n, p in self.probability.items()})
 
     def settle(self) -> None:
         """Set the masks that are reported: the weights more likely kept than not."""
@@ -291,9 +295,9 @@ def prune_iteratively(
     full = sum(curve["left"][0])
     neurons = [len(layer.bias) for layer in net.layers]
     for step in range(len(curve["left"]) - 1, plan.steps):
-        if plan.until_unchanged and len(set(map(tuple, curve["left"][-plan.until_unchanged - 1 :]))) == 1:
-            if len(curve["left"]) > plan.until_unchanged:
-                break
+        recent = curve["left"][-plan.until_unchanged - 1 :]
+        if plan.until_unchanged and len(recent) > plan.until_unchanged and recent[0] == recent[-1]:
+            break
         if not sum(curve["left"][-1]):
             break
         if plan.rule != "none" and sum(curve["left"][-1]) > plan.hold_at * full:

@@ -17,6 +17,7 @@ LIBRARIES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn")
 @functools.cache
 def commit() -> str:
     """Return the checked-out commit, with ``+`` behind it if files differ from it."""
+
     def git(*words: str) -> str:
         return subprocess.run(
             ["git", "-C", str(checkout()), *words], capture_output=True, text=True, check=True, timeout=20

@@ -113,8 +113,8 @@ def t7(accuracy: dict[str, Series], maps: dict[str, Series], mixtures: Sequence[
             for i in range(len(values["tanh"]))
         ]
         margins[f"{what}: ReLU lowest"] = [
-            min(values[name][i] - values["relu"][i] for name in pure if name != "relu")
-            for i in range(len(values["relu"]))
+            min(values[name][i] - values["ReLU"][i] for name in pure if name != "ReLU")
+            for i in range(len(values["ReLU"]))
         ]
         margins[f"{what}: no mixture better"] = [
             min(values["tanh"][i] - values[name][i] for name in mixtures) for i in range(len(values["tanh"]))
@@ -178,8 +178,9 @@ def t12(unit_range: Series, signed_noisy: Series) -> Ruling:
     )
 
 
-def t13(outer: Series, direct: Series, outer_accuracy: Series, direct_accuracy: Series,
-        accuracy: Series, reference: Series) -> Ruling:
+def t13(
+    outer: Series, direct: Series, outer_accuracy: Series, direct_accuracy: Series, accuracy: Series, reference: Series
+) -> Ruling:
     first, second = t2(outer, direct, outer_accuracy, direct_accuracy), t4(accuracy, reference)
     return Ruling(first.margins | second.margins, f"T2: {first.measured}; T4: {second.measured}")
 

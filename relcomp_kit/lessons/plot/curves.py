@@ -1,0 +1,119 @@
+"""Figures of lesson 02: counts, accuracy and sparsity over pruning steps and over the sparsification factor."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from relcomp_kit.lessons.plot.style import AGAINST, FOR, INK, LINES, REMOVED, figure
+
+
+def limits_over_sf(sf: Sequence[float], numeric: Sequence[float], analytic: Sequence[float], c0: int) -> None:
+    """Draw where the weight count stops: the recurrence as dots, the Lambert-W limit as a line (thesis, figure 4)."""
+    with figure() as (_, (axis,)):
+        axis.plot(np.linspace(0, 1, len(analytic)), analytic, color=AGAINST, label="Lambert-W limit (XII)")
+        axis.plot(sf, numeric, "o", color=FOR, markersize=10, label="recurrence (XI)")
+        axis.set(xlabel="sparsification factor SF", ylabel=f"weights left of {c0}", ylim=(0, 1.05 * c0))
+        axis.legend()
+
+
+def _band(axis, x, curves: Sequence[Sequence[float]], line: tuple[str, str], label: str) -> None:
+    """Draw the mean of several seeds' curves and, shaded, their range."""
+    length = min(map(len, curves))
+    values = np.array([curve[:length] for curve in curves])
+    colour, style = line
+    axis.plot(x[:length], values.mean(0), color=colour, linestyle=style, label=label)
+    axis.fill_between(x[:length], values.min(0), values.max(0), color=colour, alpha=0.18, linewidth=0)
+
+
+def counts_over_steps(curves: Sequence[dict], sf: float) -> None:
+    """Draw one sparsification factor: density per layer and accuracy over pruning steps (thesis, figures 11 to 19).
+
+    Parameters
+    ----------
+    curves : sequence of dict
+        Seeds of one arm: ``left`` (steps, layers) and ``test`` (steps,).
+    """
+    with figure(1, 2, size=(11, 4.4)) as (made, (density, accuracy)):
+        steps = np.arange(len(curves[0]["test"]))
+        for layer, line in enumerate(LINES[:3]):
+            shares = [[row[layer] / curve["left"][0][layer] for row in curve["left"]] for curve in curves]
+            _band(density, steps, shares, line, f"layer {layer}")
+        _band(accuracy, steps, [[100 * v for v in curve["test"]] for curve in curves], LINES[0], "test accuracy")
+        density.set(xlabel="pruning step", ylabel="share of weights left (1/S)", ylim=(0, 1.03))
+        accuracy.set(xlabel="pruning step", ylabel="accuracy, %")
+        density.legend(loc="upper right")
+        made.suptitle(f"SF {sf:g}: {len(curves)} seeds, mean and range")
+
+
+def arms_against(groups: dict[str, Sequence[dict]], title: str) -> None:
+    """Draw the accuracy of several arms over pruning steps, mean and range over seeds."""
+    with figure(size=(10, 5)) as (_, (axis,)):
+        for (name, curves), line in zip(groups.items(), LINES):
+            steps = np.arange(min(len(curve["test"]) for curve in curves))
+            _band(axis, steps, [[100 * v for v in curve["test"]] for curve in curves], line, name)
+        axis.set(xlabel="pruning step", ylabel="test accuracy, %", title=title)
+        axis.legend(loc="best")
+
+
+def accuracy_over_sparsity(points: dict[str, tuple[Sequence[float], Sequence[float]]], baseline: float) -> None:
+    """Draw the accuracy at the end against the sparsity, one marker an arm (thesis, figure 20).
+
+    Parameters
+    ----------
+    points : dict of str to (sparsity, accuracy)
+        Shares in [0, 1], one pair a seed and factor.
+    baseline : float
+        Accuracy of the unpruned net with the same training.
+    """
+    with figure(size=(10, 5)) as (_, (axis,)):
+        for (name, (sparsity, accuracy)), (colour, _), marker in zip(points.items(), LINES, "os^DvPX"):
+            axis.plot(
+                100 * np.array(sparsity), 100 * np.array(accuracy), marker, color=colour, markersize=9, label=name
+            )
+        axis.axhline(100 * baseline, color=REMOVED, linestyle="--")
+        axis.text(1, 100 * baseline, "unpruned, as much training", color="#666666", va="bottom")
+        axis.set(xlabel="sparsity, % of all weights removed", ylabel="test accuracy, %", xlim=(0, 100))
+        axis.legend(loc="lower left")
+
+
+def sparsity_over_sf(sf: Sequence[float], sparsity: Sequence[Sequence[float]], line: tuple[float, float]) -> None:
+    """Draw sparsity against SF with the line fitted above 0.5 (thesis, figure 21).
+
+    Parameters
+    ----------
+    sparsity : sequence of sequences
+        Per factor the seeds' sparsities, in [0, 1].
+    line : (slope, intercept)
+    """
+    with figure() as (_, (axis,)):
+        means = [100 * np.mean(values) for values in sparsity]
+        ends = [
+            [m - 100 * min(v) for m, v in zip(means, sparsity)],
+            [100 * max(v) - m for m, v in zip(means, sparsity)],
+        ]
+        axis.errorbar(sf, means, yerr=ends, fmt="o", color=FOR, markersize=9, capsize=4, label="measured")
+        x = np.array([0, 1])
+        axis.plot(x, 100 * (line[0] * x + line[1]), color=AGAINST, label="line fitted over SF 0.5 to 0.95")
+        axis.axvline(0.5, color=REMOVED, linestyle="--")
+        axis.set(xlabel="sparsification factor SF", ylabel="sparsity, %", xlim=(0, 1), ylim=(-5, 100))
+        axis.legend(loc="upper left")
+
+
+def predictions(
+    sf: Sequence[float], measured: Sequence[Sequence[float]], predicted: dict[str, Sequence[float]]
+) -> None:
+    """Draw the count of weights left after convergence: measured seeds, and what each formula predicts."""
+    with figure(size=(10, 5)) as (_, (axis,)):
+        places = np.arange(len(sf))
+        width = 0.8 / (len(predicted) + 1)
+        means = [np.mean(values) for values in measured]
+        spans = [[m - min(v) for m, v in zip(means, measured)], [max(v) - m for m, v in zip(means, measured)]]
+        axis.bar(places, means, width, yerr=spans, color=FOR, capsize=4, label="measured")
+        shades = (AGAINST, "#92c5de", INK)
+        for number, ((name, values), shade) in enumerate(zip(predicted.items(), shades), start=1):
+            bars = axis.bar(places + number * width, values, width, color=shade, label=name)
+            axis.bar_label(bars, [f"{value:,.0f}" for value in values], fontsize=11)
+        axis.set_xticks(places + width, [f"SF {factor:g}" for factor in sf])
+        axis.set(yscale="log", ylabel="weights left in layer 0", ylim=(100, 60_000))
+        axis.grid(False, axis="x")
+        axis.legend(loc="upper center", ncols=2)

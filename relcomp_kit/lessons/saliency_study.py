@@ -1,0 +1,181 @@
+"""The experiments of lesson 01: every measure of inputs and weights against the oracle, for several trained nets."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import median
+
+import torch
+from torch import Tensor
+from torch.nn.functional import max_pool2d
+
+from relcomp_kit.artifacts import load_or_make
+from relcomp_kit.compression.pruning import keep_ranks
+from relcomp_kit.models.masked_net import MaskedNet, set_masks, weight_names
+from relcomp_kit.models.training import Batches, Samples, accuracy, one_hot_others_cold, prepare, train
+from relcomp_kit.relevance import activity, saliency
+from relcomp_kit.relevance.faithfulness import rank_correlation
+from relcomp_kit.relevance.oracle import input_oracle, weight_oracle
+
+HIDDEN = {  # hidden layers; the output is tanh throughout, since the targets are -1 and 1
+    "tanh": ("tanh", "tanh", "tanh"),
+    "sigmoid": ("sigmoid", "sigmoid", "tanh"),
+    "leaky ReLU": ("leaky_relu", "leaky_relu", "tanh"),
+    "ReLU": ("relu", "relu", "tanh"),
+    "ReLU, then tanh": ("relu", "tanh", "tanh"),
+    "tanh, then ReLU": ("tanh", "relu", "tanh"),
+}
+MIXTURES = ("ReLU, then tanh", "tanh, then ReLU")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A net trained by the published program, and the images it was trained and is tested on."""
+
+    net: MaskedNet
+    train: Samples
+    test: Samples
+
+
+def trained_net(
+    dataset,
+    seed: int = 0,
+    steps: int = 1551,
+    activations: str | tuple[str, ...] = "tanh",
+    noise: bool = True,
+    signed: bool = True,
+    like: Trained | None = None,
+    report: Callable[[int, float], None] | None = None,
+) -> Trained:
+    """Train the thesis' net, or take it from the cache.
+
+    Parameters as in `prepare` and `train`; ``like`` is a net of the same seed, noise and range whose images are used
+    again, so that the noise is not drawn twice.
+    """
+    if like:
+        images, test = like.train, like.test
+    else:
+        images = prepare(dataset.train, seed * 10, noise, signed)
+        test = prepare(dataset.test, seed * 10 + 2, noise, signed)
+    net = MaskedNet((images.x.shape[1], 36, 25, len(dataset.classes)), activations, seed=seed)
+
+    def make(_):
+        targets = one_hot_others_cold(images.labels, len(dataset.classes))
+        train(net, images, targets, Batches(len(images), seed), 0, steps, report)
+        return net.state_dict(), {}
+
+    config = {"seed": seed, "steps": steps, "activations": activations, "noise": noise, "signed": signed}
+    net.load_state_dict(load_or_make("net", 1, config, dataset.sha256, make)[0])
+    return Trained(net, images, test)
+
+
+def input_maps(net: MaskedNet, x: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    """Return every measure's importance map of the inputs, the oracle last: name to (images, pixels), not negative."""
+    random = torch.rand(x.shape, generator=torch.Generator().manual_seed(0))
+    maps = {
+        "saliency": saliency.saliency_map(net, x, labels),
+        "impact": saliency.impact_map(net, x, labels),
+        "traced share": saliency.traced_share(net, x),
+        "class difference": saliency.class_difference(net, x, labels),
+        "clamped outputs": saliency.clamped_outputs(net, x, labels),
+        "random": random,
+        "oracle": input_oracle(net, x, labels),
+    }
+    return {name: saliency.importance_map(one) for name, one in maps.items()}
+
+
+def map_correlations(maps: dict[str, Tensor]) -> dict[str, float]:
+    """Return every map's mean rank correlation with the oracle, and ``agreement``, that of impact and saliency."""
+    result = {
+        name: rank_correlation(one, maps["oracle"]).nanmean().item() for name, one in maps.items() if name != "oracle"
+    }
+    return result | {"agreement": rank_correlation(maps["impact"], maps["saliency"]).nanmean().item()}
+
+
+def regions(clean: Tensor, labels: Tensor, class_means: Tensor) -> dict[str, Tensor]:
+    """Return where the digit is, where other digits tend to be, and where edges are: each (images, pixels), bool.
+
+    Parameters
+    ----------
+    clean : Tensor
+        (images, 1, height, width) in [0, 1], without noise.
+    class_means : Tensor
+        Mean clean image of every class, (classes, pixels).
+    """
+    digit = clean > 0.5
+    swollen = max_pool2d(clean, 3, stride=1, padding=1) > 0.5
+    eroded = -max_pool2d(-clean, 3, stride=1, padding=1) > 0.5
+    others = torch.stack(
+        [class_means[[k for k in range(len(class_means)) if k != label]].amax(0) > 0.5 for label in labels.tolist()]
+    )
+    return {"digit": digit.flatten(1), "others": others & ~digit.flatten(1), "edges": (swollen & ~eroded).flatten(1)}
+
+
+def region_ratios(importance: Tensor, parts: dict[str, Tensor]) -> dict[str, float]:
+    """Return per region its share of the importance over its share of the pixels; 1 = no more than chance."""
+    share = importance / importance.sum(1, keepdim=True)
+    return {name: ((share * part).sum(1).mean() / part.float().mean()).item() for name, part in parts.items()}
+
+
+def weight_measures(net: MaskedNet, x: Tensor, labels: Tensor, oracle_images: int, seed: int = 0) -> dict[str, dict]:
+    """Return every measure's importance of the weights, the oracle last: name to dict of (neurons, inputs)."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def by(statistic: str) -> dict[str, Tensor]:
+        return activity.outer(activity.neuron_importance(net, x, labels, statistic), net)
+
+    signed, _ = weight_oracle(net, x[:oracle_images], labels[:oracle_images])
+    return {
+        "two maps: saliency": saliency.weight_importance(net, x, labels),
+        "two maps: impact": saliency.weight_importance(net, x, labels, measure="impact"),
+        "two maps, per neuron": saliency.weight_importance(net, x, labels, scaling="neuron"),
+        "gradient": saliency.direct_importance(net, x, labels),
+        "weight x gradient": saliency.direct_importance(net, x, labels, times_weight=True),
+        "magnitude": saliency.magnitude(net),
+        "mean activation": by("mean"),
+        "std of activation": by("std"),
+        "1 - APoZ": by("apoz"),
+        "information": by("information"),
+        "random": {
+            name: torch.rand(layer.weight.shape, generator=generator)
+            for name, layer in zip(weight_names(net), net.layers)
+        },
+        "oracle": {name: value.abs() for name, value in signed.items()},
+    }
+
+
+def weight_correlation(importance: dict[str, Tensor], oracle: dict[str, Tensor]) -> float:
+    """Return the rank correlation with the oracle within a layer, mean over the layers."""
+    per_layer = [rank_correlation(importance[name].flatten(), oracle[name].flatten()) for name in oracle]
+    return torch.cat(per_layer).mean().item()
+
+
+def accuracy_at_half(net: MaskedNet, importance: dict[str, Tensor], samples: Samples) -> float:
+    """Return the accuracy once every neuron has lost the less important half of its weights, without training."""
+    before = {name: torch.ones_like(value, dtype=torch.bool) for name, value in importance.items()}
+    set_masks(net, {n: keep_ranks(value, before[n], value.shape[1] // 2) for n, value in importance.items()})
+    after = accuracy(net, samples)
+    set_masks(net, before)
+    return after
+
+
+def silent_share(net: MaskedNet, samples: Samples) -> dict[str, float]:
+    """Return the share of first-layer weights without gradient: ``ever`` from any image, ``per image`` on average."""
+    gradient = saliency.direct_importance(net, samples.x, samples.labels)[weight_names(net)[0]]
+    return {
+        "ever": (gradient == 0).float().mean().item(),
+        "per image": (samples.x == 0).float().mean().item(),
+    }
+
+
+def time_ratio(slow: Callable[[], object], fast: Callable[[], object], repeats: int = 9) -> float:
+    """Return the median ratio of two run times, taken in turn so that both meet the same machine."""
+    slow(), fast()
+    ratios = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        slow()
+        middle = time.perf_counter()
+        fast()
+        ratios.append((middle - start) / (time.perf_counter() - middle))
+    return median(ratios)

@@ -1,0 +1,48 @@
+"""Measures from the thesis' literature part: what neurons do, rather than what a loss says of them."""
+
+import torch
+from sklearn.metrics import mutual_info_score
+from torch import Tensor
+
+from relcomp_kit.errors import UserError
+from relcomp_kit.models.masked_net import MaskedNet, weight_names
+
+STATISTICS = ("mean", "std", "apoz", "information")
+
+
+def neuron_importance(net: MaskedNet, x: Tensor, labels: Tensor, statistic: str, bins: int = 16) -> list[Tensor]:
+    """Return one number per neuron of every layer, inputs first and outputs last: each (neurons,), higher = keep.
+
+    Parameters
+    ----------
+    x, labels : (images, inputs), (images,)
+    statistic : {"mean", "std", "apoz", "information"}
+        Mean absolute activation; its standard deviation over the images; 1 - APoZ, the share of images for which
+        the neuron is active (above 0; the average percentage of zeros counts the others); mutual information of the
+        activation, cut into ``bins`` equal intervals, with the class, in nats (also called information gain).
+    """
+    if statistic not in STATISTICS:
+        raise UserError(f"there is no statistic {statistic!r}; choose one of {', '.join(STATISTICS)}")
+    if len(x) == 0:
+        raise UserError("there is no image to measure activity on")
+    with torch.no_grad():
+        values = net.trace(x)
+    if statistic == "mean":
+        return [value.abs().mean(0) for value in values]
+    if statistic == "std":
+        return [value.std(0, correction=0) for value in values]
+    if statistic == "apoz":
+        return [(value > 0).float().mean(0) for value in values]
+    return [_information(value, labels, bins) for value in values]
+
+
+def _information(values: Tensor, labels: Tensor, bins: int) -> Tensor:
+    low, high = values.amin(0), values.amax(0)
+    width = torch.where(high > low, high - low, torch.ones_like(low))
+    cut = ((values - low) / width * bins).long().clamp_max(bins - 1)
+    return torch.tensor([mutual_info_score(labels.numpy(), column.numpy()) for column in cut.T])
+
+
+def outer(ends: list[Tensor], net: MaskedNet) -> dict[str, Tensor]:
+    """Return a weight's importance as the product of that of the neurons at its two ends: keys of the weights."""
+    return {name: torch.outer(ends[i + 1], ends[i]) for i, name in enumerate(weight_names(net))}
