@@ -250,9 +250,11 @@ plot.neuron_tiles(first["weight x gradient"], "weight times gradient")
 plot.neuron_tiles(first["oracle"], "oracle: change of the loss without the weight")
 
 # %% [markdown]
-# **What you see.** The tiles of the two-map measures look alike: the same bright centre for every neuron, because $I_X$ is nearly the same
-# whatever the neuron. The oracle's tiles differ from neuron to neuron, with fine strokes. Weight times gradient shows those strokes too.
-# A product of two ends cannot: it knows that the pixel matters and that the neuron matters, but not whether *this* weight connects them.
+# **What you see.** The tiles of the two-map measures look alike: the same centre for every neuron, because $I_X$ is nearly the same
+# whatever the neuron. The direct gradient is error times input, and an empty border pixel is -1 in every image: it finds the border most
+# important and the digits' places least. The oracle's tiles differ from neuron to neuron, with fine strokes, and weight times gradient
+# shows those strokes too. A product of two ends cannot: it knows that the pixel matters and that the neuron matters, but not whether
+# *this* weight connects them. Tiles of mere noise belong to neurons that have not learned much in 1,551 steps.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## The same test for weights
@@ -291,9 +293,9 @@ plot.measures(half, "accuracy with half of the weights, no training")
 
 # %% [markdown]
 # **What you see.** Two maps are no closer to the oracle than the direct gradient, but a net pruned by them still reads seven images in ten,
-# while the gradient's net guesses: the gradient is large where a weight is *small and wants to grow*, and it throws the big ones out.
-# Simple magnitude and weight times gradient beat both by far. That comparison is not in the thesis. Even the oracle loses
-# to them: it removes one weight at a time and cannot know what happens when half of them go together.
+# while the gradient's net guesses: it has kept the weights of the empty border. Simple magnitude and weight times gradient beat both
+# by far. That comparison is not in the thesis. Even the oracle loses to them: it removes one weight at a time, and cannot know what
+# happens when half of them go together.
 
 # %% tags=["nbval-check-output"]
 check.true(
@@ -377,8 +379,8 @@ plot.conv_maps(
 )
 
 # %% [markdown]
-# **What you see.** The combined map spreads around the digit in soft blocks, because the deeper layers' maps are a half or a quarter of
-# the image in size and are blown up again. Guided backpropagation draws crisp strokes along the edges of the digit.
+# **What you see.** The combined map covers the digit and what surrounds it, in a raster of two and four pixels that the pooling layers
+# leave behind. Guided backpropagation is sparser and draws parts of the strokes. After so few training steps neither is more than a sketch.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## What the claims come to
@@ -513,7 +515,8 @@ check.exercise(
 #
 # <details><summary>Answers</summary>
 #
-# 1. It says how the loss changes if the weight changes a little, not if it goes. A weight of 0 can have the largest gradient of all.
+# 1. It says how the loss changes if the weight changes a little, not if it goes: a weight of 0 can have the largest gradient of all. And it
+#    is error times input, so it favours inputs that are never 0, such as an empty border at -1.
 # 2. The value of the input. It helps where inputs differ in size; on images of almost only -1 and 1 the two hardly differ.
 # 3. It is true for one weight at a time. Two weights that replace each other both look unimportant until both are gone.
 #

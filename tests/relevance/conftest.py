@@ -35,3 +35,9 @@ def make_images():
         return x.to(dtype), torch.arange(seed, seed + count) % classes
 
     return make
+
+
+@pytest.fixture(scope="session")
+def any_net():
+    """A small net for tests in which its weights do not matter."""
+    return MaskedNet((7, 5, 4, 3)).double()
