@@ -96,11 +96,11 @@ def class_difference(net: MaskedNet, x: Tensor, labels: Tensor) -> Tensor:
     return ((own - per_class).clamp_min(0) * net.layers[-1].output_mask[:, None, None]).sum(0)
 
 
-def rescale(values: Tensor, dim: int) -> Tensor:
-    """Min-max scale to [0, 1] along a dimension; where all values are equal the result is 0."""
+def rescale(values: Tensor, dim: int, out: Tensor | None = None) -> Tensor:
+    """Min-max scale to [0, 1] along a dimension, into ``out`` if given; where all values are equal the result is 0."""
     low, high = values.amin(dim, keepdim=True), values.amax(dim, keepdim=True)
     span = high - low
-    return torch.where(span == 0, 0.0, (values - low) / torch.where(span == 0, 1.0, span))  # NaN stays NaN
+    return torch.sub(values, low, out=out).div_(torch.where(span == 0, 1.0, span))  # NaN stays NaN
 
 
 def input_importance(
@@ -120,7 +120,8 @@ def input_importance(
         raise UserError(f"measure {measure!r} must be saliency or impact, scaling {scaling!r} sample or neuron")
     values, slopes = gradients(net, x, labels, loss)
     maps = slopes if measure == "saliency" else [value * slope for value, slope in zip(values, slopes)]
-    return [rescale(importance_map(one), dim=1 if scaling == "sample" else 0) for one in maps]
+    dim = 1 if scaling == "sample" else 0
+    return [rescale(one.abs_(), dim, out=one) for one in maps]  # in place: memory touched anew costs more than the sums
 
 
 def weight_importance(
