@@ -22,6 +22,7 @@ import torch
 
 from relcomp_kit import datasets
 from relcomp_kit.lessons import check, plot, saliency_study
+from relcomp_kit.lessons.nets import trained_net
 from relcomp_kit.lessons.profiles import get_profile
 from relcomp_kit.lessons.record import Record, claims_text, reference
 from relcomp_kit.models import conv_net, training
@@ -58,7 +59,7 @@ def report(step, batch_accuracy):
 
 
 nets = {
-    s: saliency_study.trained_net(data, s, budget.training_steps, report=report if s == seed else None)
+    s: trained_net(data, s, budget.training_steps, report=report if s == seed else None)
     for s in dict.fromkeys([seed, *budget.seeds])
 }
 net = nets[seed].net
@@ -319,9 +320,7 @@ check.true(
 # %%
 quality, map_quality = {}, {}
 for name, activations in saliency_study.HIDDEN.items():
-    trained = [
-        saliency_study.trained_net(data, s, budget.training_steps, activations, like=nets[s]) for s in budget.seeds
-    ]
+    trained = [trained_net(data, s, budget.training_steps, activations, like=nets[s]) for s in budget.seeds]
     quality[name] = [training.accuracy(one.net, one.test) for one in trained]
     map_quality[name] = []
     for one in trained:
@@ -343,7 +342,7 @@ plot.measures(quality, "test accuracy after 1,551 steps", mark="")
 # %%
 silent = {"[0, 1], no noise": [], "[-1, 1], noise": []}
 for s in budget.seeds:
-    plain = saliency_study.trained_net(data, s, budget.training_steps, noise=False, signed=False)
+    plain = trained_net(data, s, budget.training_steps, noise=False, signed=False)
     for name, trained in (("[0, 1], no noise", plain), ("[-1, 1], noise", nets[s])):
         silent[name].append(saliency_study.silent_share(trained.net, trained.train.subset(slice(0, budget.images))))
 for name, shares in silent.items():

@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -10,136 +9,20 @@ from torch import Tensor
 
 from relcomp_kit.artifacts import read_artifact, write_artifact
 from relcomp_kit.compression import pruning
-from relcomp_kit.errors import UserError
-from relcomp_kit.models.masked_net import (
-    MaskedNet,
-    get_masks,
-    keep_classes,
-    set_masks,
-    weight_names,
-    weights_left,
-)
+from relcomp_kit.compression.plan import Plan, split_images
+from relcomp_kit.models.masked_net import MaskedNet, get_masks, keep_classes, set_masks, weight_names, weights_left
 from relcomp_kit.models.training import (
     Batches,
     Samples,
     accuracy,
     one_hot_others_cold,
-    prepare,
     train,
     train_until_stable,
 )
 from relcomp_kit.relevance import saliency
 from relcomp_kit.relevance.oracle import weight_oracle
 
-RULES = ("none", "median", "rate", "match", "rank", "probabilistic")
-MEASURES = ("outer", "outer_impact", "gradient", "taylor", "magnitude", "random", "oracle")
 ORACLE_IMAGES = 500
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Everything that decides one pruning curve.
-
-    Attributes
-    ----------
-    protocol : {"program", "text"}
-        The published program (fixed steps, scaling per sample, ties go) or the thesis' text (training until the
-        validation accuracy stops rising, scaling per neuron, ties stay).
-    rule : {"none", "median", "rate", "match", "rank", "probabilistic"}
-        "none" trains on without pruning; "match" keeps as many weights per neuron as ``counts`` says.
-    measure : {"outer", "outer_impact", "gradient", "taylor", "magnitude", "random", "oracle"}
-        What importance is: outer product of input importances (by saliency or impact), cumulated abs(dJ/dW) or
-        abs(W o dJ/dW), abs(W), random numbers, or the measured change of the loss.
-    images : {"train", "test"}
-        Which images importance is measured on; the published program takes test images.
-    sf, rate : float
-        Sparsification factor of "median"; share removed per step of "rate", share aimed at by "rank" and
-        "probabilistic".
-    steps : int
-        Pruning steps.
-    first_training, fine_tuning : int
-        SGD steps before the first and after every pruning step ("program").
-    first_images, later_images : int
-        Images that importance is cumulated over, at the first and at later pruning steps.
-    cumulate : bool
-        Whether importance is added up over all pruning steps so far, or measured anew at every step.
-    loss : {"training", "pruning"}
-        Whose gradient saliency is.
-    hold_at : float
-        Share of the weights left at which pruning stops while training goes on.
-    until_unchanged : int
-        Stop after so many steps in which no weight went; 0 never does.
-    classes : tuple of int
-        The classes kept; empty means all.
-    seed : int
-        Decides initial weights, noise, order of batches and the images importance is measured on.
-    """
-
-    protocol: str = "program"
-    rule: str = "median"
-    measure: str = "outer"
-    images: str = "test"
-    sf: float = 0.9
-    rate: float = 0.1
-    steps: int = 150
-    first_training: int = 1551
-    fine_tuning: int = 775
-    first_images: int = 2000
-    later_images: int = 1000
-    cumulate: bool = True
-    loss: str = "training"
-    hold_at: float = 0.0
-    until_unchanged: int = 0
-    classes: tuple[int, ...] = ()
-    activations: str | tuple[str, ...] = "tanh"
-    seed: int = 0
-
-    def __post_init__(self):
-        for value, choices in (
-            (self.protocol, ("program", "text")),
-            (self.rule, RULES),
-            (self.measure, MEASURES),
-            (self.images, ("train", "test")),
-        ):
-            if value not in choices:
-                raise UserError(f"a pruning plan knows no {value!r}; choose one of {', '.join(choices)}")
-        pruning.check_sf(self.sf)
-        if self.rule == "probabilistic" and self.protocol == "text":
-            raise UserError(
-                "the probabilistic rule draws masks during a fixed number of steps: protocol 'program' only"
-            )
-
-
-@dataclass(frozen=True)
-class Images:
-    """The samples of one curve: what is trained on, chosen on, measured on and reported on.
-
-    The test images are split, so that no accuracy is reported on an image that importance was measured on.
-    """
-
-    train: Samples
-    validation: Samples
-    importance: Samples
-    report: Samples
-
-
-def split_images(dataset, plan: Plan) -> Images:
-    """Prepare a data set for a plan: noise drawn once, classes chosen, test images split in two.
-
-    A fifth of the test images (2,000 of MNIST's 10,000) is set apart for importance, drawn by the plan's seed.
-    """
-    splits = [
-        prepare(split, plan.seed * 10 + i) for i, split in enumerate((dataset.train, dataset.validation, dataset.test))
-    ]
-    if plan.classes:
-        splits = [part.subset(torch.isin(part.labels, torch.tensor(plan.classes))) for part in splits]
-    training, validation, test = splits
-    if not len(training) or not len(test):
-        raise UserError(f"{dataset.name} has no image of the classes {list(plan.classes)}")
-    order = torch.randperm(len(test), generator=torch.Generator().manual_seed(plan.seed))
-    apart = len(test) // 5
-    importance = test.subset(order[:apart]) if plan.images == "test" else training
-    return Images(training, validation, importance, test.subset(order[apart:]))
 
 
 def measure_importance(net: MaskedNet, plan: Plan, samples: Samples, step: int) -> dict[str, Tensor]:
@@ -210,11 +93,99 @@ class _ProbabilisticMasks:
         set_masks(self.net, {name: p < 0.5 for name, p in self.probability.items()})
 
 
+class _Run:
+    """The state of one curve: the net, what has been noted of it, and the importance cumulated so far."""
+
+    def __init__(self, dataset, plan: Plan):
+        self.plan, self.images = plan, split_images(dataset, plan)
+        classes = len(dataset.classes)
+        self.net = MaskedNet((self.images.train.x.shape[1], 36, 25, classes), plan.activations, seed=plan.seed)
+        if plan.classes:
+            keep_classes(self.net, plan.classes)
+        self.targets = one_hot_others_cold(self.images.train.labels, classes)
+        self.batches = Batches(len(self.images.train), plan.seed)
+        self.chance = _ProbabilisticMasks(self.net, plan) if plan.rule == "probabilistic" else None
+        self.curve: dict[str, list] = {"left": [], "validation": [], "test": [], "sgd_steps": []}
+        self.counts: list[Tensor] = []
+        self.cumulated: dict[str, Tensor] = {}
+        self.first_importance: dict[str, Tensor] = {}
+        self.sgd_step = 0
+
+    def tune(self, steps: int) -> None:
+        """Train by the plan's protocol."""
+        common = (self.net, self.images.train, self.targets, self.batches, self.sgd_step)
+        if self.plan.protocol == "text":
+            self.sgd_step = train_until_stable(*common, self.images.validation)
+        else:
+            self.sgd_step = train(*common, steps, before_step=self.chance and self.chance.draw)
+
+    def note(self) -> None:
+        """Add weights left and accuracies to the curve."""
+        if self.chance:
+            self.chance.settle()
+        self.curve["left"].append(weights_left(self.net))
+        self.curve["validation"].append(accuracy(self.net, self.images.validation))
+        self.curve["test"].append(accuracy(self.net, self.images.report))
+        self.curve["sgd_steps"].append(self.sgd_step)
+        self.counts.append(torch.cat([layer.weight_mask.sum(1) for layer in self.net.layers]).to(torch.int32))
+
+    def prune(self, step: int, counts: Tensor | None) -> None:
+        """Measure importance, cumulate it if the plan says so, and remove what the rule names."""
+        importance = measure_importance(self.net, self.plan, self.images.importance, step)
+        if self.plan.cumulate:
+            importance = {name: self.cumulated.get(name, 0) + value for name, value in importance.items()}
+            self.cumulated = importance
+        self.first_importance = self.first_importance or importance
+        if self.chance:
+            self.chance.update(importance)
+            return
+        neurons = [len(layer.bias) for layer in self.net.layers]
+        prune_once(self.net, self.plan, importance, None if counts is None else list(counts[step + 1].split(neurons)))
+
+    def finished(self) -> bool:
+        """Say whether nothing is left, or nothing has changed for as long as the plan waits."""
+        left, wait = self.curve["left"], self.plan.until_unchanged
+        return not sum(left[-1]) or bool(wait and len(left) > wait and left[-1 - wait] == left[-1])
+
+    def holding(self) -> bool:
+        """Say whether pruning has reached the share of weights at which it stops."""
+        return sum(self.curve["left"][-1]) <= self.plan.hold_at * sum(self.curve["left"][0])
+
+    def extras(self) -> dict[str, dict[str, Tensor]]:
+        """Return the named tensors that a resumed run needs beside the net."""
+        chances = self.chance.probability if self.chance else {}
+        return {"first_importance": self.first_importance, "cumulated": self.cumulated, "probability": chances}
+
+    def save(self, path: Path) -> None:
+        """Keep the state, so that a killed run goes on from here."""
+        tensors = {f"{kind}.{name}": value for kind, named in self.extras().items() for name, value in named.items()}
+        tensors |= self.net.state_dict() | {"counts": torch.stack(self.counts)}
+        write_artifact(path, tensors, {"curve": self.curve, "sgd_step": self.sgd_step})
+
+    def resume(self, path: Path) -> None:
+        """Take up a state that `save` kept."""
+        tensors, info = read_artifact(path)
+        self.curve, self.sgd_step = info["curve"], info["sgd_step"]
+        self.counts = list(tensors.pop("counts"))
+        for kind, named in self.extras().items():
+            for full_name in [name for name in tensors if name.startswith(kind + ".")]:
+                named[full_name.removeprefix(kind + ".")] = tensors.pop(full_name)
+        self.net.load_state_dict(tensors)
+
+    def result(self) -> dict[str, Tensor]:
+        """Return the tensors of the finished curve."""
+        tensors = {name: value.detach() for name, value in self.net.named_parameters()}
+        tensors |= {f"mask.{name}": mask for name, mask in get_masks(self.net).items()}
+        tensors |= {f"first_importance.{name}": value for name, value in self.first_importance.items()}
+        return tensors | {"counts": torch.stack(self.counts)}
+
+
 def prune_iteratively(
     dataset,
     plan: Plan,
     *,
     counts: Tensor | None = None,
+    start: dict[str, Tensor] | None = None,
     partial: Path | None = None,
     report: Callable[[int, dict], None] | None = None,
     save_every: int = 25,
@@ -228,8 +199,11 @@ def prune_iteratively(
     plan : Plan
     counts : Tensor, optional
         For the rule "match": weights per neuron after each pruning step, (steps, all neurons), of another curve.
+    start : dict, optional
+        State of a net that has had the plan's first training ("program") already; trained here if None.
     partial : Path, optional
-        Where the state is kept every ``save_every`` pruning steps; a killed run resumes from it, bit for bit.
+        Where the state is kept every ``save_every`` pruning steps; a killed run
+        resumes from it, bit for bit.
     report : callable, optional
         Called with (pruning step, curve so far) after every step.
 
@@ -240,88 +214,25 @@ def prune_iteratively(
         ``first_importance.<name>``. Info: the plan and the curve, lists over the pruning steps (the first entry
         is the net before pruning) of ``left`` (per layer), ``validation``, ``test`` (accuracies) and ``sgd_steps``.
     """
-    images = split_images(dataset, plan)
-    classes = len(dataset.classes)
-    net = MaskedNet((images.train.x.shape[1], 36, 25, classes), plan.activations, seed=plan.seed)
-    if plan.classes:
-        keep_classes(net, plan.classes)
-    targets = one_hot_others_cold(images.train.labels, classes)
-    batches = Batches(len(images.train), plan.seed)
-    chance = _ProbabilisticMasks(net, plan) if plan.rule == "probabilistic" else None
-    curve: dict[str, list] = {"left": [], "validation": [], "test": [], "sgd_steps": []}
-    neuron_counts: list[Tensor] = []
-    first_importance: dict[str, Tensor] = {}
-    cumulated: dict[str, Tensor] = {}
-    sgd_step = 0
-
-    def tune(steps: int) -> int:
-        if plan.protocol == "text":
-            return train_until_stable(net, images.train, targets, batches, sgd_step, images.validation)
-        return train(net, images.train, targets, batches, sgd_step, steps, before_step=chance and chance.draw)
-
-    def note() -> None:
-        if chance:
-            chance.settle()
-        curve["left"].append(weights_left(net))
-        curve["validation"].append(accuracy(net, images.validation))
-        curve["test"].append(accuracy(net, images.report))
-        curve["sgd_steps"].append(sgd_step)
-        neuron_counts.append(torch.cat([layer.weight_mask.sum(1) for layer in net.layers]).to(torch.int32))
-
+    run = _Run(dataset, plan)
     if partial and partial.is_file():
-        tensors, info = read_artifact(partial)
-        curve, sgd_step = info["curve"], info["sgd_step"]
-        neuron_counts = list(tensors.pop("counts"))
-        for name in list(tensors):
-            kind, _, rest = name.partition(".")
-            if kind == "first_importance":
-                first_importance[rest] = tensors.pop(name)
-            elif kind == "cumulated":
-                cumulated[rest] = tensors.pop(name)
-            elif kind == "probability":
-                chance.probability[rest] = tensors.pop(name)
-        net.load_state_dict(tensors)
+        run.resume(partial)
+    elif start:
+        run.net.load_state_dict(start)
+        run.sgd_step = plan.first_training
+        run.note()
     else:
-        sgd_step = tune(plan.first_training)
-        note()
-
-    def state() -> dict[str, Tensor]:
-        kept = {f"first_importance.{name}": value for name, value in first_importance.items()}
-        kept |= {f"cumulated.{name}": value for name, value in cumulated.items()}
-        if chance:
-            kept |= {f"probability.{name}": value for name, value in chance.probability.items()}
-        return net.state_dict() | kept | {"counts": torch.stack(neuron_counts)}
-
-    full = sum(curve["left"][0])
-    neurons = [len(layer.bias) for layer in net.layers]
-    for step in range(len(curve["left"]) - 1, plan.steps):
-        recent = curve["left"][-plan.until_unchanged - 1 :]
-        if plan.until_unchanged and len(recent) > plan.until_unchanged and recent[0] == recent[-1]:
+        run.tune(plan.first_training)
+        run.note()
+    for step in range(len(run.curve["left"]) - 1, plan.steps):
+        if run.finished():
             break
-        if not sum(curve["left"][-1]):
-            break
-        if plan.rule != "none" and sum(curve["left"][-1]) > plan.hold_at * full:
-            importance = measure_importance(net, plan, images.importance, step)
-            if plan.cumulate:
-                cumulated = {name: cumulated.get(name, 0) + value for name, value in importance.items()}
-                importance = cumulated
-            first_importance = first_importance or importance
-            if chance:
-                chance.update(importance)
-            else:
-                wanted = None if counts is None else list(counts[step + 1].split(neurons))
-                prune_once(net, plan, importance, wanted)
-        sgd_step = tune(plan.fine_tuning)
-        note()
+        if plan.rule != "none" and not run.holding():
+            run.prune(step, counts)
+        run.tune(plan.fine_tuning)
+        run.note()
         if report:
-            report(step, curve)
+            report(step, run.curve)
         if partial and (step + 1) % save_every == 0:
-            write_artifact(partial, state(), {"curve": curve, "sgd_step": sgd_step})
-    return _result(net, neuron_counts, first_importance), {"plan": dataclasses.asdict(plan), "curve": curve}
-
-
-def _result(net: MaskedNet, counts: list[Tensor], first_importance: dict[str, Tensor]) -> dict[str, Tensor]:
-    parameters = {name: value.detach() for name, value in net.named_parameters()}
-    masks = {f"mask.{name}": mask for name, mask in get_masks(net).items()}
-    first = {f"first_importance.{name}": value for name, value in first_importance.items()}
-    return parameters | masks | first | {"counts": torch.stack(counts)}
+            run.save(partial)
+    return run.result(), {"plan": dataclasses.asdict(plan), "curve": run.curve}

@@ -15,8 +15,10 @@ from torch import Tensor
 
 from relcomp_kit import datasets
 from relcomp_kit.artifacts import artifact_path, load_or_make, read_artifact
-from relcomp_kit.compression.iterate import Plan, prune_iteratively
+from relcomp_kit.compression.iterate import prune_iteratively
+from relcomp_kit.compression.plan import Plan, split_images
 from relcomp_kit.errors import UserError
+from relcomp_kit.lessons.nets import trained_state
 from relcomp_kit.lessons.profiles import PruningBudget
 from relcomp_kit.lessons.progress import Progress
 
@@ -103,7 +105,12 @@ def _run(name: str, arm: Arm) -> None:
         counts = read_artifact(artifact_path(RECIPE, VERSION, Arm(arm.like).config(), dataset.sha256))[0]["counts"]
 
     def make(partial):
-        return prune_iteratively(dataset, arm.plan, counts=counts, partial=partial)
+        plan, start = arm.plan, None
+        if plan.protocol == "program" and plan.rule != "probabilistic" and not plan.classes:
+            start = trained_state(
+                dataset, split_images(dataset, plan).train, plan.seed, plan.first_training, plan.activations
+            )
+        return prune_iteratively(dataset, plan, counts=counts, start=start, partial=partial)
 
     load_or_make(RECIPE, VERSION, arm.config(), dataset.sha256, make)
 

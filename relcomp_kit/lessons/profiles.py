@@ -28,6 +28,7 @@ class PruningBudget:
     control_sf: tuple[float, ...]  # random, magnitude, importance from training images
     converge_steps: int
     converge_fine_tuning: int
+    oracle_images: int
     at_scale: bool
     first_training: int = 1551
     seeds: tuple[int, ...] = (0, 1, 2)
@@ -48,12 +49,13 @@ PROFILES = {
         SaliencyBudget(conv_steps=100),
         PruningBudget(
             steps=30,
-            fine_tuning=100,
-            sf=(0.1, 0.3, 0.5, 0.6, 0.75, 0.9, 0.95),
+            fine_tuning=50,
+            sf=(0.3, 0.5, 0.6, 0.75, 0.9, 0.95),
             text_sf=(),
             control_sf=(0.95,),
             converge_steps=150,
             converge_fine_tuning=5,
+            oracle_images=200,
             at_scale=False,
         ),
     ),
@@ -68,6 +70,7 @@ PROFILES = {
             control_sf=(0.9, 0.95),
             converge_steps=1000,
             converge_fine_tuning=100,
+            oracle_images=500,
             at_scale=True,
         ),
     ),

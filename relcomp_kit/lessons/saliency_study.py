@@ -2,17 +2,15 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from statistics import median
 
 import torch
 from torch import Tensor
 from torch.nn.functional import max_pool2d
 
-from relcomp_kit.artifacts import load_or_make
 from relcomp_kit.compression.pruning import keep_ranks
 from relcomp_kit.models.masked_net import MaskedNet, set_masks, weight_names
-from relcomp_kit.models.training import Batches, Samples, accuracy, one_hot_others_cold, prepare, train
+from relcomp_kit.models.training import Samples, accuracy
 from relcomp_kit.relevance import activity, saliency
 from relcomp_kit.relevance.faithfulness import rank_correlation
 from relcomp_kit.relevance.oracle import input_oracle, weight_oracle
@@ -26,47 +24,6 @@ HIDDEN = {  # hidden layers; the output is tanh throughout, since the targets ar
     "tanh, then ReLU": ("tanh", "relu", "tanh"),
 }
 MIXTURES = ("ReLU, then tanh", "tanh, then ReLU")
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A net trained by the published program, and the images it was trained and is tested on."""
-
-    net: MaskedNet
-    train: Samples
-    test: Samples
-
-
-def trained_net(
-    dataset,
-    seed: int = 0,
-    steps: int = 1551,
-    activations: str | tuple[str, ...] = "tanh",
-    noise: bool = True,
-    signed: bool = True,
-    like: Trained | None = None,
-    report: Callable[[int, float], None] | None = None,
-) -> Trained:
-    """Train the thesis' net, or take it from the cache.
-
-    Parameters as in `prepare` and `train`; ``like`` is a net of the same seed, noise and range whose images are used
-    again, so that the noise is not drawn twice.
-    """
-    if like:
-        images, test = like.train, like.test
-    else:
-        images = prepare(dataset.train, seed * 10, noise, signed)
-        test = prepare(dataset.test, seed * 10 + 2, noise, signed)
-    net = MaskedNet((images.x.shape[1], 36, 25, len(dataset.classes)), activations, seed=seed)
-
-    def make(_):
-        targets = one_hot_others_cold(images.labels, len(dataset.classes))
-        train(net, images, targets, Batches(len(images), seed), 0, steps, report)
-        return net.state_dict(), {}
-
-    config = {"seed": seed, "steps": steps, "activations": activations, "noise": noise, "signed": signed}
-    net.load_state_dict(load_or_make("net", 1, config, dataset.sha256, make)[0])
-    return Trained(net, images, test)
 
 
 def input_maps(net: MaskedNet, x: Tensor, labels: Tensor) -> dict[str, Tensor]:

@@ -6,7 +6,8 @@ from itertools import pairwise
 import pytest
 import torch
 
-from relcomp_kit.compression.iterate import MEASURES, Plan, prune_iteratively, split_images
+from relcomp_kit.compression.iterate import prune_iteratively
+from relcomp_kit.compression.plan import MEASURES, Plan, split_images
 from relcomp_kit.datasets.images import ImageSet, Split
 from relcomp_kit.errors import UserError
 from relcomp_kit.models.masked_net import MaskedNet
@@ -216,7 +217,7 @@ def test_bad_plans_are_refused(changes, message):
         changed(**changes)
 
 
-@pytest.mark.parametrize(("classes", "message"), [((7,), "no image of the classes"), ((1, 7), "classes 0 to 3")])
+@pytest.mark.parametrize(("classes", "message"), [((7,), "lacks images of the classes"), ((1, 7), "classes 0 to 3")])
 def test_classes_that_the_data_lacks_are_refused(classes, message):
     with pytest.raises(UserError, match=message):
         prune_iteratively(TINY, changed(classes=classes))

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from relcomp_kit import datasets
+from relcomp_kit.compression.iterate import prune_iteratively
 from relcomp_kit.errors import UserError
 from relcomp_kit.lessons import arms, progress
 from relcomp_kit.lessons.arms import Arm, pruning_arms, run_arms
@@ -58,8 +59,9 @@ def test_arms_are_computed_once_and_controls_match(own_cache, monkeypatch):
     wanted = groups["random"] + groups["unpruned"]
     found = run_arms(digits, wanted)
     assert list(found) == wanted
-    files = os.listdir(own_cache / "artifacts")
-    assert len(files) == 3 and not any(name.endswith(".partial") for name in files)  # the reference came along
+    files = sorted(name.split("-")[0] for name in os.listdir(own_cache / "artifacts"))
+    assert files == ["net", "pruning", "pruning", "pruning"]  # trained once for all; the reference came along
+    assert not list(own_cache.rglob("*.partial"))
     reference = run_arms(digits, [Arm(groups["random"][0].like)])
     counts = next(iter(reference.values()))[0]["counts"]
     assert torch.equal(found[wanted[0]][0]["counts"], counts)
@@ -73,6 +75,16 @@ def test_arms_are_computed_once_and_controls_match(own_cache, monkeypatch):
     for arm, (tensors, info) in found.items():
         assert again[arm][1] == info
         assert all(torch.equal(value, again[arm][0][name]) for name, value in tensors.items())
+
+
+def test_an_arm_from_the_shared_net_is_the_arm_trained_alone(own_cache, monkeypatch):
+    monkeypatch.setenv("RELCOMP_THREADS", "1")
+    digits, arm = datasets.load("digits"), pruning_arms(TINY)["pruned"][0]
+    tensors, info = run_arms(digits, [arm])[arm]
+    alone, alone_info = prune_iteratively(digits, arm.plan)
+    assert tensors.keys() == alone.keys()
+    assert all(torch.equal(value, alone[name]) for name, value in tensors.items())
+    assert info["curve"] == alone_info["curve"]
 
 
 def test_every_group_of_arms_runs(own_cache, monkeypatch):

@@ -16,9 +16,9 @@ T1A = {"correlation": three(0.8), "impact": three(0.5), "saliency": three(0.4), 
 T2 = {"outer": three(0.6), "direct": three(0.5), "outer_accuracy": three(0.8), "direct_accuracy": three(0.7)}
 T4 = {"accuracy": three(0.89), "reference": three(0.87)}
 T7 = {
-    "accuracy": {"tanh": three(0.9), "sigmoid": three(0.8), "relu": three(0.7), "tanh, relu": three(0.85)},
-    "maps": {"tanh": three(0.5), "sigmoid": three(0.4), "relu": three(0.3), "tanh, relu": three(0.4)},
-    "mixtures": ["tanh, relu"],
+    "accuracy": {"tanh": three(0.9), "sigmoid": three(0.8), "ReLU": three(0.7), "tanh, ReLU": three(0.85)},
+    "maps": {"tanh": three(0.5), "sigmoid": three(0.4), "ReLU": three(0.3), "tanh, ReLU": three(0.4)},
+    "mixtures": ["tanh, ReLU"],
 }
 T8C = {"predicted": [655.0, 700, 720], "measured": [650.0, 690, 700]}
 T13 = T2 | T4
@@ -59,11 +59,11 @@ EXAMPLES = {
     "T7": (
         T7,
         ({"accuracy": T7["accuracy"] | {"sigmoid": three(0.95)}}, "accuracy: tanh highest"),
-        ({"accuracy": T7["accuracy"] | {"relu": three(0.85)}}, "accuracy: ReLU lowest"),
-        ({"accuracy": T7["accuracy"] | {"tanh, relu": three(0.95)}}, "accuracy: no mixture better"),
+        ({"accuracy": T7["accuracy"] | {"ReLU": three(0.85)}}, "accuracy: ReLU lowest"),
+        ({"accuracy": T7["accuracy"] | {"tanh, ReLU": three(0.95)}}, "accuracy: no mixture better"),
         ({"maps": T7["maps"] | {"sigmoid": three(0.6)}}, "maps: tanh highest"),
-        ({"maps": T7["maps"] | {"relu": three(0.45)}}, "maps: ReLU lowest"),
-        ({"maps": T7["maps"] | {"tanh, relu": three(0.6)}}, "maps: no mixture better"),
+        ({"maps": T7["maps"] | {"ReLU": three(0.45)}}, "maps: ReLU lowest"),
+        ({"maps": T7["maps"] | {"tanh, ReLU": three(0.6)}}, "maps: no mixture better"),
     ),
     "T8a": ({"limit": 40.14213}, ({"limit": 40.1423}, "4 decimals")),
     "T8b": (
