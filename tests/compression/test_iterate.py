@@ -217,7 +217,7 @@ def test_bad_plans_are_refused(changes, message):
         changed(**changes)
 
 
-@pytest.mark.parametrize(("classes", "message"), [((7,), "lacks images of the classes"), ((1, 7), "classes 0 to 3")])
+@pytest.mark.parametrize(("classes", "message"), [((7,), "no image of the classes"), ((1, 7), "classes 0 to 3")])
 def test_classes_that_the_data_lacks_are_refused(classes, message):
     with pytest.raises(UserError, match=message):
         prune_iteratively(TINY, changed(classes=classes))
