@@ -1,0 +1,232 @@
+"""The experiments of lesson 02: curves from arms, and the series that the claims are decided on.
+
+A curve is a dict, the same whether it was run just now or read from a record: ``sf``, ``seed``, ``left`` (a list of
+weights left per layer, a pruning step each), ``validation``, ``test``, ``sgd_steps``.
+"""
+
+import gzip
+import io
+from collections.abc import Callable, Sequence
+from statistics import fmean
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from relcomp_kit.compression.convergence import empirical_recurrence, recurrence
+from relcomp_kit.lessons.arms import Arm, pruning_arms, run_arms
+from relcomp_kit.lessons.profiles import PruningBudget
+from relcomp_kit.lessons.saliency_study import accuracy_at_half, time_ratio, weight_correlation
+from relcomp_kit.models.masked_net import MaskedNet, set_masks, weight_names
+from relcomp_kit.models.training import Samples
+from relcomp_kit.relevance import saliency
+from relcomp_kit.relevance.oracle import weight_oracle
+
+Curves = dict[str, list[dict]]
+FIRST = "first_importance.layers.0.weight"
+
+
+def run(dataset, budget: PruningBudget) -> tuple[Curves, dict[Arm, dict[str, Tensor]]]:
+    """Run every arm of a profile, or take it from the cache: (curves by group, tensors by arm)."""
+    groups = pruning_arms(budget)
+    results = run_arms(dataset, [arm for arms in groups.values() for arm in arms])
+    curves = {name: [_curve(arm, *results[arm]) for arm in arms] for name, arms in groups.items()}
+    return curves, {arm: tensors for arm, (tensors, _) in results.items()}
+
+
+def _curve(arm: Arm, tensors: dict[str, Tensor], info: dict) -> dict:
+    curve = info["curve"]
+    result = {
+        "sf": arm.plan.sf,
+        "seed": arm.plan.seed,
+        "left": curve["left"],
+        "validation": [round(value, 4) for value in curve["validation"]],
+        "test": [round(value, 4) for value in curve["test"]],
+        "sgd_steps": [curve["sgd_steps"][0], curve["sgd_steps"][-1]],
+    }
+    if arm.plan.until_unchanged and arm.plan.rule == "median":
+        result["predicted"] = predictions(tensors[FIRST], arm.plan.sf)
+    return result
+
+
+def predictions(first_importance: Tensor, sf: float) -> dict[str, int]:
+    """Return what the formulas say about a layer, from its size and its importance before the first step."""
+    neurons, inputs = first_importance.shape
+    return {
+        "XI, per layer": recurrence(neurons * inputs, sf)[-1],
+        "XI, per neuron": neurons * recurrence(inputs, sf)[-1],
+        "frozen distribution": empirical_recurrence(first_importance, sf)[-1],
+    }
+
+
+def select(curves: Sequence[dict], sf: float) -> list[dict]:
+    """Return the curves of one sparsification factor, by seed."""
+    return sorted((curve for curve in curves if curve["sf"] == sf), key=lambda curve: curve["seed"])
+
+
+def factors(curves: Sequence[dict]) -> list[float]:
+    """Return the sparsification factors of some curves, rising."""
+    return sorted({curve["sf"] for curve in curves})
+
+
+def density(curve: dict) -> np.ndarray:
+    """Return the share of all weights left, at every pruning step."""
+    left = np.array(curve["left"]).sum(1)
+    return left / left[0]
+
+
+def final_sparsity(curves: Sequence[dict]) -> list[list[float]]:
+    """Return per sparsification factor the seeds' sparsities at the end, as `lessons.plot` takes them."""
+    return [[1 - density(curve)[-1] for curve in select(curves, sf)] for sf in factors(curves)]
+
+
+def chosen_on_validation(curves: Sequence[dict], seed: int, low: float, high: float) -> tuple[dict, int] | None:
+    """Return the curve and the step with the best validation accuracy among those with a share left in [low, high]."""
+    options = [
+        (curve["validation"][step], curve, step)
+        for curve in curves
+        if curve["seed"] == seed
+        for step, share in enumerate(density(curve))
+        if low <= share <= high
+    ]
+    return max(options, key=lambda option: option[0])[1:] if options else None
+
+
+def small_enough(pruned: Sequence[dict], unpruned: Sequence[dict], low: float, high: float) -> dict[str, list[float]]:
+    """Return ``accuracy``, that at the ``start`` and that of the equally trained ``unpruned`` net, a seed each (T4, T5).
+
+    Arm and step are chosen on validation images among those with a share of weights in [low, high]; an empty list
+    where no arm gets there.
+    """
+    result: dict[str, list[float]] = {"accuracy": [], "start": [], "unpruned": []}
+    for control in sorted(unpruned, key=lambda curve: curve["seed"]):
+        found = chosen_on_validation(pruned, control["seed"], low, high)
+        if found:
+            curve, step = found
+            result["accuracy"].append(curve["test"][step])
+            result["start"].append(curve["test"][0])
+            result["unpruned"].append(control["test"][step])
+    return result
+
+
+def line_fit(x: Sequence[float], y: Sequence[float]) -> tuple[float, float, float]:
+    """Return slope, intercept and R^2 of a straight line; R^2 is 0 where y does not vary at all."""
+    slope, intercept = np.polyfit(x, y, 1)
+    total = np.var(y)
+    return slope, intercept, 1 - np.var(np.array(y) - slope * np.array(x) - intercept) / total if total else 0.0
+
+
+def linearity(curves: Sequence[dict]) -> dict[str, list[float]]:
+    """Return, per seed, R^2 of sparsity over SF from 0.5 on, and how far that line misses below 0.5 (T6)."""
+    result: dict[str, list[float]] = {"r_squared": [], "miss_below": []}
+    sf = np.array(factors(curves))
+    for sparsity in np.array(final_sparsity(curves)).T:
+        slope, intercept, r_squared = line_fit(sf[sf >= 0.5], sparsity[sf >= 0.5])
+        result["r_squared"].append(r_squared)
+        result["miss_below"].append(np.abs(slope * sf + intercept - sparsity)[sf < 0.5].mean())
+    return result
+
+
+def last_layer_fall(curves: Sequence[dict], last: int = 100, late: int = 25) -> dict[str, list[float]]:
+    """Return, per seed, R^2 of a line over the last layer's last counts, and the weights lost in the latest (T10)."""
+    counts = [np.array(curve["left"])[-last:, -1] for curve in curves]
+    return {
+        "r_squared": [line_fit(range(len(count)), count)[2] for count in counts],
+        "late_losses": [int(count[-min(late, len(count) - 1) - 1] - count[-1]) for count in counts],
+    }
+
+
+def slow_against_fast(pruned: Sequence[dict]) -> dict[str, list[float]]:
+    """Return the accuracy of slow arms (SF 0.75, 0.9) at their end, and of the fast one (0.95) at that sparsity (T11).
+
+    The fast arm's accuracy is interpolated between the two steps around that sparsity.
+    """
+    result: dict[str, list[float]] = {"slow": [], "fast": []}
+    for sf in (0.75, 0.9):
+        for slow, fast in zip(select(pruned, sf), select(pruned, 0.95)):
+            result["slow"].append(slow["test"][-1])
+            shares = density(fast)
+            result["fast"].append(float(np.interp(density(slow)[-1], shares[::-1], fast["test"][::-1])))
+    return result
+
+
+def slow_against_held(curves: Curves) -> dict[str, list[float]]:
+    """Return the accuracy at the end of slow arms, and of fast ones held at their sparsity and trained on (T11c)."""
+    slow = select(curves["pruned"], 0.75) + select(curves["pruned"], 0.9)
+    held = select(curves["fast, then held at 0.62"], 0.95) + select(curves["fast, then held at 0.35"], 0.95)
+    return {"slow": [curve["test"][-1] for curve in slow], "fast": [curve["test"][-1] for curve in held]}
+
+
+def carries_over(
+    nets: dict[int, tuple[MaskedNet, Samples, Samples]], images: int, oracle_images: int, *, loss: str, measure: str
+) -> dict[str, list[float]]:
+    """Return T2's series with another loss or measure: a value a seed.
+
+    Parameters
+    ----------
+    nets : dict of seed to (net, training samples, test samples)
+    images, oracle_images : int
+        Training images that importance is cumulated over, and that the oracle sees.
+    """
+    result: dict[str, list[float]] = {"outer": [], "direct": [], "outer_accuracy": [], "direct_accuracy": []}
+    for net, training, test in nets.values():
+        x, labels = training.x[:images], training.labels[:images]
+        signed, _ = weight_oracle(net, x[:oracle_images], labels[:oracle_images], loss)
+        oracle = {name: value.abs() for name, value in signed.items()}
+        for name, importance in (
+            ("outer", saliency.weight_importance(net, x, labels, measure=measure, loss=loss)),
+            ("direct", saliency.direct_importance(net, x, labels, loss=loss)),
+        ):
+            result[name].append(weight_correlation(importance, oracle))
+            result[f"{name}_accuracy"].append(accuracy_at_half(net, importance, test))
+    return result
+
+
+def pruned_net(tensors: dict[str, Tensor], activations: str = "tanh") -> MaskedNet:
+    """Return the net at the end of an arm, masks on."""
+    names = sorted(name for name in tensors if name.startswith("layers.") and name.endswith("weight"))
+    sizes = [tensors[names[0]].shape[1]] + [len(tensors[name]) for name in names]
+    net = MaskedNet(sizes, activations)
+    net.load_state_dict({name: tensors[name] for name, _ in net.named_parameters()}, strict=False)
+    set_masks(net, {name: tensors[f"mask.{name}"] for name in weight_names(net)})
+    return net
+
+
+def what_it_saves(net: MaskedNet, x: Tensor) -> dict[str, float]:
+    """Return sizes in bytes and run times against the dense net of a masked net.
+
+    ``dense`` float32 weights; ``masked`` the same with zeros in it; ``gzip`` of that; ``csr`` values, columns (16 bit)
+    and row starts (32 bit) of what is left. ``masked time`` and ``csr time`` are ratios to the dense pass over ``x``.
+    """
+    weights = [(layer.weight * layer.weight_mask).detach() for layer in net.layers]
+    dense = [layer.weight.detach() for layer in net.layers]
+    biases = [layer.bias.detach() for layer in net.layers]
+    sparse = [weight.to_sparse_csr() for weight in weights]
+
+    def forward(matrices: list[Tensor]) -> Callable[[], Tensor]:
+        def run_it() -> Tensor:
+            y = x.T
+            for matrix, bias in zip(matrices, biases):
+                y = torch.tanh(matrix @ y + bias[:, None])
+            return y
+
+        return run_it
+
+    kept = sum(int(weight.count_nonzero()) for weight in weights)
+    raw = io.BytesIO()
+    for weight in weights:
+        raw.write(weight.numpy().tobytes())
+    size = raw.tell()
+    return {
+        "dense": size,
+        "masked": size,
+        "gzip": len(gzip.compress(raw.getvalue(), 9)),
+        "csr": 6 * kept + 4 * sum(len(weight) + 1 for weight in weights),
+        "masked time": time_ratio(forward(weights), forward(dense)),
+        "csr time": time_ratio(forward(sparse), forward(dense)),
+    }
+
+
+def mean_test(curves: Sequence[dict], step: int = -1) -> float:
+    """Return the mean test accuracy over curves at a step."""
+    return fmean(curve["test"][step] for curve in curves)
