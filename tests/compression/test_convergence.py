@@ -77,6 +77,14 @@ def test_empirical_count_measured_every_step_is_the_pruning_ties_included(values
         mask = new
 
 
+def test_a_weight_on_the_bar_to_the_last_bit():
+    row = torch.tensor([[1.0, 24, 25, 30, 40, 0, 0, 0, 0, 0]])
+    mask = row > 0  # half the weights left: the bar is 25 * 0.2 ** 2, 1 but for rounding
+    for row[0, 0] in (torch.tensor(1.0).nextafter(torch.tensor(float(to))) for to in (0, 1, 2)):
+        left = int(median_threshold_step(row, mask, 0.2).sum())
+        assert empirical_count(row[mask], 5, 10, 0.2) == left
+
+
 @given(seed=st.integers(0, 1000), sf=st.sampled_from([0.3, 0.55, 0.6, 0.75, 0.9, 0.95]))
 def test_the_same_for_a_layer(seed, sf):
     importance = torch.rand(36, 50, generator=torch.Generator().manual_seed(seed)) ** 3
