@@ -202,7 +202,17 @@ if full:
 # %%
 def points(groups):
     """Sparsity and accuracy at the end of every arm, as figure 20 has them."""
-    names = ("pruned", "magnitude", "random", "taylor", "train images", "measured anew", "oracle")
+    names = (
+        "pruned",
+        "magnitude",
+        "random",
+        "taylor",
+        "train images",
+        "measured anew",
+        "oracle",
+        "rank",
+        "probabilistic",
+    )
     return {
         name: ([1 - pruning_study.density(c)[-1] for c in groups[name]], [c["test"][-1] for c in groups[name]])
         for name in names
@@ -321,6 +331,24 @@ check.close("the constant-rate rule empties the net", ends, [0] * len(ends))
 # %% [markdown]
 # Mind the small print: "at least one weight" decides it. A rate that rounds down to whole weights stops at nine weights a neuron and never
 # empties anything. The claim is about rounding as much as about rules.
+
+# %% [markdown] slideshow={"slide_type": "slide"}
+# ## The text, the program, and other rules
+# The thesis' text and its program differ: the text trains until the validation accuracy stops rising, scales importance per neuron, and
+# measures on training images. Such arms, the fixed rank, the probabilistic rule and the oracle's ranking are run in `full` only; the lines
+# below read them from this run or from the record.
+
+# %%
+shown = curves if "text" in curves else full["curves"] if full else {}
+for name in ("pruned", "unpruned", "text", "text, unpruned", "rank", "probabilistic", "oracle"):
+    for sf in (0.6, 0.9, 0.95):
+        arms = pruning_study.select(shown.get(name, []), sf)
+        if arms:
+            left = np.mean([pruning_study.density(c)[-1] for c in arms])
+            steps = np.mean([c["sgd_steps"][-1] for c in arms])
+            print(
+                f"{name:15} SF {sf:4}: {left:6.1%} left, {pruning_study.mean_test(arms):.1%} right, {steps:,.0f} steps"
+            )
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Slow or fast?

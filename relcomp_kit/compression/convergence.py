@@ -46,7 +46,8 @@ def lambertw_limit(c0: float, sf: float, m: float = 0.5) -> float:
     """Return the count at which a step removes less than one weight (XII).
 
     ``C = -C_0 ln(SF) / W(-C_0 m ln(SF))`` with the principal branch of Lambert's W. At the ends it is coded as
-    its limits: C_0 for SF = 0 and 1 / m for SF = 1.
+    its limits: C_0 for SF = 0 and 1 / m for SF = 1. Where C_0 m SF < 1 not even the first step removes a weight, and
+    the formula exceeds C_0.
     """
     _check_count(c0, m)
     if sf == 0:

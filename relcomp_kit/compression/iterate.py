@@ -10,6 +10,7 @@ from torch import Tensor
 from relcomp_kit.artifacts import read_artifact, write_artifact
 from relcomp_kit.compression import pruning
 from relcomp_kit.compression.plan import Plan, split_images
+from relcomp_kit.errors import UserError
 from relcomp_kit.models.masked_net import MaskedNet, get_masks, keep_classes, set_masks, weight_names, weights_left
 from relcomp_kit.models.training import (
     Batches,
@@ -214,6 +215,8 @@ def prune_iteratively(
         ``first_importance.<name>``. Info: the plan and the curve, lists over the pruning steps (the first entry
         is the net before pruning) of ``left`` (per layer), ``validation``, ``test`` (accuracies) and ``sgd_steps``.
     """
+    if plan.rule == "match" and (counts is None or len(counts) <= plan.steps):
+        raise UserError(f"the rule 'match' needs the counts of another curve of at least {plan.steps} pruning steps")
     run = _Run(dataset, plan)
     if partial and partial.is_file():
         run.resume(partial)

@@ -8,6 +8,7 @@ import torch
 from relcomp_kit.compression.pruning import check_sf
 from relcomp_kit.errors import UserError
 from relcomp_kit.models.training import Samples, prepare
+from relcomp_kit.relevance.saliency import LOSSES
 
 RULES = ("none", "median", "rate", "match", "rank", "probabilistic")
 MEASURES = ("outer", "outer_impact", "gradient", "taylor", "magnitude", "random", "oracle")
@@ -77,10 +78,16 @@ class Plan:
             (self.rule, RULES),
             (self.measure, MEASURES),
             (self.images, ("train", "test")),
+            (self.loss, LOSSES),
         ):
             if value not in choices:
                 raise UserError(f"a pruning plan knows no {value!r}; choose one of {', '.join(choices)}")
         check_sf(self.sf)
+        if not 0 < self.rate < 1:
+            raise UserError(f"a plan's rate is a share of the weights, in (0, 1), not {self.rate}")
+        for name in ("steps", "first_images", "later_images"):
+            if getattr(self, name) < 1:
+                raise UserError(f"a plan's {name} must be at least 1, not {getattr(self, name)}")
         if self.rule == "probabilistic" and self.protocol == "text":
             raise UserError(
                 "the probabilistic rule draws masks during a fixed number of steps: protocol 'program' only"
@@ -120,5 +127,7 @@ def split_images(dataset, plan: Plan) -> Images:
         raise UserError(f"{dataset.name} has no image of the classes {list(plan.classes)} in one of its splits")
     order = torch.randperm(len(test), generator=torch.Generator().manual_seed(plan.seed))
     apart = len(test) // 5
+    if plan.images == "test" and not apart:
+        raise UserError(f"{dataset.name} has {len(test)} test images of these classes, too few to set a fifth apart")
     importance = test.subset(order[:apart]) if plan.images == "test" else training
     return Images(training, validation, importance, test.subset(order[apart:]))

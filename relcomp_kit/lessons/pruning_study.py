@@ -5,12 +5,11 @@ weights left per layer, a pruning step each), ``validation``, ``test``, ``sgd_st
 """
 
 import gzip
-import io
 from collections.abc import Callable, Sequence
 from statistics import fmean
 
 import numpy as np
-import torch
+from scipy.sparse import csr_array
 from torch import Tensor
 
 from relcomp_kit.compression.convergence import empirical_recurrence, recurrence
@@ -93,7 +92,7 @@ def chosen_on_validation(curves: Sequence[dict], seed: int, low: float, high: fl
 
 
 def small_enough(pruned: Sequence[dict], unpruned: Sequence[dict], low: float, high: float) -> dict[str, list[float]]:
-    """Return ``accuracy``, that at the ``start`` and that of the equally trained ``unpruned`` net, a seed each (T4, T5).
+    """Return ``accuracy``, that at the ``start`` and of the equally trained ``unpruned`` net, a seed each (T4, T5).
 
     Arm and step are chosen on validation images among those with a share of weights in [low, high]; an empty list
     where no arm gets there.
@@ -198,32 +197,29 @@ def what_it_saves(net: MaskedNet, x: Tensor) -> dict[str, float]:
     ``dense`` float32 weights; ``masked`` the same with zeros in it; ``gzip`` of that; ``csr`` values, columns (16 bit)
     and row starts (32 bit) of what is left. ``masked time`` and ``csr time`` are ratios to the dense pass over ``x``.
     """
-    weights = [(layer.weight * layer.weight_mask).detach() for layer in net.layers]
-    dense = [layer.weight.detach() for layer in net.layers]
-    biases = [layer.bias.detach() for layer in net.layers]
-    sparse = [weight.to_sparse_csr() for weight in weights]
+    dense = [layer.weight.detach().numpy() for layer in net.layers]
+    weights = [(layer.weight * layer.weight_mask).detach().numpy() for layer in net.layers]
+    biases = [layer.bias.detach().numpy()[:, None] for layer in net.layers]
+    columns = np.ascontiguousarray(x.numpy().T)
 
-    def forward(matrices: list[Tensor]) -> Callable[[], Tensor]:
-        def run_it() -> Tensor:
-            y = x.T
+    def forward(matrices: Sequence) -> Callable[[], np.ndarray]:
+        def run_it() -> np.ndarray:
+            y = columns
             for matrix, bias in zip(matrices, biases):
-                y = torch.tanh(matrix @ y + bias[:, None])
+                y = np.tanh(matrix @ y + bias)
             return y
 
         return run_it
 
-    kept = sum(int(weight.count_nonzero()) for weight in weights)
-    raw = io.BytesIO()
-    for weight in weights:
-        raw.write(weight.numpy().tobytes())
-    size = raw.tell()
+    kept = sum(np.count_nonzero(weight) for weight in weights)
+    raw = b"".join(weight.tobytes() for weight in weights)
     return {
-        "dense": size,
-        "masked": size,
-        "gzip": len(gzip.compress(raw.getvalue(), 9)),
+        "dense": sum(weight.nbytes for weight in dense),
+        "masked": len(raw),
+        "gzip": len(gzip.compress(raw, 9)),
         "csr": 6 * kept + 4 * sum(len(weight) + 1 for weight in weights),
         "masked time": time_ratio(forward(weights), forward(dense)),
-        "csr time": time_ratio(forward(sparse), forward(dense)),
+        "csr time": time_ratio(forward([csr_array(weight) for weight in weights]), forward(dense)),
     }
 
 

@@ -7,6 +7,7 @@ import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
+from relcomp_kit.errors import UserError
 from relcomp_kit.files import cache_dir, checkout, write_json
 from relcomp_kit.lessons import claims
 from relcomp_kit.lessons.rules import RULES
@@ -72,7 +73,10 @@ class Record:
         **series
             What the rule of that claim takes.
         """
-        claim, ruling = claims.find(claim_id), RULES[claim_id](**series)
+        claim = claims.find(claim_id)
+        if claim_id not in RULES:
+            raise UserError(f"claim {claim_id} has no rule yet: write one in relcomp_kit/lessons/rules.py")
+        ruling = RULES[claim_id](**series)
         dataset = self.content["dataset"] if claim["needs"] else None
         verdict = claims.decide(claim, ruling, dataset, at_scale)
         margins = {name: [round(float(value), 6) for value in values] for name, values in ruling.margins.items()}

@@ -8,9 +8,13 @@ from relcomp_kit.lessons.plot.style import AGAINST, FOR, INK, LINES, REMOVED, fi
 
 
 def limits_over_sf(sf: Sequence[float], numeric: Sequence[float], analytic: Sequence[float], c0: int) -> None:
-    """Draw where the weight count stops: the recurrence as dots, the Lambert-W limit as a line (thesis, figure 4)."""
+    """Draw where the weight count stops: the recurrence as dots, the Lambert-W limit as a line (thesis, figure 4).
+
+    The line covers SF 0 to 1 evenly; where it exceeds ``c0``, close to SF 0, nothing is removed and it is left out.
+    """
     with figure() as (_, (axis,)):
-        axis.plot(np.linspace(0, 1, len(analytic)), analytic, color=AGAINST, label="Lambert-W limit (XII)")
+        inside = np.where(np.array(analytic) <= c0, analytic, np.nan)
+        axis.plot(np.linspace(0, 1, len(analytic)), inside, color=AGAINST, label="Lambert-W limit (XII)")
         axis.plot(sf, numeric, "o", color=FOR, markersize=10, label="recurrence (XI)")
         axis.set(xlabel="sparsification factor SF", ylabel=f"weights left of {c0}", ylim=(0, 1.05 * c0))
         axis.legend()
@@ -41,7 +45,7 @@ def counts_over_steps(curves: Sequence[dict], sf: float) -> None:
         _band(accuracy, steps, [[100 * v for v in curve["test"]] for curve in curves], LINES[0], "test accuracy")
         density.set(xlabel="pruning step", ylabel="share of weights left (1/S)", ylim=(0, 1.03))
         accuracy.set(xlabel="pruning step", ylabel="accuracy, %")
-        density.legend(loc="upper right")
+        density.legend(loc="best")
         made.suptitle(f"SF {sf:g}: {len(curves)} seeds, mean and range")
 
 
@@ -66,12 +70,12 @@ def accuracy_over_sparsity(points: dict[str, tuple[Sequence[float], Sequence[flo
         Accuracy of the unpruned net with the same training.
     """
     with figure(size=(10, 5)) as (_, (axis,)):
-        for (name, (sparsity, accuracy)), (colour, _), marker in zip(points.items(), LINES, "os^DvPX"):
+        for (name, (sparsity, accuracy)), (colour, _), marker in zip(points.items(), LINES, "os^DvPX*h"):
             axis.plot(
                 100 * np.array(sparsity), 100 * np.array(accuracy), marker, color=colour, markersize=9, label=name
             )
         axis.axhline(100 * baseline, color=REMOVED, linestyle="--")
-        axis.text(1, 100 * baseline, "unpruned, as much training", color="#666666", va="bottom")
+        axis.text(99, 100 * baseline, "unpruned, as much training", color="#666666", va="bottom", ha="right")
         axis.set(xlabel="sparsity, % of all weights removed", ylabel="test accuracy, %", xlim=(0, 100))
         axis.legend(loc="lower left")
 

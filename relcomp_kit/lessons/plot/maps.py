@@ -124,23 +124,23 @@ def program_flow(sizes: tuple[int, ...], left: list[int]) -> None:
         words = ["train", "measure importance", "remove below threshold", "fine-tune"]
         heights = np.linspace(0.88, 0.12, len(words))
         for word, y in zip(words, heights):
-            loop.add_patch(FancyBboxPatch((0.12, y - 0.075), 0.68, 0.15, boxstyle="round,pad=0.01", fc="white", ec=INK))
+            loop.add_patch(FancyBboxPatch((0.0, y - 0.075), 0.92, 0.15, boxstyle="round,pad=0.01", fc="white", ec=INK))
             loop.text(0.46, y, word, ha="center", va="center")
         for upper, lower in pairwise(heights):
             loop.add_patch(
                 FancyArrowPatch((0.46, upper - 0.08), (0.46, lower + 0.08), arrowstyle="-|>", mutation_scale=18)
             )
         back = {"connectionstyle": "arc3,rad=0.5", "arrowstyle": "-|>", "mutation_scale": 18, "color": FOR}
-        loop.add_patch(FancyArrowPatch((0.82, heights[3]), (0.82, heights[1]), **back))
-        loop.text(1.0, 0.38, "150 x", color=FOR, ha="left", va="center")
-        loop.set(xlim=(0, 1.25), ylim=(0, 1))
+        loop.add_patch(FancyArrowPatch((0.94, heights[3]), (0.94, heights[1]), **back))
+        loop.text(1.14, 0.38, "150 x", color=FOR, ha="left", va="center")
+        loop.set(xlim=(-0.03, 1.4), ylim=(0, 1))
         for x, size in enumerate(sizes):
-            shown = min(size, 12)
+            shown = min(size, 8)
             ys = np.linspace(0.1, 0.85, shown)
             net.scatter([x] * shown, ys, s=70, color=INK, zorder=3)
             net.text(x, 0.97, str(size), ha="center", va="center")
             if x:
-                before = np.linspace(0.1, 0.85, min(sizes[x - 1], 12))
+                before = np.linspace(0.1, 0.85, min(sizes[x - 1], 8))
                 kept = left[x - 1] / (size * sizes[x - 1])
                 draw = np.random.default_rng(x).random((len(before), shown))
                 for (i, j), chance in np.ndenumerate(draw):
