@@ -237,10 +237,10 @@ check.true(
     "controls have exactly the counts they are compared with",
     counts["random"] == counts["pruned"] == counts["magnitude"],
 )
-two_maps, dice = (pruning_study.select(curves[name], 0.95) for name in ("pruned", "random"))
+two_maps, by_size = (pruning_study.select(curves[name], 0.95) for name in ("pruned", "magnitude"))
 check.true(
-    "two maps beat the dice at equal sparsity, for every seed",
-    all(ours["test"][-1] > theirs["test"][-1] for ours, theirs in zip(two_maps, dice)),
+    "plain magnitude beats two maps at equal sparsity, for every seed",
+    all(theirs["test"][-1] > ours["test"][-1] for ours, theirs in zip(two_maps, by_size)),
 )
 
 # %% [markdown] slideshow={"slide_type": "slide"}
