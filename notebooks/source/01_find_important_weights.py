@@ -388,7 +388,7 @@ plot.conv_maps(
 # Nobody types a verdict. Every claim of the ledger has a rule in code; it needs three seeds, and it must hold for each of them.
 
 # %%
-scale = {"at_scale": budget.at_scale, "seeds": len(budget.seeds)}
+scale = {"at_scale": budget.at_scale, "seeds": budget.seeds}
 record.claim(
     "T1a",
     correlation=agreement,

@@ -413,7 +413,7 @@ for claim, (group, how) in variants.items():
 # Each claim has its rule in code. A "c" behind a claim marks its control: what remains when the unpruned net may train as long.
 
 # %%
-scale = {"at_scale": budget.at_scale, "seeds": len(budget.seeds)}
+scale = {"at_scale": budget.at_scale, "seeds": budget.seeds}
 step = min(30, budget.steps)
 record.claim(
     "T3",

@@ -4,6 +4,7 @@ import functools
 import os
 import platform
 import subprocess
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -59,7 +60,7 @@ class Record:
         common = {"profile": self.content["profile"], "dataset": self.content["dataset"]}
         self.content["measurements"].append({"name": name, "value": value, "unit": unit} | common | labels)
 
-    def claim(self, claim_id: str, *, at_scale: bool, seeds: int | None = None, **series) -> str:
+    def claim(self, claim_id: str, *, at_scale: bool, seeds: Sequence[int] = (), **series) -> str:
         """Decide a claim from measured series by its rule, and return the verdict.
 
         Parameters
@@ -68,8 +69,8 @@ class Record:
             As in ``data/claims.toml``.
         at_scale : bool
             Whether net, training and arms had the published size.
-        seeds : int, optional
-            Number of seeds behind the series; None where no data is involved.
+        seeds : sequence of int
+            The seeds behind the series; none where no data is involved.
         **series
             What the rule of that claim takes.
         """
@@ -86,7 +87,7 @@ class Record:
                 "measured": ruling.measured,
                 "verdict": verdict,
                 "dataset": dataset,
-                "seeds": seeds,
+                "seeds": list(seeds),
                 "at_scale": at_scale,
                 "margins": margins,
             }

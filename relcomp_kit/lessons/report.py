@@ -127,9 +127,9 @@ def terminal_table(rows: list[dict]):
             row["id"],
             Text(row["statement"]),
             Text(_text(row["published"])),
-            Text(_value(row["measured"], row.get("unit"))),
+            Text(_text(row["measured"])),
             Text(row["verdict"], style=VERDICTS.get(row["verdict"], ("", ""))[1]),
-            Text("\n".join(filter(None, [_value(recorded.get("measured"), row.get("unit")), recorded.get("verdict")]))),
+            Text("\n".join(filter(None, [recorded.get("verdict"), _text(recorded.get("measured"))]))),
         )
     return table
 
@@ -146,19 +146,20 @@ def _lesson_row(result) -> str:
 
 
 def _claim_row(row: dict) -> str:
-    recorded, unit = row.get("recorded") or {}, row.get("unit")
+    recorded = row.get("recorded") or {}
     command = row.get("command") if row["verdict"] == "not testable here" else None
     lesson = f"lesson {row['lesson']}" if row.get("lesson") else ""
     about = " · ".join(filter(None, [_text(row.get("source")), lesson]))
+    where = " · ".join(filter(None, [_text(row.get("published_dataset")), _text(row.get("unit"))]))
     hint = f"<small>test it with <code>{escape(command)}</code></small>" if command else ""
     return (
         f'<tr id="{escape(row["id"])}"><td><b>{escape(row["id"])}</b></td>'
         f'<td class="claim">{escape(row["statement"])}<small>{escape(about)}</small>{hint}</td>'
         f'<td class="value">{escape(_text(row["published"]))}'
-        f"<small>{escape(_text(row.get('published_dataset')))}</small></td>"
-        f'<td class="value">{escape(_value(row["measured"], unit))}<small>{escape(_setting(row))}</small></td>'
+        f"<small>{escape(where)}</small></td>"
+        f'<td class="value">{escape(_text(row["measured"]))}<small>{escape(_setting(row))}</small></td>'
         f"<td>{_badge(row['verdict'])}</td>"
-        f'<td class="value">{escape(_value(recorded.get("measured"), unit))}'
+        f'<td class="value">{escape(_text(recorded.get("measured")))}'
         f"<small>{escape(_setting(recorded))}</small>{_badge(recorded['verdict']) if recorded else ''}</td></tr>"
     )
 
@@ -168,20 +169,12 @@ def _badge(verdict: str, words: str | None = None) -> str:
     return f'<span class="badge" style="background:{colour}">{escape(words or verdict)}</span>'
 
 
-def _value(measured: str | None, unit: str | None) -> str:
-    if measured is None:
-        return ""
-    text = str(measured)
-    return text if not unit or unit in text else f"{text} {unit}"
-
-
 def _setting(row: dict) -> str:
     """Return data set and seeds of a measurement; nothing where nothing was measured."""
     if row.get("measured") is None:
         return ""
-    seeds = row.get("seeds")
-    count = len(seeds) if isinstance(seeds, list) else seeds
-    return ", ".join(filter(None, [_text(row.get("dataset")), f"{count} seeds" if count else ""]))
+    seeds = row.get("seeds") or []
+    return ", ".join(filter(None, [_text(row.get("dataset")), f"{len(seeds)} seeds" if seeds else ""]))
 
 
 def _text(value) -> str:

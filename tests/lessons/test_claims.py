@@ -85,7 +85,7 @@ def written(monkeypatch, tmp_path):
     made = record.Record("02_prune_until_it_converges", "quick", "mnist")
     made.measure("accuracy", [0.8, 0.9], "share", sf=0.9, seed=1)
     verdicts = [
-        made.claim("T3", at_scale=False, seeds=3, pruned=[0.9, 0.9, 0.9], unpruned=[0.8, 0.8, 0.8]),
+        made.claim("T3", at_scale=False, seeds=(0, 1, 2), pruned=[0.9, 0.9, 0.9], unpruned=[0.8, 0.8, 0.8]),
         made.claim("T8a", at_scale=True, limit=40.1421),
     ]
     assert verdicts == ["holds on a stand-in", "reproduced"]
@@ -100,9 +100,9 @@ def test_record_names_what_repeats_it(written):
     measurement = {"name": "accuracy", "value": [0.8, 0.9], "unit": "share", "sf": 0.9, "seed": 1}
     assert content["measurements"] == [measurement | {"profile": "quick", "dataset": "mnist"}]
     first, second = content["claims"]
-    assert (first["id"], first["dataset"], first["seeds"], first["at_scale"]) == ("T3", "mnist", 3, False)
+    assert (first["id"], first["dataset"], first["seeds"], first["at_scale"]) == ("T3", "mnist", [0, 1, 2], False)
     assert first["margins"] == {"pruned above unpruned": [0.1, 0.1, 0.1]}
-    assert (second["verdict"], second["dataset"], second["seeds"]) == ("reproduced", None, None)
+    assert (second["verdict"], second["dataset"], second["seeds"]) == ("reproduced", None, [])
     with pytest.raises(UserError, match="no claim 'T99'"):
         record.Record("x", "quick", "mnist").claim("T99", at_scale=True)
 
@@ -117,7 +117,7 @@ def test_table_has_a_row_for_every_claim(written):
     assert list(rows) == IDS
     assert all(row.keys() >= COLUMNS and row["verdict"] in claims.VERDICTS for row in rows.values())
     decided = rows["T3"]
-    assert (decided["verdict"], decided["seeds"], decided["dataset"]) == ("holds on a stand-in", 3, "mnist")
+    assert (decided["verdict"], decided["seeds"], decided["dataset"]) == ("holds on a stand-in", [0, 1, 2], "mnist")
     assert decided["measured"] == "90.0 % pruned, 80.0 % unpruned"
     assert (decided["published_dataset"], decided["profile"]) == ("mnist", "quick")
     assert decided["commit"] == written[0]["commit"]
@@ -140,7 +140,7 @@ def test_committed_records_are_shown_beside_the_live_ones(written, monkeypatch, 
     assert rows["T3"]["measured"] is None
     assert rows["T3"]["recorded"] == {
         **{"measured": "90.0 % pruned, 80.0 % unpruned", "verdict": "holds on a stand-in", "dataset": "mnist"},
-        **{"seeds": 3, "profile": "full", "commit": written[0]["commit"]},
+        **{"seeds": [0, 1, 2], "profile": "full", "commit": written[0]["commit"]},
     }
     assert rows["T4"]["recorded"] is None
     assert record.reference("x") == written[0] | {"profile": "full"}

@@ -1,6 +1,8 @@
 """Lessons as text and as notebooks."""
 
+import ast
 import json
+import re
 from pathlib import Path
 
 import nbformat
@@ -161,19 +163,31 @@ def test_unsolved_exercises_do_not_stop_the_run(house, tmp_path):
     assert done.cells[-1].outputs[0].text == "· double: not attempted\n"
 
 
-START = notebooks.find_lessons(["00"])[0]
-EXERCISES = ("sparsity", "first_to_go", "nearest_centroid")
+def exercises():
+    """All exercises of all lessons: (lesson, name of the function)."""
+    for source in notebooks.find_lessons([]):
+        for cell in notebooks.read_source(source).cells:
+            if "exercise" in cell.metadata.get("tags", []):
+                yield source, re.search(r"def (\w+)\(", cell.source)[1]
 
 
-@pytest.mark.parametrize("name", EXERCISES)
+def definitions(code):
+    """The imports and functions of a lesson, without its experiments."""
+    wanted = (ast.Import, ast.ImportFrom, ast.FunctionDef)
+    nodes = [node for cell in code for node in ast.parse(cell).body if isinstance(node, wanted)]
+    return compile(ast.Module(nodes, []), "definitions", "exec")
+
+
 @pytest.mark.parametrize("wrong", [lambda *given: given[0], lambda *given: 0, lambda *given: None])
-def test_graders_of_the_first_lesson_reject_wrong_answers(name, wrong):
+@pytest.mark.parametrize(("source", "name"), list(exercises()), ids=lambda part: getattr(part, "stem", part))
+def test_graders_accept_the_solution_and_reject_wrong_answers(source, name, wrong, capsys):
+    code = [cell.source for cell in notebooks.read_source(source).cells if cell.cell_type == "code"]
+    space = {}
+    exec(definitions(code), space)
+    grader = next(cell for cell in code if f"check.exercise({name}," in "".join(cell.split()))
+    exec(grader, space)
+    assert "✓" in capsys.readouterr().out
     wrong.__name__ = name
-    code = [cell.source for cell in notebooks.read_source(START).cells if cell.cell_type == "code"]
-    place = next(index for index, source in enumerate(code) if f"def {name}(" in source)
-    space = {"torch": __import__("torch"), "check": check}
-    exec(code[place], space)
-    exec(code[place + 1], space)
     space[name] = wrong
     with pytest.raises(check.CheckFailed, match=name):
-        exec(code[place + 1], space)
+        exec(grader, space)
