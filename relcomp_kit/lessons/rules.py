@@ -73,10 +73,10 @@ def t2(outer: Series, direct: Series, outer_accuracy: Series, direct_accuracy: S
     )
 
 
-def t3(pruned: Series, unpruned: Series) -> Ruling:
+def t3(start: Series, pruned: Series, unpruned: Series) -> Ruling:
     return Ruling(
         {"pruned above unpruned": _strictly(above(pruned, unpruned))},
-        f"{percent(pruned)} pruned, {percent(unpruned)} unpruned",
+        f"from {percent(start)} to {percent(pruned)} pruned, to {percent(unpruned)} by the same training alone",
     )
 
 

@@ -85,7 +85,7 @@ def written(monkeypatch, tmp_path):
     made = record.Record("02_prune_until_it_converges", "quick", "mnist")
     made.measure("accuracy", [0.8, 0.9], "share", sf=0.9, seed=1)
     verdicts = [
-        made.claim("T3", at_scale=False, seeds=(0, 1, 2), pruned=[0.9, 0.9, 0.9], unpruned=[0.8, 0.8, 0.8]),
+        made.claim("T3", at_scale=False, seeds=(0, 1, 2), start=[0.7] * 3, pruned=[0.9] * 3, unpruned=[0.8] * 3),
         made.claim("T8a", at_scale=True, limit=40.1421),
     ]
     assert verdicts == ["holds on a stand-in", "reproduced"]
@@ -118,7 +118,7 @@ def test_table_has_a_row_for_every_claim(written):
     assert all(row.keys() >= COLUMNS and row["verdict"] in claims.VERDICTS for row in rows.values())
     decided = rows["T3"]
     assert (decided["verdict"], decided["seeds"], decided["dataset"]) == ("holds on a stand-in", [0, 1, 2], "mnist")
-    assert decided["measured"] == "90.0 % pruned, 80.0 % unpruned"
+    assert decided["measured"] == "from 70.0 % to 90.0 % pruned, to 80.0 % by the same training alone"
     assert (decided["published_dataset"], decided["profile"]) == ("mnist", "quick")
     assert decided["commit"] == written[0]["commit"]
     assert rows["T8a"]["published_dataset"] is None
@@ -139,7 +139,11 @@ def test_committed_records_are_shown_beside_the_live_ones(written, monkeypatch, 
     rows = {row["id"]: row for row in claims.table([])}
     assert rows["T3"]["measured"] is None
     assert rows["T3"]["recorded"] == {
-        **{"measured": "90.0 % pruned, 80.0 % unpruned", "verdict": "holds on a stand-in", "dataset": "mnist"},
+        **{
+            "measured": "from 70.0 % to 90.0 % pruned, to 80.0 % by the same training alone",
+            "verdict": "holds on a stand-in",
+            "dataset": "mnist",
+        },
         **{"seeds": [0, 1, 2], "profile": "full", "commit": written[0]["commit"]},
     }
     assert rows["T4"]["recorded"] is None
