@@ -168,7 +168,7 @@ def test_at_least_means_at_least(name, series):
 
 def test_series_must_pair_up():
     with pytest.raises(ValueError, match="zip"):
-        RULES["T3"](pruned=[0.9, 0.9], unpruned=[0.8])
+        RULES["T3"](start=[0.8, 0.8], pruned=[0.9, 0.9], unpruned=[0.8])
 
 
 def test_figures_as_text():
