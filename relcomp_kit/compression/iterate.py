@@ -27,7 +27,7 @@ ORACLE_IMAGES = 500
 
 
 def measure_importance(net: MaskedNet, plan: Plan, samples: Samples, step: int) -> dict[str, Tensor]:
-    """Return the importance of every weight under a plan, before pruning step ``step``: not negative, masked = 0."""
+    """Return the importance of every weight under a plan, before pruning step ``step``: not negative."""
     generator = torch.Generator().manual_seed(plan.seed * 10_007 + step)
     if plan.measure == "random":
         return {
@@ -40,9 +40,7 @@ def measure_importance(net: MaskedNet, plan: Plan, samples: Samples, step: int) 
     chosen = samples.subset(torch.randperm(len(samples), generator=generator)[:wanted])
     x, labels = chosen.x, chosen.labels
     if plan.measure == "oracle":
-        # what raises the loss least goes first; shifted so that no importance is negative
-        signed, _ = weight_oracle(net, x, labels, plan.loss)
-        return {name: value - value.min() for name, value in signed.items()}
+        return weight_oracle(net, x, labels, plan.loss)[1]
     if plan.measure in ("gradient", "taylor"):
         return saliency.direct_importance(net, x, labels, times_weight=plan.measure == "taylor", loss=plan.loss)
     kind = "impact" if plan.measure == "outer_impact" else "saliency"

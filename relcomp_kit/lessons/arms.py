@@ -21,33 +21,39 @@ from relcomp_kit.errors import UserError
 from relcomp_kit.lessons.nets import trained_state
 from relcomp_kit.lessons.profiles import PruningBudget
 from relcomp_kit.lessons.progress import Progress
+from relcomp_kit.lessons.record import commit
 
 RECIPE, VERSION = "pruning", 1
 
 
 @dataclass(frozen=True)
 class Arm:
-    """A plan and, for a control at equal sparsity, the plan whose counts per neuron it matches."""
+    """A plan and, for a control at equal sparsity, the plan whose counts per neuron it matches.
+
+    With ``at_once`` it takes the other's final counts at its first step, and trains on without pruning.
+    """
 
     plan: Plan
     like: Plan | None = None
+    at_once: bool = False
 
     def config(self) -> dict:
         """Return what decides the arm's content."""
-        return {"plan": asdict(self.plan), "like": self.like and asdict(self.like)}
+        extra = {"at_once": True} if self.at_once else {}
+        return {"plan": asdict(self.plan), "like": self.like and asdict(self.like)} | extra
 
 
 def pruning_arms(budget: PruningBudget) -> dict[str, list[Arm]]:
     """Return the arms of a profile by group: the published ones first, then the controls they lacked."""
     base = Plan(steps=budget.steps, first_training=budget.first_training, fine_tuning=budget.fine_tuning)
 
-    def group(sf: Iterable[float] = (0.95,), match: bool = False, **changes) -> list[Arm]:
+    def group(sf: Iterable[float] = (0.95,), match: bool = False, at_once: bool = False, **changes) -> list[Arm]:
         arms = []
         for seed in budget.seeds:
             for factor in sf:
                 plan = replace(base, sf=factor, seed=seed, **changes)
                 like = replace(base, sf=factor, seed=seed) if match else None
-                arms.append(Arm(plan, like))
+                arms.append(Arm(plan, like, at_once))
         return arms
 
     converge = {
@@ -62,8 +68,7 @@ def pruning_arms(budget: PruningBudget) -> dict[str, list[Arm]]:
         "converged": group((0.6, 0.9, 0.95), **converge),
         "rate": group(rule="rate", **converge),
         "train images": group(budget.control_sf, images="train"),
-        "fast, then held at 0.62": group(hold_at=0.62),
-        "fast, then held at 0.35": group(hold_at=0.35),
+        "at once": group((0.9,), True, at_once=True, rule="match"),
         "pruning loss": group(loss="pruning"),
         "impact": group(measure="outer_impact"),
         "two classes": group((0.9,), classes=(3, 8)),
@@ -76,8 +81,10 @@ def pruning_arms(budget: PruningBudget) -> dict[str, list[Arm]]:
         arms["text"] = group(budget.text_sf, protocol="text", images="train")
         arms["text, unpruned"] = group(protocol="text", images="train", rule="none")
         arms["oracle"] = group((0.95,), True, rule="match", measure="oracle", images="train", cumulate=False)
-        arms["probabilistic"] = group(rule="probabilistic", rate=0.75, images="train")
-        arms["rank"] = group(rule="rank", rate=0.75, images="train")
+        arms["two maps anew"] = group((0.95,), True, rule="match", cumulate=False)
+        arms["probabilistic"] = group(rule="probabilistic", rate=0.8, images="train")
+        arms["rank"] = group(rule="rank", rate=0.8, images="train")
+        arms["rate, held"] = group(rule="rate", hold_at=0.2, images="train")
     return arms
 
 
@@ -103,6 +110,7 @@ def _run(name: str, arm: Arm) -> None:
     counts = None
     if arm.like:
         counts = read_artifact(artifact_path(RECIPE, VERSION, Arm(arm.like).config(), dataset.sha256))[0]["counts"]
+        counts = counts[-1:].expand_as(counts) if arm.at_once else counts
 
     def make(partial):
         plan, start = arm.plan, None
@@ -110,7 +118,8 @@ def _run(name: str, arm: Arm) -> None:
             start = trained_state(
                 dataset, split_images(dataset, plan).train, plan.seed, plan.first_training, plan.activations
             )
-        return prune_iteratively(dataset, plan, counts=counts, start=start, partial=partial)
+        tensors, info = prune_iteratively(dataset, plan, counts=counts, start=start, partial=partial)
+        return tensors, info | {"commit": commit()}
 
     load_or_make(RECIPE, VERSION, arm.config(), dataset.sha256, make)
 

@@ -170,8 +170,7 @@ def carries_over(
     result: dict[str, list[float]] = {"outer": [], "direct": [], "outer_accuracy": [], "direct_accuracy": []}
     for net, training, test in nets.values():
         x, labels = training.x[:images], training.labels[:images]
-        signed, _ = weight_oracle(net, x[:oracle_images], labels[:oracle_images], loss)
-        oracle = {name: value.abs() for name, value in signed.items()}
+        _, oracle = weight_oracle(net, x[:oracle_images], labels[:oracle_images], loss)
         for name, importance in (
             ("outer", saliency.weight_importance(net, x, labels, measure=measure, loss=loss)),
             ("direct", saliency.direct_importance(net, x, labels, loss=loss)),

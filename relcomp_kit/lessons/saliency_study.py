@@ -75,13 +75,17 @@ def region_ratios(importance: Tensor, parts: dict[str, Tensor]) -> dict[str, flo
 
 
 def weight_measures(net: MaskedNet, x: Tensor, labels: Tensor, oracle_images: int, seed: int = 0) -> dict[str, dict]:
-    """Return every measure's importance of the weights, the oracle last: name to dict of (neurons, inputs)."""
+    """Return every measure's importance of the weights, the oracle last: name to dict of (neurons, inputs).
+
+    The oracle is the mean over the images of the absolute change of the loss, as it is for the inputs; beside it stands
+    the absolute value of the mean change, in which images cancel.
+    """
     generator = torch.Generator().manual_seed(seed)
 
     def by(statistic: str) -> dict[str, Tensor]:
         return activity.outer(activity.neuron_importance(net, x, labels, statistic), net)
 
-    signed, _ = weight_oracle(net, x[:oracle_images], labels[:oracle_images])
+    signed, absolute = weight_oracle(net, x[:oracle_images], labels[:oracle_images])
     return {
         "two maps: saliency": saliency.weight_importance(net, x, labels),
         "two maps: impact": saliency.weight_importance(net, x, labels, measure="impact"),
@@ -97,7 +101,8 @@ def weight_measures(net: MaskedNet, x: Tensor, labels: Tensor, oracle_images: in
             name: torch.rand(layer.weight.shape, generator=generator)
             for name, layer in zip(weight_names(net), net.layers)
         },
-        "oracle": {name: value.abs() for name, value in signed.items()},
+        "oracle, signed": {name: value.abs() for name, value in signed.items()},
+        "oracle": absolute,
     }
 
 

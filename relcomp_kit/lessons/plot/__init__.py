@@ -10,6 +10,7 @@ from relcomp_kit.lessons.plot.curves import (
 )
 from relcomp_kit.lessons.plot.maps import (
     conv_maps,
+    image_rows,
     input_maps,
     measures,
     neuron_tiles,
@@ -22,6 +23,7 @@ __all__ = [
     "arms_against",
     "conv_maps",
     "counts_over_steps",
+    "image_rows",
     "input_maps",
     "limits_over_sf",
     "measures",

@@ -95,6 +95,18 @@ def measures(values: dict[str, list[float]], label: str, mark: str = "random") -
         axis.grid(False, axis="y")
 
 
+def image_rows(rows: dict[str, Tensor]) -> None:
+    """Draw rows of grey images, each row scaled to its own range: (images, ..., height, width) or (images, pixels)."""
+    count = max(map(len, rows.values()))
+    with figure(len(rows), count, size=(1.25 * count, 1.35 * len(rows))) as (_, axes):
+        for axis in axes:
+            bare(axis)
+        for row, (name, images) in enumerate(rows.items()):
+            axes[row * count].set_ylabel(name.replace(" as", "\nas").replace(" net", "\nnet"), fontsize=13)
+            for column, image in enumerate(images):
+                axes[row * count + column].imshow(_square(image), cmap="gray")
+
+
 def conv_maps(images: Tensor, rows: dict[str, Tensor]) -> None:
     """Draw images and, below, maps of a convolutional net: each (images, height, width)."""
     count = len(images)
