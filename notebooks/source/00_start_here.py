@@ -14,7 +14,7 @@
 # |---|---|---|
 # | check this machine, then take a neuron of three weights through all stations | why a large weight can be the first to go, and what the words of this field mean | school mathematics, some Python, ten minutes |
 #
-# The lesson runs in about ten seconds, in both profiles. It needs no data and no network, and it decides no published claim:
+# The lesson runs in about ten seconds, in both profiles. It needs no data set and no internet, and it decides no published claim:
 # it lays the ground for the lessons that do.
 
 # %% [markdown]
@@ -50,7 +50,7 @@ check.true("nothing on this machine stops the lessons", all(finding.state != "fa
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## The map
-# The kit is a house with five rooms. Data walks through them in one direction, and so do the imports: no room knows the next.
+# The kit is a house with five rooms. Data walks through them in one direction, and so do the imports: a room imports only from the rooms before it.
 #
 # | room | in | out | ask it |
 # |---|---|---|---|
@@ -74,7 +74,7 @@ check.true("nothing on this machine stops the lessons", all(finding.state != "fa
 # | Relevanz | relevance, `relevance` | how much a weight or an input contributes to the decision |
 # | Wichtigkeit | importance, `importance` | the same question, answered with gradients; here never negative |
 # | Salienz, Salienzkarte | saliency, saliency map | the gradient of the loss with respect to each input |
-# | Einfluss (impact) | impact, `impact_map` | gradient times input: the first term of a Taylor series |
+# | Einfluss (impact) | impact, `impact_map` | gradient times input: the first-order term of a Taylor series |
 # | Eingangswichtigkeit | input importance | the absolute gradient of an input, scaled to 0 ... 1 |
 # | kumulierte Wichtigkeit | cumulated importance | importance, summed over many images |
 # | Beschneiden | pruning, `pruning` | setting weights to 0 for good |

@@ -5,6 +5,7 @@ weights left per layer, a pruning step each), ``validation``, ``test``, ``sgd_st
 """
 
 import gzip
+import math
 from collections.abc import Callable, Sequence
 from statistics import fmean
 
@@ -45,6 +46,8 @@ def _curve(arm: Arm, tensors: dict[str, Tensor], info: dict) -> dict:
     }
     if arm.plan.until_unchanged and arm.plan.rule == "median":
         result["predicted"] = predictions(tensors[FIRST], arm.plan.sf)
+        result["converged"] = len(curve["left"]) - 1 < arm.plan.steps
+        result["smallest_neuron"] = int(tensors["counts"][-1].min())
     return result
 
 
@@ -94,17 +97,16 @@ def chosen_on_validation(curves: Sequence[dict], seed: int, low: float, high: fl
 def small_enough(pruned: Sequence[dict], unpruned: Sequence[dict], low: float, high: float) -> dict[str, list[float]]:
     """Return ``accuracy``, that at the ``start`` and of the equally trained ``unpruned`` net, a seed each (T4, T5).
 
-    Arm and step are chosen on validation images among those with a share of weights in [low, high]; an empty list
-    where no arm gets there.
+    Arm and step are chosen on validation images among those with a share of weights in [low, high]; NaN where no
+    arm of that seed gets there.
     """
     result: dict[str, list[float]] = {"accuracy": [], "start": [], "unpruned": []}
     for control in sorted(unpruned, key=lambda curve: curve["seed"]):
         found = chosen_on_validation(pruned, control["seed"], low, high)
-        if found:
-            curve, step = found
-            result["accuracy"].append(curve["test"][step])
-            result["start"].append(curve["test"][0])
-            result["unpruned"].append(control["test"][step])
+        curve, step = found or (None, 0)
+        result["accuracy"].append(curve["test"][step] if curve else math.nan)
+        result["start"].append(control["test"][0])
+        result["unpruned"].append(control["test"][step])
     return result
 
 
@@ -135,25 +137,53 @@ def last_layer_fall(curves: Sequence[dict], last: int = 100, late: int = 25) -> 
     }
 
 
-def slow_against_fast(pruned: Sequence[dict]) -> dict[str, list[float]]:
+def after_convergence(converged: Sequence[dict]) -> tuple[dict[str, list[float]], dict[str, dict[str, list[int]]]]:
+    """Return the first layer's counts after convergence and each formula's predictions, by SF: a value a seed (T8c-e).
+
+    An arm that was still losing weights at its last step counts as NaN.
+    """
+    measured: dict[str, list[float]] = {}
+    predicted: dict[str, dict[str, list[int]]] = {}
+    for sf in factors(converged):
+        arms = select(converged, sf)
+        measured[f"SF {sf}"] = [curve["left"][-1][0] if curve["converged"] else math.nan for curve in arms]
+        for name in arms[0]["predicted"]:
+            predicted.setdefault(name, {})[f"SF {sf}"] = [curve["predicted"][name] for curve in arms]
+    return measured, predicted
+
+
+def rounded_down(sizes: Sequence[int], rate: float) -> int:
+    """Return the weights left for good when neurons of these sizes lose ``floor(rate * left)`` in every step."""
+    total = 0
+    for left in sizes:
+        while gone := math.floor(left * rate):
+            left -= gone
+        total += left
+    return total
+
+
+def slow_against_fast(pruned: Sequence[dict]) -> dict[str, dict[str, list[float]]]:
     """Return the accuracy of slow arms (SF 0.75, 0.9) at their end, and of the fast one (0.95) at that sparsity (T11).
 
     The fast arm's accuracy is interpolated between the two steps around that sparsity.
     """
-    result: dict[str, list[float]] = {"slow": [], "fast": []}
+    result: dict[str, dict[str, list[float]]] = {"slow": {}, "fast": {}}
     for sf in (0.75, 0.9):
-        for slow, fast in zip(select(pruned, sf), select(pruned, 0.95)):
-            result["slow"].append(slow["test"][-1])
-            shares = density(fast)
-            result["fast"].append(float(np.interp(density(slow)[-1], shares[::-1], fast["test"][::-1])))
+        arms = list(zip(select(pruned, sf), select(pruned, 0.95)))
+        result["slow"][f"SF {sf}"] = [slow["test"][-1] for slow, _ in arms]
+        result["fast"][f"SF {sf}"] = [
+            float(np.interp(density(slow)[-1], density(fast)[::-1], fast["test"][::-1])) for slow, fast in arms
+        ]
     return result
 
 
-def slow_against_held(curves: Curves) -> dict[str, list[float]]:
-    """Return the accuracy at the end of slow arms, and of fast ones held at their sparsity and trained on (T11c)."""
-    slow = select(curves["pruned"], 0.75) + select(curves["pruned"], 0.9)
-    held = select(curves["fast, then held at 0.62"], 0.95) + select(curves["fast, then held at 0.35"], 0.95)
-    return {"slow": [curve["test"][-1] for curve in slow], "fast": [curve["test"][-1] for curve in held]}
+def slow_against_at_once(curves: Curves) -> dict[str, dict[str, list[float]]]:
+    """Return the accuracy at the end of slow pruning (SF 0.9), and of pruning to its counts in one step (T11c)."""
+    slow, at_once = select(curves["pruned"], 0.9), select(curves["at once"], 0.9)
+    return {
+        "slow": {"SF 0.9": [curve["test"][-1] for curve in slow]},
+        "fast": {"SF 0.9": [curve["test"][-1] for curve in at_once]},
+    }
 
 
 def carries_over(

@@ -1,6 +1,7 @@
 """One JSON record a lesson: named measurements, curves and decided claims, with all that is needed to repeat them."""
 
 import functools
+import math
 import os
 import platform
 import subprocess
@@ -79,8 +80,11 @@ class Record:
             raise UserError(f"claim {claim_id} has no rule yet: write one in relcomp_kit/lessons/rules.py")
         ruling = RULES[claim_id](**series)
         dataset = self.content["dataset"] if claim["needs"] else None
-        verdict = claims.decide(claim, ruling, dataset, at_scale)
-        margins = {name: [round(float(value), 6) for value in values] for name, values in ruling.margins.items()}
+        verdict = claims.decide(claim, ruling, dataset, at_scale, seeds)
+        margins = {
+            name: [None if math.isnan(value) else round(float(value), 6) for value in values]
+            for name, values in ruling.margins.items()
+        }
         self.content["claims"].append(
             {
                 "id": claim_id,

@@ -4,6 +4,7 @@ Each function is named after its claim in ``data/claims.toml``, where the rule s
 Accuracies are shares in [0, 1].
 """
 
+import math
 from collections.abc import Callable, Sequence
 from statistics import fmean
 
@@ -29,7 +30,9 @@ def _strictly(margins: list[float]) -> list[float]:
 
 
 def spread(values: Series, digits: int = 3) -> str:
-    """Return mean and range, as text."""
+    """Return mean and range, as text; a NaN says that a run did not get there."""
+    if any(math.isnan(value) for value in values):
+        return "not reached"
     if max(values) - min(values) < 10**-digits / 2:
         return f"{fmean(values):.{digits}f}"
     return f"{fmean(values):.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
@@ -37,7 +40,8 @@ def spread(values: Series, digits: int = 3) -> str:
 
 def percent(values: Series) -> str:
     """Return mean and range of shares, in percent."""
-    return spread([100 * value for value in values], 1) + " %"
+    text = spread([100 * value for value in values], 1)
+    return text if text == "not reached" else text + " %"
 
 
 def t1a(correlation: Series, impact: Series, saliency: Series, random: Series) -> Ruling:
@@ -62,6 +66,14 @@ def t1c(digit: Series, others: Series, edges: Series) -> Ruling:
     )
 
 
+def t1d(net: dict[str, Series], blob: dict[str, Series]) -> Ruling:
+    """Region to ratio, as in T1c: of the net's map, and of one image for all, the mean training image."""
+    return Ruling(
+        {region: _strictly(above(net[region], blob[region])) for region in net},
+        ", ".join(f"{region} {fmean(net[region]):.2f} against {fmean(blob[region]):.2f}" for region in net),
+    )
+
+
 def t2(outer: Series, direct: Series, outer_accuracy: Series, direct_accuracy: Series) -> Ruling:
     return Ruling(
         {
@@ -78,6 +90,11 @@ def t3(start: Series, pruned: Series, unpruned: Series) -> Ruling:
         {"pruned above unpruned": _strictly(above(pruned, unpruned))},
         f"from {percent(start)} to {percent(pruned)} pruned, to {percent(unpruned)} by the same training alone",
     )
+
+
+def t3c(start: Series, pruned: Series, unpruned: Series) -> Ruling:
+    shares = [(p - u) / (p - s) for s, p, u in zip(start, pruned, unpruned, strict=True)]
+    return Ruling({"half of the rise": above(shares, 0.5)}, f"pruning adds {percent(shares)} of the rise")
 
 
 def t4(accuracy: Series, reference: Series) -> Ruling:
@@ -138,22 +155,28 @@ def t8b(numeric: Sequence[int], analytic: Series) -> Ruling:
     )
 
 
-def t8c(predicted: Series, measured: Series) -> Ruling:
-    """Predictions and counts after convergence, over seeds and sparsification factors."""
-    errors = [abs(mine - real) / real for mine, real in zip(predicted, measured, strict=True)]
-    return Ruling(
-        {"within 10 %": below(errors, 0.1)},
-        f"off by {100 * fmean(errors):.0f} % ({100 * min(errors):.0f} to {100 * max(errors):.0f} %)",
-    )
+def t8c(predicted: dict[str, Series], measured: dict[str, Series]) -> Ruling:
+    """Per sparsification factor a prediction and a count after convergence for each seed."""
+    errors = {
+        sf: [abs(mine - real) / real for mine, real in zip(predicted[sf], measured[sf], strict=True)] for sf in measured
+    }
+    text = "; ".join(f"{sf}: {spread(predicted[sf], 0)} for {spread(measured[sf], 0)}" for sf in measured)
+    return Ruling({f"within 10 % at {sf}": below(values, 0.1) for sf, values in errors.items()}, text)
 
 
 t8d = t8e = t8c
 
 
-def t9(threshold_left: Series, rate_left: Series) -> Ruling:
+def t9(threshold_left: Series, rate_left: Series, rounded_down_left: Series) -> Ruling:
+    """Weights left: in the smallest neuron under the threshold rule, in the net under the rate rule."""
     return Ruling(
-        {"threshold rule keeps weights": above(threshold_left, 1), "rate rule empties": below(rate_left, 0)},
-        f"{fmean(threshold_left):.0f} left in the smallest layer against {fmean(rate_left):.0f} in the net",
+        {
+            "threshold rule keeps weights in every neuron": above(threshold_left, 1),
+            "rate rule empties, rounding up": below(rate_left, 0),
+            "rate rule empties, rounding down": below(rounded_down_left, 0),
+        },
+        f"{spread(threshold_left, 0)} in the smallest neuron; constant rate, in the net: "
+        f"{spread(rate_left, 0)} rounding up, {spread(rounded_down_left, 0)} rounding down",
     )
 
 
@@ -164,8 +187,10 @@ def t10(r_squared: Series, late_losses: Series) -> Ruling:
     )
 
 
-def t11(slow: Series, fast: Series) -> Ruling:
-    return Ruling({"slow above fast": _strictly(above(slow, fast))}, f"{percent(slow)} slow, {percent(fast)} fast")
+def t11(slow: dict[str, Series], fast: dict[str, Series]) -> Ruling:
+    """Per slow sparsification factor the accuracies of both."""
+    text = "; ".join(f"{sf}: {percent(slow[sf])} slow, {percent(fast[sf])} fast" for sf in slow)
+    return Ruling({f"slow above fast, {sf}": _strictly(above(slow[sf], fast[sf])) for sf in slow}, text)
 
 
 t11c = t11

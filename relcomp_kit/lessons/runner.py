@@ -95,11 +95,20 @@ def write_reports(results: Sequence[LessonResult], profile: str, out: Path) -> l
 
 
 def keep_record(lesson: str, profile: str, out: Path) -> Path | None:
-    """Copy a lesson's record to the committed ones; return the file, or None if the lesson measures nothing."""
+    """Copy a lesson's record to the committed ones; return the file, or None if the lesson measures nothing.
+
+    Another data set than MNIST goes into the name; a record of the digits is refused, since they decide nothing.
+    """
     record = record_file(out, lesson)
     if not record.is_file():
         return None
-    return write_atomic(checkout() / "data" / "reference" / profile / f"{lesson}.json", record.read_bytes())
+    dataset = read_json(record)["dataset"]
+    if dataset == "digits":
+        raise UserError(
+            f"{lesson} ran on digits, which stand in for MNIST: only real data is recorded; set RELCOMP_DATA"
+        )
+    name = lesson if dataset == "mnist" else f"{lesson}.{dataset}"
+    return write_atomic(checkout() / "data" / "reference" / profile / f"{name}.json", record.read_bytes())
 
 
 def record_file(out: Path, lesson: str) -> Path:

@@ -1,5 +1,6 @@
 """The experiments of lesson 01: every measure of inputs and weights against the oracle, for several trained nets."""
 
+import functools
 import time
 from collections.abc import Callable
 from statistics import median
@@ -9,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import max_pool2d
 
 from relcomp_kit.compression.pruning import keep_ranks
-from relcomp_kit.models.masked_net import MaskedNet, set_masks, weight_names
+from relcomp_kit.models.masked_net import MaskedNet, get_masks, set_masks, weight_names
 from relcomp_kit.models.training import Samples, accuracy
 from relcomp_kit.relevance import activity, saliency
 from relcomp_kit.relevance.faithfulness import rank_correlation
@@ -114,7 +115,7 @@ def weight_correlation(importance: dict[str, Tensor], oracle: dict[str, Tensor])
 
 def accuracy_at_half(net: MaskedNet, importance: dict[str, Tensor], samples: Samples) -> float:
     """Return the accuracy once every neuron has lost the less important half of its weights, without training."""
-    before = {name: torch.ones_like(value, dtype=torch.bool) for name, value in importance.items()}
+    before = get_masks(net)
     set_masks(net, {n: keep_ranks(value, before[n], value.shape[1] // 2) for n, value in importance.items()})
     after = accuracy(net, samples)
     set_masks(net, before)
@@ -128,6 +129,32 @@ def silent_share(net: MaskedNet, samples: Samples) -> dict[str, float]:
         "ever": (gradient == 0).float().mean().item(),
         "per image": (samples.x == 0).float().mean().item(),
     }
+
+
+def input_costs(net: MaskedNet, x: Tensor, labels: Tensor) -> dict[str, float]:
+    """Return the run time of every measure of the inputs, as a multiple of the saliency's."""
+    measures = {
+        "impact": lambda: saliency.impact_map(net, x, labels),
+        "traced share": lambda: saliency.traced_share(net, x),
+        "class difference": lambda: saliency.class_difference(net, x, labels),
+        "clamped outputs": lambda: saliency.clamped_outputs(net, x, labels),
+        "oracle": lambda: input_oracle(net, x, labels),
+    }
+    gradient = functools.partial(saliency.saliency_map, net, x, labels)
+    return {name: time_ratio(one, gradient, repeats=3) for name, one in measures.items()}
+
+
+def weight_costs(net: MaskedNet, x: Tensor, labels: Tensor) -> dict[str, float]:
+    """Return the run time of measures of the weights, as a multiple of the direct gradient's."""
+    measures = {
+        "two maps": lambda: saliency.weight_importance(net, x, labels),
+        "weight x gradient": lambda: saliency.direct_importance(net, x, labels, times_weight=True),
+        "magnitude": lambda: saliency.magnitude(net),
+        "information": lambda: activity.neuron_importance(net, x, labels, "information"),
+        "oracle": lambda: weight_oracle(net, x, labels),
+    }
+    direct = functools.partial(saliency.direct_importance, net, x, labels)
+    return {name: time_ratio(one, direct, repeats=3) for name, one in measures.items()}
 
 
 def time_ratio(slow: Callable[[], object], fast: Callable[[], object], repeats: int = 9) -> float:

@@ -52,7 +52,7 @@ def neuron_tiles(importance: Tensor, title: str, columns: int = 12) -> None:
     tiles = [_square(row / row.max().clamp_min(1e-12)) for row in importance]
     tiles = [np.pad(tile, ((0, 2), (0, 2)), constant_values=np.nan) for tile in tiles]
     rows = [np.hstack(tiles[i : i + columns]) for i in range(0, len(tiles), columns)]
-    with figure(size=(9.5, 2.8)) as (_, (axis,)):
+    with figure(size=(9.5, 2.8), colours=16) as (_, (axis,)):
         axis.imshow(np.vstack(rows), cmap=HEAT, vmin=0, vmax=1)
         bare(axis, title)
 

@@ -43,29 +43,37 @@ RC = {
     "savefig.bbox": "tight",
     "image.interpolation": "nearest",
 }
-COLOURS = 64  # of a palette image: a third of the bytes of full colour, and no eye sees it at this size
+COLOURS = 40  # of a palette image: a third of the bytes of full colour, and no eye sees it at this size
+GREYS = [34, 34, 34, 90, 90, 90, 166, 166, 166, 255, 255, 255]  # always in the palette, so that text stays black
 
 
 @contextmanager
 def figure(
-    rows: int = 1, columns: int = 1, size: tuple[float, float] = (10, 4.6), **more
+    rows: int = 1,
+    columns: int = 1,
+    size: tuple[float, float] = (10, 4.6),
+    colours: int = COLOURS,
+    **more,
 ) -> Iterator[tuple[Figure, list[Axes]]]:
     """Give a styled figure and its axes as a flat list; it is shown as a small PNG when the block ends."""
     with plt.rc_context(RC):
         made, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained", **more)
         try:
             yield made, list(axes.flat)
-            display(Image(png(made)))
+            display(Image(png(made, colours)))
         finally:
             plt.close(made)
 
 
-def png(made: Figure) -> bytes:
-    """Return a figure as PNG with a palette of `COLOURS` colours."""
+def png(made: Figure, colours: int = COLOURS) -> bytes:
+    """Return a figure as PNG with a palette of so many colours."""
     full, small = io.BytesIO(), io.BytesIO()
     made.savefig(full, format="png")
     picture = Picture.open(full).convert("RGB")
-    picture.quantize(COLOURS, kmeans=2, dither=Picture.Dither.NONE).save(small, "png", optimize=True)
+    chosen = picture.quantize(colours - len(GREYS) // 3, kmeans=2).getpalette()
+    palette = Picture.new("P", (1, 1))
+    palette.putpalette(chosen[: 3 * colours - len(GREYS)] + GREYS)
+    picture.quantize(palette=palette, dither=Picture.Dither.NONE).save(small, "png", optimize=True)
     return small.getvalue()
 
 
