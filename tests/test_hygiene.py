@@ -1,5 +1,6 @@
 """The shape of the repository and of every lesson in it: what a reviewer would otherwise check by eye."""
 
+import ast
 import re
 import statistics
 import subprocess
@@ -155,3 +156,19 @@ def test_environment_is_in_step_with_pyproject():
     requirements = dict(split_requirement(entry) for entry in wanted)
     assert from_conda == {CONDA_NAMES.get(n, n): b for n, b in requirements.items() if n not in FROM_PIP}
     assert dict(split_requirement(entry) for entry in from_pip) == {n: requirements[n] for n in FROM_PIP}
+
+
+ROOMS = ["datasets", "models", "relevance", "compression", "lessons", "cli"]
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_imports_run_one_way(room):
+    place = ROOT / "relcomp_kit" / room
+    for file in place.rglob("*.py") if place.is_dir() else [place.with_suffix(".py")]:
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            for name in names:
+                parts = name.split(".")
+                if parts[0] == "relcomp_kit" and parts[1:2] and parts[1] in ROOMS:
+                    assert ROOMS.index(parts[1]) <= ROOMS.index(room), f"{file.name} imports {name}"

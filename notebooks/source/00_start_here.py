@@ -24,11 +24,10 @@
 # %%
 import math
 
-import matplotlib.pyplot as plt
 import torch
 from scipy.special import lambertw
 
-from relcomp_kit.lessons import check, environment
+from relcomp_kit.lessons import check, environment, plot
 
 # %% tags=["parameters"]
 profile = "quick"
@@ -147,22 +146,16 @@ check.close("without the smallest weight the neuron says no, with -0.4", by_size
 check.close("without the least relevant one it still says yes, with 0.7", by_relevance, 0.7, atol=1e-6)
 
 # %%
-figure, (left_axis, right_axis) = plt.subplots(1, 2, figsize=(7, 2.4), sharey=True, layout="constrained")
-names = ["weight 1\n(input dark)", "weight 2", "weight 3\n(input bright)"]
-left_axis.barh(names, weights.abs(), color="0.7")
-left_axis.set_title("size: remove weight 3?")
-right_axis.barh(names, relevance(weights, inputs), color="#c0392b")
-right_axis.set_title("relevance: remove weight 1")
-right_axis.invert_yaxis()
-plt.show()
+plot.two_orders(weights.abs(), relevance(weights, inputs))
 
 # %% [markdown]
 # **What you see.** The two orders are opposite. On the left, by size, weight 1 towers over the others and weight 3 is the shortest bar. On
 # the right, by relevance, weight 3 holds two thirds of all that happens and weight 1 about a twentieth.
 #
 # Networks are deeper than that, and the product of weight and input is not at hand for every layer. But the gradient is. The
-# gradient of the sum with respect to a weight *is* its input, so weight times gradient gives the same contribution, and that works in
-# any network. Several measures of lesson 01 are variations of this line:
+# gradient of the sum with respect to a weight *is* its input, so weight times gradient gives the same contribution. In a deeper
+# network it is no longer exact, because the straight line ignores every bend, but it can be computed for every weight. Several measures of
+# lesson 01 are variations of this line:
 
 # %% tags=["nbval-check-output"]
 traced = weights.clone().requires_grad_()
@@ -199,8 +192,8 @@ check.true("relevance is a better guide than size", change["least relevant"] < c
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Station 2: when does pruning stop?
-# Remove, train, remove again. If the threshold adapts to what is left, the count of weights converges, and the limit can be
-# computed. The formula needs the inverse of $w e^{w}$, the Lambert W function. Lesson 02 derives it. For now, convince yourself that
+# Remove, train, remove again. If the threshold adapts to what is left, the count of weights converges, and the thesis has
+# a formula for the limit. It needs the inverse of $w e^{w}$, the Lambert W function. Lesson 02 derives it, and asks whether a net obeys. For now, see that
 # it really undoes the product:
 
 # %% tags=["nbval-check-output"]
@@ -256,14 +249,14 @@ check.exercise(sparsity, cases={(1,): 0.0, (4,): 0.75, (10,): 0.9})
 
 # %% tags=["exercise"]
 def first_to_go(weights, images):
-    """Position of the weight with the smallest sum of absolute contributions; images: (count, weights)."""
+    """Position, counted from 0, of the weight with the smallest sum of absolute contributions; images: (count, weights)."""
     # solution
     return int((weights * images).abs().sum(0).argmin())
 
 
 # %% tags=["nbval-check-output"]
 dark_right = torch.tensor([[1.0, 1.0, 0.1], [1.0, 0.5, 0.0]])
-cancels = torch.tensor([[3.0, 1.0, 1.0], [-3.0, 1.0, 1.0]])  # weight 1 adds and subtracts: it matters all the same
+cancels = torch.tensor([[3.0, 1.0, 1.0], [-3.0, 1.0, 1.0]])  # the first adds and subtracts: it matters all the same
 cases = [((torch.tensor([1.0, 1.0, 4.0]), dark_right), 2), ((torch.tensor([1.0, -1, 2]), cancels), 1)]
 check.exercise(first_to_go, cases)
 

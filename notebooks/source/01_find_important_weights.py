@@ -46,6 +46,8 @@ data = datasets.load(dataset)
 record = Record("01_find_important_weights", profile, data.name)
 print(f"profile: {profile}")
 print(datasets.banner(data))
+
+# %%
 noisy = training.prepare(data.train, seed * 10).x
 plot.image_rows({"clean": data.train.images[:6], "as the net sees it": noisy[:6]})
 
@@ -61,10 +63,13 @@ def report(step, batch_accuracy):
     print(f"step {step}: {batch_accuracy:.0%} of the batch", end="\n" if step % 500 == 0 else "   ")
 
 
+# %%
 nets = {
     s: trained_net(data, s, budget.training_steps, report=report if s == seed else None)
     for s in dict.fromkeys([seed, *budget.seeds])
 }
+
+# %%
 net = nets[seed].net
 images = nets[seed].train.subset(slice(0, budget.images))
 
@@ -117,6 +122,7 @@ def impact_map(net, x, labels):
     return (slope * x).detach()
 
 
+# %%
 few = images.subset(slice(0, 200))
 
 # %% tags=["nbval-check-output"]
@@ -189,6 +195,8 @@ check.true("every measure of the loss beats random numbers by far", min(by_measu
 # %%
 classes = range(len(data.classes))
 means = torch.stack([data.train.images[data.train.labels == k].mean(0).flatten() for k in classes])
+
+# %%
 region_ratios, blob_ratios = [], []
 for trained in nets.values():
     x, labels = trained.train.x[: budget.oracle_images], trained.train.labels[: budget.oracle_images]
@@ -218,6 +226,8 @@ ratios = [
     for trained in nets.values()
 ]
 print("impact / saliency, run time:", ", ".join(f"{ratio:.2f}" for ratio in ratios))
+
+# %%
 for title, costs in (
     ("saliency", saliency_study.input_costs(net, few.x, few.labels)),
     ("the direct gradient of weights", saliency_study.weight_costs(net, few.x, few.labels)),

@@ -10,13 +10,14 @@ from relcomp_kit.lessons import claims, record
 from relcomp_kit.lessons.claims import Ruling, decide
 from relcomp_kit.lessons.rules import RULES
 
-THESIS = "1a 1b 1c 2 3 4 4c 5 5c 6 7 8a 8b 8c 8d 8e 9 10 11 11c 12 13 13a 13b"
+THESIS = "1a 1b 1c 1d 2 3 3c 4 4c 5 5c 6 7 8a 8b 8c 8d 8e 9 10 11 11c 12 13 13a 13b"
 IDS = [f"T{name}" for name in THESIS.split()] + [f"B{n}" for n in range(1, 14)] + ["X1", "X2", "X3"]
 COLUMNS = {
     *("id", "source", "statement", "published", "measured", "unit", "verdict", "profile", "dataset"),
     *("published_dataset", "seeds", "commit", "lesson"),
 }
 MNIST, FREE = {"id": "T3", "needs": "mnist"}, {"id": "T8a", "needs": ""}
+SEEDS = (0, 1, 2)
 MET, FAILED, MIXED = [0.1, 0.0, 0.2], [-0.1, -0.2, -1e-12], [0.1, -0.1, 0.2]
 
 
@@ -45,7 +46,10 @@ def test_ledger_holds_every_claim_once_with_all_that_a_row_needs():
         (MNIST, {"a": MIXED}, "mnist", True, "partly"),  # the spread crosses the bound
         (MNIST, {"a": MET, "b": FAILED}, "mnist", True, "partly"),
         (MNIST, {"a": FAILED}, "mnist", True, "not reproduced"),
-        (MNIST, {"a": FAILED, "b": FAILED}, "fashion-mnist", False, "not reproduced"),
+        (MNIST, {"a": FAILED, "b": FAILED}, "cifar", True, "not reproduced"),
+        (MNIST, {"a": FAILED}, "mnist", False, "not testable here"),  # a reduced budget refutes nothing
+        (MNIST, {"a": MIXED}, "mnist", False, "partly"),
+        (MNIST, {"a": FAILED}, "fashion-mnist", True, "not testable here"),
         (MNIST, {"a": FAILED[:2]}, "mnist", True, "partly"),
         (MNIST, {"a": FAILED}, "digits", True, "not testable here"),
         (MNIST, {"a": MIXED}, "digits", True, "not testable here"),
@@ -53,22 +57,27 @@ def test_ledger_holds_every_claim_once_with_all_that_a_row_needs():
         (FREE, {"a": [0.0]}, None, False, "reproduced"),  # no data involved: one computation is enough
         (FREE, {"a": [-1.0]}, None, False, "not reproduced"),
         (FREE, {"a": [-1.0], "b": [1.0]}, None, True, "partly"),
-        (MNIST, {"a": [0.1, math.nan, 0.2]}, "mnist", True, "partly"),
-        (MNIST, {"a": [math.nan, 0.1, 0.2]}, "mnist", True, "partly"),
-        (FREE, {"a": [math.nan]}, None, True, "not reproduced"),
+        (MNIST, {"a": [0.1, math.nan, 0.2]}, "mnist", True, "not testable here"),  # a seed did not get there
+        (MNIST, {"a": [math.nan, 0.1, 0.2]}, "mnist", True, "not testable here"),
+        (FREE, {"a": [math.nan]}, None, True, "not testable here"),
     ],
 )
 def test_verdicts(claim, margins, dataset, at_scale, verdict):
     assert verdict in claims.VERDICTS
-    assert decide(claim, Ruling(margins, ""), dataset, at_scale) == verdict
+    assert decide(claim, Ruling(margins, ""), dataset, at_scale, SEEDS) == verdict
+
+
+def test_three_values_of_one_seed_are_no_three_seeds():
+    assert decide(MNIST, Ruling({"a": MET}, ""), "mnist", True, (0, 0, 0)) == "partly"
+    assert decide(MNIST, Ruling({"a": MET}, ""), "mnist", True) == "partly"
 
 
 @pytest.mark.parametrize("margins", [MET, FAILED, MIXED, MET[:2], FAILED[:1], [math.nan] * 3])
 @pytest.mark.parametrize("at_scale", [True, False])
 def test_no_stand_in_reproduces_and_digits_never_refute(margins, at_scale):
     for dataset in ("digits", "fashion-mnist", "cifar"):
-        assert decide(MNIST, Ruling({"a": margins}, ""), dataset, at_scale) != "reproduced"
-    on_digits = decide(MNIST, Ruling({"a": margins}, ""), "digits", at_scale)
+        assert decide(MNIST, Ruling({"a": margins}, ""), dataset, at_scale, SEEDS) != "reproduced"
+    on_digits = decide(MNIST, Ruling({"a": margins}, ""), "digits", at_scale, SEEDS)
     assert on_digits in ("holds on a stand-in", "not testable here")
 
 

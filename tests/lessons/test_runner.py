@@ -132,10 +132,14 @@ def test_records_are_kept_on_request(house, tmp_path):
     out = tmp_path / "out"
     record = out / "records" / "01_good.json"
     record.parent.mkdir(parents=True)
-    record.write_text('{"a": 1}', encoding="utf-8")
-    kept = runner.keep_record("01_good", "full", out)
-    assert kept == house / "data" / "reference" / "full" / "01_good.json"
-    assert kept.read_text(encoding="utf-8") == '{"a": 1}'
+    folder = house / "data" / "reference" / "full"
+    for dataset, name in (("mnist", "01_good.json"), ("fashion-mnist", "01_good.fashion-mnist.json")):
+        record.write_text(json.dumps({"dataset": dataset}), encoding="utf-8")
+        assert runner.keep_record("01_good", "full", out) == folder / name
+        assert json.loads((folder / name).read_text(encoding="utf-8")) == {"dataset": dataset}
+    record.write_text('{"dataset": "digits"}', encoding="utf-8")
+    with pytest.raises(UserError, match="ran on digits"):
+        runner.keep_record("01_good", "full", out)
     assert runner.keep_record("02_bad", "full", out) is None
 
 

@@ -16,6 +16,7 @@ from relcomp_kit.lessons.plot.maps import (
     neuron_tiles,
     outer_product,
     program_flow,
+    two_orders,
 )
 
 __all__ = [
@@ -32,4 +33,5 @@ __all__ = [
     "predictions",
     "program_flow",
     "sparsity_over_sf",
+    "two_orders",
 ]

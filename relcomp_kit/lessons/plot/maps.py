@@ -80,6 +80,19 @@ def outer_product(inputs: Tensor, outputs: Tensor) -> None:
         middle.set_xlabel("importance of the weights between them")
 
 
+def two_orders(sizes: Tensor, shares: Tensor) -> None:
+    """Draw the weights of one neuron by size and, beside it, by their share of all contributions: each (weights,)."""
+    names = [f"weight {number}" for number in range(1, len(sizes) + 1)]
+    with figure(1, 2, size=(9, 2.8), sharey=True) as (_, axes):
+        for axis, values, title, colour in zip(axes, (sizes, shares), ("by size", "by relevance"), (REMOVED, FOR)):
+            axis.barh(names, values, color=colour)
+            axis.set_title(f"{title}: remove {names[int(values.argmin())]}")
+            axis.grid(False, axis="y")
+        axes[0].set_xlabel("absolute weight")
+        axes[1].set_xlabel("share of all contributions")
+        axes[0].invert_yaxis()
+
+
 def measures(values: dict[str, list[float]], label: str, mark: str = "random") -> None:
     """Draw one bar a measure with the spread over seeds, longest on top; ``mark`` is the control, in grey."""
     ranked = sorted(values, key=lambda name: np.mean(values[name]))
