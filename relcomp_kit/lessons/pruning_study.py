@@ -39,6 +39,7 @@ def _curve(arm: Arm, tensors: dict[str, Tensor], info: dict) -> dict:
     result = {
         "sf": arm.plan.sf,
         "seed": arm.plan.seed,
+        "commit": info.get("commit", "unknown"),
         "left": curve["left"],
         "validation": [round(value, 4) for value in curve["validation"]],
         "test": [round(value, 4) for value in curve["test"]],
