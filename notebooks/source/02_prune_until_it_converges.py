@@ -229,6 +229,7 @@ labels = {
 }
 
 
+# %%
 def points(groups):
     """Sparsity and accuracy at the end of every arm, as figure 20 has them."""
     ends = {label: groups[name] for name, label in labels.items() if name in groups}
