@@ -14,7 +14,8 @@
 # |---|---|---|
 # | prune a tanh net step by step, predict where it stops, race it against random, magnitude and plain training | why the count of weights converges, what pruning is worth, and what a control is for | lesson 01, twenty minutes |
 #
-# `quick` takes about two minutes on two cores (30 pruning steps of 50 training steps), `full` two hours (150 of 775, as published).
+# `quick` takes about two minutes on two cores (30 pruning steps of 50 training steps), `full` an hour and a half (150 of 775, as
+# published).
 # It decides the claims T3 to T6, T8 to T11 and T13 of the ledger, the list of published claims in `data/claims.toml`; the table at the end says
 # what each one is.
 

@@ -93,7 +93,8 @@ def t3(start: Series, pruned: Series, unpruned: Series) -> Ruling:
 
 
 def t3c(start: Series, pruned: Series, unpruned: Series) -> Ruling:
-    shares = [(p - u) / (p - s) for s, p, u in zip(start, pruned, unpruned, strict=True)]
+    # where nothing rises there is nothing to share out
+    shares = [(p - u) / (p - s) if p > s else math.nan for s, p, u in zip(start, pruned, unpruned, strict=True)]
     return Ruling({"half of the rise": above(shares, 0.5)}, f"pruning adds {percent(shares)} of the rise")
 
 

@@ -184,6 +184,12 @@ def test_series_must_pair_up():
         RULES["T3"](start=[0.8, 0.8], pruned=[0.9, 0.9], unpruned=[0.8])
 
 
+def test_no_rise_is_not_shared_out():
+    ruling = RULES["T3c"](start=[0.9] * 3, pruned=[0.9, 0.89, 0.92], unpruned=[0.9] * 3)
+    assert [math.isnan(margin) for margin in ruling.margins["half of the rise"]] == [True, True, False]
+    assert claims.decide(claims.find("T3c"), ruling, "mnist", True, (0, 1, 2)) == "not testable here"
+
+
 def test_figures_as_text():
     assert rules.spread([1.0, 2.0, 3.0]) == "2.000 (1.000 to 3.000)"
     assert rules.spread([0.5, 0.5]) == "0.500"
