@@ -45,6 +45,7 @@ def percent(values: Series) -> str:
 
 
 def t1a(correlation: Series, impact: Series, saliency: Series, random: Series) -> Ruling:
+    """Agreement of impact and saliency maps; each, and random maps, against the oracle."""
     return Ruling(
         {
             "maps agree": above(correlation, 0.7),
@@ -56,10 +57,12 @@ def t1a(correlation: Series, impact: Series, saliency: Series, random: Series) -
 
 
 def t1b(ratio: Series) -> Ruling:
+    """Run time of the impact over that of the saliency."""
     return Ruling({"impact dearer": above(ratio, 1.5)}, spread(ratio, 2))
 
 
 def t1c(digit: Series, others: Series, edges: Series) -> Ruling:
+    """Share of importance over share of pixels, of each region."""
     return Ruling(
         {"digit": above(digit, 1.2), "other digits": above(others, 1.2), "edges": above(edges, 1.2)},
         f"digit {fmean(digit):.2f}, other digits {fmean(others):.2f}, edges {fmean(edges):.2f}",
@@ -75,6 +78,7 @@ def t1d(net: dict[str, Series], blob: dict[str, Series]) -> Ruling:
 
 
 def t2(outer: Series, direct: Series, outer_accuracy: Series, direct_accuracy: Series) -> Ruling:
+    """Rank correlation with the oracle and accuracy at 50 %, of the outer product and of the direct gradient."""
     return Ruling(
         {
             "closer to the oracle": _strictly(above(outer, direct)),
@@ -86,6 +90,7 @@ def t2(outer: Series, direct: Series, outer_accuracy: Series, direct_accuracy: S
 
 
 def t3(start: Series, pruned: Series, unpruned: Series) -> Ruling:
+    """Accuracies before the first pruning step, and at step 30 with and without pruning."""
     return Ruling(
         {"pruned above unpruned": _strictly(above(pruned, unpruned))},
         f"from {percent(start)} to {percent(pruned)} pruned, to {percent(unpruned)} by the same training alone",
@@ -93,12 +98,14 @@ def t3(start: Series, pruned: Series, unpruned: Series) -> Ruling:
 
 
 def t3c(start: Series, pruned: Series, unpruned: Series) -> Ruling:
+    """Series as in T3."""
     # where nothing rises there is nothing to share out
     shares = [(p - u) / (p - s) if p > s else math.nan for s, p, u in zip(start, pruned, unpruned, strict=True)]
     return Ruling({"half of the rise": above(shares, 0.5)}, f"pruning adds {percent(shares)} of the rise")
 
 
 def t4(accuracy: Series, reference: Series) -> Ruling:
+    """Accuracy with at most 30 % of the weights, and what it is held against (start, or unpruned net)."""
     return Ruling({"no loss": above(accuracy, reference)}, f"{percent(accuracy)} against {percent(reference)}")
 
 
@@ -106,6 +113,7 @@ t4c = t4
 
 
 def t5(accuracy: Series, reference: Series) -> Ruling:
+    """Series as in T4, with 10 to 25 % of the weights."""
     return Ruling(
         {"at most 2.5 points lost": above(accuracy, [value - 0.025 for value in reference])},
         f"{percent(accuracy)} against {percent(reference)}",
@@ -116,6 +124,7 @@ t5c = t5
 
 
 def t6(r_squared: Series, miss_below: Series) -> Ruling:
+    """R^2 of the line above SF 0.5, and its mean absolute error below."""
     return Ruling(
         {"a line above 0.5": above(r_squared, 0.95), "not below": above(miss_below, 0.05)},
         f"{spread(r_squared)}; the line misses by {fmean(miss_below):.2f} below SF 0.5",
@@ -123,6 +132,7 @@ def t6(r_squared: Series, miss_below: Series) -> Ruling:
 
 
 def t7(accuracy: dict[str, Series], maps: dict[str, Series], mixtures: Sequence[str]) -> Ruling:
+    """Accuracy and map quality by activation; ``mixtures`` names those that mix."""
     margins = {}
     for what, values in (("accuracy", accuracy), ("maps", maps)):
         pure = [name for name in values if name not in mixtures]
@@ -142,10 +152,12 @@ def t7(accuracy: dict[str, Series], maps: dict[str, Series], mixtures: Sequence[
 
 
 def t8a(limit: float) -> Ruling:
+    """The worked example."""
     return Ruling({"4 decimals": [0.00005 - abs(limit - 40.1421)]}, f"{limit:.4f}")
 
 
 def t8b(numeric: Sequence[int], analytic: Series) -> Ruling:
+    """Ten limits by the recurrence and by the formula, SF 0 to 0.9."""
     published = (100, 65, 49, 40, 32, 26, 21, 16, 12, 7)
     return Ruling(
         {
@@ -182,6 +194,7 @@ def t9(threshold_left: Series, rate_left: Series, rounded_down_left: Series) -> 
 
 
 def t10(r_squared: Series, late_losses: Series) -> Ruling:
+    """R^2 of a line over the last steps, and weights lost in the latest."""
     return Ruling(
         {"a line": above(r_squared, 0.95), "no limit in sight": above(late_losses, 1)},
         f"{spread(r_squared)}; {fmean(late_losses):.0f} weights in the last 25 steps",
@@ -198,6 +211,7 @@ t11c = t11
 
 
 def t12(unit_range: Series, signed_noisy: Series) -> Ruling:
+    """Share of first-layer weights without gradient, on [0, 1] without noise and on [-1, 1] with it."""
     return Ruling(
         {"some without": _strictly(above(unit_range, 0.0)), "none without": below(signed_noisy, 0.0)},
         f"{percent(unit_range)} on [0, 1], {percent(signed_noisy)} on [-1, 1] with noise",
@@ -207,6 +221,7 @@ def t12(unit_range: Series, signed_noisy: Series) -> Ruling:
 def t13(
     outer: Series, direct: Series, outer_accuracy: Series, direct_accuracy: Series, accuracy: Series, reference: Series
 ) -> Ruling:
+    """Series of T2 and of T4."""
     first, second = t2(outer, direct, outer_accuracy, direct_accuracy), t4(accuracy, reference)
     return Ruling(first.margins | second.margins, f"T2: {first.measured}; T4: {second.measured}")
 

@@ -4,13 +4,11 @@ Symbols as there: X a layer's input, Y its output, W its weights, J a loss. All 
 flat inputs ``x`` (images, pixels) and labels, and return one value per image and neuron, or per weight.
 """
 
-from collections.abc import Callable, Iterable
-
 import torch
 from torch import Tensor
 
 from relcomp_kit.errors import UserError
-from relcomp_kit.models.masked_net import MaskedNet, weight_names
+from relcomp_kit.models.masked_net import ACTIVATIONS, MaskedNet, weight_names
 from relcomp_kit.models.training import one_hot_others_cold
 
 LOSSES = ("training", "pruning")
@@ -168,8 +166,6 @@ def direct_importance(
 
 
 def _with_shift(layer, x: Tensor, shift: Tensor) -> Tensor:
-    from relcomp_kit.models.masked_net import ACTIVATIONS
-
     total = torch.nn.functional.linear(x, layer.weight * layer.weight_mask, layer.bias) + shift
     return ACTIVATIONS[layer.activation][0](total) * layer.output_mask
 
@@ -202,16 +198,3 @@ def clamped_outputs(
         slope = torch.autograd.grad((output[own] + hold * others).sum(), leaf)[0]
         changed = changed - rate * slope.clamp_min(0) * running[:, None]
     return x - changed
-
-
-def over_batches(
-    measure: Callable[[Tensor, Tensor], dict[str, Tensor]], batches: Iterable[tuple[Tensor, Tensor]]
-) -> dict[str, Tensor]:
-    """Cumulate a weight measure over batches of (x, labels), in constant memory."""
-    total: dict[str, Tensor] = {}
-    for x, labels in batches:
-        for name, value in measure(x, labels).items():
-            total[name] = total[name] + value if name in total else value
-    if not total:
-        raise UserError("there is no image to measure importance on: the class subset or the split is empty")
-    return total

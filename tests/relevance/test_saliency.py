@@ -222,16 +222,6 @@ def test_masked_net_gives_masked_weights_no_direct_importance(make_net, make_ima
         assert value.max() > 0
 
 
-def test_batches_add_up(make_net, make_images):
-    net, (x, labels) = make_net(), make_images(10)
-    measure = lambda some, their: saliency.weight_importance(net, some, their)  # noqa: E731
-    parts = saliency.over_batches(measure, [(x[:4], labels[:4]), (x[4:], labels[4:])])
-    for name, value in measure(x, labels).items():
-        torch.testing.assert_close(parts[name], value)
-    with pytest.raises(UserError, match="no image to measure importance on"):
-        saliency.over_batches(measure, [])
-
-
 def test_bad_choices_are_refused(make_net, make_images):
     net, (x, labels) = make_net(), make_images()
     with pytest.raises(UserError, match="no loss 'hinge'"):
