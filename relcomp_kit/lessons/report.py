@@ -108,31 +108,31 @@ def page(notebook: Path, title: str) -> str:
 
 
 def terminal_table(rows: list[dict]):
-    """Return the table of claims for a rich console."""
+    """Return the table of claims for a rich console; without any live result only what is recorded is shown."""
     from rich.table import Table
     from rich.text import Text
 
+    live = any(row["measured"] for row in rows)
     table = Table(title="Claims", title_justify="left", header_style="bold", expand=True, show_lines=True)
-    for name, options in {
-        "id": {"no_wrap": True},
-        "claim": {"ratio": 3},
-        "published": {"ratio": 2},
-        "this run": {"ratio": 2},
-        "verdict": {"width": 12},
-        "recorded full run": {"ratio": 2},
-    }.items():
+    columns = {"id": {"no_wrap": True}, "claim": {"ratio": 3}, "published": {"ratio": 2}}
+    if live:
+        columns |= {"this run": {"ratio": 2}, "verdict": {"width": 12}}
+    for name, options in (columns | {"recorded full run": {"ratio": 3}}).items():
         table.add_column(name, **options)
     for row in rows:
         recorded = row.get("recorded") or {}
-        table.add_row(
-            row["id"],
-            Text(row["statement"]),
-            Text(_text(row["published"])),
-            Text(_text(row["measured"])),
-            Text(row["verdict"], style=VERDICTS.get(row["verdict"], ("", ""))[1]),
-            Text("\n".join(filter(None, [recorded.get("verdict"), _text(recorded.get("measured"))]))),
-        )
+        cells = [Text(row["id"]), Text(row["statement"]), Text(_text(row["published"]))]
+        if live:
+            cells += [Text(_text(row["measured"])), _coloured(row["verdict"])]
+        past = Text("\n").join([_coloured(recorded["verdict"]), Text(recorded["measured"])]) if recorded else Text("")
+        table.add_row(*cells, past)
     return table
+
+
+def _coloured(verdict: str):
+    from rich.text import Text
+
+    return Text(verdict, style=VERDICTS.get(verdict, ("", ""))[1])
 
 
 def _lesson_row(result) -> str:
