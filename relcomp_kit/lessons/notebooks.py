@@ -134,9 +134,18 @@ def problems(notebook: NotebookNode) -> list[str]:
 
 
 def write_exercises(folder: Path, names: Sequence[str] = ()) -> list[Path]:
-    """Write the students' versions of the lessons: without outputs, without solutions."""
+    """Write the students' versions of the lessons: without outputs, without solutions.
+
+    Raises
+    ------
+    UserError
+        If one of the files is there already: it may hold a student's work.
+    """
     sources = find_lessons(names)
     make_folder(folder)
+    there = [source.stem for source in sources if (Path(folder) / f"{source.stem}.ipynb").exists()]
+    if there:
+        raise UserError(f"{folder} already holds {', '.join(there)}, perhaps with work in it: choose another --out")
     return [
         write_notebook(student_version(read_source(source)), Path(folder) / f"{source.stem}.ipynb")
         for source in sources

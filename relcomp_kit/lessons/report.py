@@ -65,8 +65,9 @@ def index(results: list, rows: list[dict], profile: str) -> str:
 <body><main>
 <h1>Which published claims hold</h1>
 <p>This run used the <b>{escape(profile)}</b> profile. A verdict follows from this run's measurements, by code; beside
-it stands what the committed full run found, on the published data and budget. A quick run, or one on other data, can
-confirm a claim on a smaller scale, but not refute it. Data set and seeds stand below each result.</p>
+it stands what the committed full run found, on the published data and budget. A lesson that runs on a reduced budget
+(lesson 02 in quick), or on other data, can confirm a claim on a smaller scale, but not refute it. Data set and seeds
+stand below each result.</p>
 <div class="counts">{badges}</div>
 <h2>Lessons</h2>
 <div class="scroll"><table><thead><tr><th>Lesson</th><th>Status</th><th class="number">Seconds</th>

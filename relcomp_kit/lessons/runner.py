@@ -84,11 +84,15 @@ def run_lesson(source: Path, parameters: dict[str, str], out: Path, on_cell: Cal
 
 
 def write_reports(results: Sequence[LessonResult], profile: str, out: Path) -> list[dict]:
-    """Decide the claims by the records of the lessons that ran, and write ``claims.json`` and ``index.html``."""
+    """Decide the claims by all records in the folder of the run, and write ``claims.json`` and ``index.html``.
+
+    So a lesson that is run again later does not wipe out what the others found; a lesson that failed has no record.
+    """
     from relcomp_kit.lessons import claims
 
-    files = [record_file(out, result.lesson) for result in results if result.error is None]
-    rows = claims.table([read_json(file) for file in files if file.is_file()], profile)
+    failed = {result.lesson for result in results if result.error}
+    files = [file for file in sorted((out / "records").glob("*.json")) if file.stem not in failed]
+    rows = claims.table([read_json(file) for file in files], profile)
     write_json(out / "claims.json", rows)
     write_atomic(out / "index.html", report.index(results, rows, profile))
     return rows

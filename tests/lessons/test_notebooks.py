@@ -163,6 +163,14 @@ def test_unsolved_exercises_do_not_stop_the_run(house, tmp_path):
     assert done.cells[-1].outputs[0].text == "· double: not attempted\n"
 
 
+def test_a_students_work_is_not_overwritten(house, tmp_path):
+    (file,) = notebooks.write_exercises(tmp_path / "students")
+    file.write_text("my work", encoding="utf-8")
+    with pytest.raises(UserError, match="perhaps with work in it: choose another --out"):
+        notebooks.write_exercises(tmp_path / "students")
+    assert file.read_text(encoding="utf-8") == "my work"
+
+
 def exercises():
     """All exercises of all lessons: (lesson, name of the function)."""
     for source in notebooks.find_lessons([]):

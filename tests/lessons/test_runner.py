@@ -128,6 +128,19 @@ def test_a_lesson_runs_here_and_a_failing_one_does_not_stop_the_others(house, le
     assert "http" not in index
 
 
+def test_records_of_lessons_run_earlier_still_decide_their_claims(tmp_path):
+    record = {"lesson": "01_earlier", "profile": "quick", "commit": "c", "dataset": "mnist", "measurements": []}
+    claim = {"id": "T8a", "measured": "40.1421", "verdict": "reproduced", "dataset": None, "seeds": []}
+    for lesson in ("01_earlier", "02_failed"):
+        file = runner.record_file(tmp_path, lesson)
+        file.parent.mkdir(exist_ok=True)
+        kept = claim if lesson == "01_earlier" else claim | {"id": "T8b"}
+        file.write_text(json.dumps(record | {"lesson": lesson, "claims": [kept]}), encoding="utf-8")
+    failed = runner.LessonResult("02_failed", "Failed", 1.0, "it broke")
+    rows = {row["id"]: row for row in runner.write_reports([failed], "quick", tmp_path)}
+    assert (rows["T8a"]["verdict"], rows["T8b"]["verdict"]) == ("reproduced", "open")
+
+
 def test_records_are_kept_on_request(house, tmp_path):
     out = tmp_path / "out"
     record = out / "records" / "01_good.json"
