@@ -1,16 +1,20 @@
 """Data sets by name: training, validation and test images, their class names and hashes.
 
-`NAMES` and `fetch` come without torch; `load`, `banner` and the types import it on first use.
+`NAMES` and `fetch` come without torch; images to classify (`load`, `banner`) and scenes to segment (`load_scenes`,
+`describe`) import it on first use.
 """
+
+from importlib import import_module
 
 from relcomp_kit.datasets.download import NAMES, fetch
 
-__all__ = ["NAMES", "ImageSet", "Split", "banner", "fetch", "load"]
+__all__ = ["NAMES", "ImageSet", "SceneSet", "Split", "banner", "describe", "fetch", "load", "load_scenes"]
+
+HOME = {name: "images" for name in ("ImageSet", "Split", "banner", "load")}
+HOME |= {name: "scenes" for name in ("SceneSet", "describe", "load_scenes")}
 
 
 def __getattr__(name: str):
-    if name in ("ImageSet", "Split", "banner", "load"):
-        from relcomp_kit.datasets import images
-
-        return getattr(images, name)
+    if name in HOME:
+        return getattr(import_module(f"relcomp_kit.datasets.{HOME[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,130 @@
+"""Images and labels in files: found in pairs, decoded and checked when they are asked for."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch.utils.data import Dataset
+from torchvision import tv_tensors
+
+from relcomp_kit.datasets.scenes import VOID
+from relcomp_kit.datasets.transforms import resize
+from relcomp_kit.errors import UserError
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
+BROKEN = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)  # what PIL raises on a damaged file
+Pair = tuple[Path, Path]  # image, label
+
+
+class Pairs(Dataset):
+    """A split whose scenes lie in files.
+
+    Parameters
+    ----------
+    pairs : list of (Path, Path)
+        Image and label of every scene.
+    read_label : callable
+        Takes the path of a label and returns its classes (H, W), uint8.
+    size : (int, int), optional
+        Height and width that images and labels are resized to.
+
+    Raises
+    ------
+    UserError
+        When a scene is asked for whose image or label cannot be decoded, whose label holds something that is no class,
+        or whose image and label differ in size.
+    """
+
+    def __init__(
+        self, pairs: list[Pair], read_label: Callable[[Path], np.ndarray], size: tuple[int, int] | None = None
+    ):
+        self.pairs, self.read_label, self.size = pairs, read_label, size
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, index: int) -> tuple[tv_tensors.Image, tv_tensors.Mask]:
+        image_path, label_path = self.pairs[index]
+        pixels = np.array(_open(image_path).convert("RGB"))
+        classes = self.read_label(label_path)
+        if pixels.shape[:2] != classes.shape:
+            raise UserError(
+                f"{label_path} has {classes.shape[0]}x{classes.shape[1]} pixels and its image {image_path.name} has "
+                f"{pixels.shape[0]}x{pixels.shape[1]}: put an image and a label of the same size there"
+            )
+        image = tv_tensors.Image(torch.from_numpy(pixels).permute(2, 0, 1).contiguous())
+        label = tv_tensors.Mask(torch.from_numpy(classes))
+        return (image, label) if self.size is None else resize(image, label, self.size)
+
+
+def read_ids(path: Path, class_of: dict[int, int]) -> np.ndarray:
+    """Read a label (H, W) whose pixels are numbers, grey values or indices into a colour table.
+
+    Parameters
+    ----------
+    path : Path
+        A picture with one 8-bit channel.
+    class_of : dict of int to int
+        From the numbers in the file to classes, or to `VOID`; another number is an error.
+    """
+    picture = _open(path)
+    if picture.mode not in ("L", "P"):
+        raise UserError(
+            f"{path} is no map of label ids (its mode is {picture.mode}, not one channel of 8 bits): "
+            "put the set's original label there"
+        )
+    ids = np.array(picture)
+    table = np.full(256, -1, np.int16)
+    table[list(class_of)] = list(class_of.values())
+    classes = table[ids]
+    if classes.min() < 0:
+        known = sorted(class_of.keys() - {VOID})
+        usual = f"{known[0]} to {known[-1]}" + (f" and {VOID}" if VOID in class_of else "")
+        raise UserError(
+            f"{path} holds the label id {ids[classes < 0][0]}, which is none of the set's ({usual}): "
+            "put the set's original label there"
+        )
+    return classes.astype(np.uint8)
+
+
+def match(images: Path, labels: Path) -> list[Pair]:
+    """Return the images of a folder with the labels of the same names in another, sorted by name.
+
+    Raises
+    ------
+    UserError
+        If a folder is missing or without pictures, or a file has no partner, or two.
+    """
+    image_of, label_of = _by_name(images, IMAGE_SUFFIXES), _by_name(labels, (".png",))
+    for name in sorted(image_of.keys() - label_of.keys()):
+        raise UserError(f"{image_of[name]} has no label: put it at {labels / name}.png, or take the image away")
+    for name in sorted(label_of.keys() - image_of.keys()):
+        raise UserError(f"{label_of[name]} has no image: put it at {images / name}.png or .jpg, or take the label away")
+    return [(image_of[name], label_of[name]) for name in sorted(image_of)]
+
+
+def _by_name(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
+    """Return the pictures of a folder by their names without suffix."""
+    if not folder.is_dir():
+        raise UserError(f"{folder} is missing: put the folder of the set's original layout there")
+    found = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() in suffixes and not path.name.startswith("."):
+            if path.stem in found:
+                raise UserError(f"{path} and {found[path.stem].name} have the same name: keep one of them")
+            found[path.stem] = path
+    if not found:
+        raise UserError(f"{folder} holds no {' or '.join(suffixes)} files: put the set's original files there")
+    return found
+
+
+def _open(path: Path) -> Image.Image:
+    """Decode a whole picture, or say which file is none."""
+    try:
+        with Image.open(path) as picture:
+            picture.load()
+            return picture
+    except BROKEN as error:
+        raise UserError(f"{path} is no picture that can be read: put the set's original file there") from error
