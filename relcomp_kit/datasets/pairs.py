@@ -1,5 +1,6 @@
 """Images and labels in files: found in pairs, decoded and checked when they are asked for."""
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -89,6 +90,23 @@ def read_ids(path: Path, class_of: dict[int, int]) -> np.ndarray:
     return classes.astype(np.uint8)
 
 
+def read_colours(path: Path, palette: tuple[tuple[int, int, int], ...]) -> np.ndarray:
+    """Read a label (H, W) whose pixels are RGB triplets; a triplet that is not in the palette is `VOID`.
+
+    Not a single triplet of the palette is an error: the map is then coded by other colours, or not losslessly.
+    """
+    pixels = np.array(_open(path).convert("RGB")).astype(np.int32)
+    code = pixels[..., 0] << 16 | pixels[..., 1] << 8 | pixels[..., 2]
+    classes = np.full(code.shape, VOID, np.uint8)
+    for index, (red, green, blue) in enumerate(palette):
+        classes[code == (red << 16 | green << 8 | blue)] = index
+    if (classes == VOID).all():
+        raise UserError(
+            f"{path} has no pixel in the colour of a class, as {palette[0]}: put a map of these colours there"
+        )
+    return classes
+
+
 def match(images: Path, labels: Path) -> list[Pair]:
     """Return the images of a folder with the labels of the same names in another, sorted by name.
 
@@ -103,6 +121,32 @@ def match(images: Path, labels: Path) -> list[Pair]:
     for name in sorted(label_of.keys() - image_of.keys()):
         raise UserError(f"{label_of[name]} has no image: put it at {images / name}.png or .jpg, or take the label away")
     return [(image_of[name], label_of[name]) for name in sorted(image_of)]
+
+
+def check_pairs(pairs: list[Pair], listing: Path) -> list[Pair]:
+    """Return pairs that a listing (a folder or a file) names, after a look that there are any and their files exist."""
+    if not pairs:
+        raise UserError(f"{listing} names no images: put the set's original files there")
+    for image, label in pairs:
+        if not image.is_file():
+            raise UserError(f"{image} is missing, though {listing.name} names it: put the set's original file there")
+        if not label.is_file():
+            raise UserError(f"{image} has no label: put it at {label}, or take the image away")
+    return pairs
+
+
+def hold_out(pairs: list[Pair], share: float) -> tuple[list[Pair], list[Pair]]:
+    """Split off a share of the pairs, at least one: (rest, held out), both in the order given.
+
+    The names alone decide: they are put into the order of their sha256, and the first ones are held out. So the split
+    is the same on every machine, and a scene more or less moves few others.
+    """
+    count = max(1, round(share * len(pairs)))
+    if count >= len(pairs):
+        raise UserError(f"{pairs[0][0].parent} holds too few scenes for three splits, none of them empty: add some")
+    order = sorted(pairs, key=lambda pair: hashlib.sha256(pair[0].stem.encode()).digest())
+    held_out = set(order[:count])
+    return [pair for pair in pairs if pair not in held_out], [pair for pair in pairs if pair in held_out]
 
 
 def _by_name(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:

@@ -10,7 +10,7 @@ from torch.utils.data import Dataset
 from relcomp_kit.errors import UserError
 
 VOID = 255  # the label of a pixel that belongs to no class
-SCENE_NAMES = ("rail-scenes", "camvid")
+SCENE_NAMES = ("rail-scenes", "railsem19", "cityscapes", "camvid", "voc", "berdiba")
 STANDS_FOR = {"rail-scenes": "the BerDiBa synthetic set", "camvid": "RailSem19"}  # in the ledger of claims
 REMEMBERED_BYTES = 4 * 2**30
 
@@ -45,7 +45,7 @@ def load_scenes(name: str = "rail-scenes", size: tuple[int, int] | None = None) 
     Parameters
     ----------
     name : str
-        One of `SCENE_NAMES`; what each of them needs on the disk stands in `relcomp_kit.datasets.folders`.
+        One of `SCENE_NAMES`; what a folder must hold stands in `relcomp_kit.datasets.layouts`.
     size : (int, int), optional
         Height and width in pixels; images are resized by antialiased bilinear interpolation, labels by the nearest
         neighbour. By default images keep their own size, and "rail-scenes" are drawn at 96x160.

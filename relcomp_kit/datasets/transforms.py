@@ -1,10 +1,15 @@
 """What happens to an image and its label together, and what a net wants to see."""
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional
+
+from relcomp_kit.datasets.scenes import VOID
 
 MEAN = (0.485, 0.456, 0.406)  # of ImageNet's red, green and blue in [0, 1]; torchvision's weights expect them
 STD = (0.229, 0.224, 0.225)
@@ -26,3 +31,46 @@ def resize(
     image = functional.resize(image, list(size), v2.InterpolationMode.BILINEAR, antialias=True)
     plain = label.as_subclass(Tensor)[None]  # a mask would always get the default
     return image, tv_tensors.Mask(functional.resize(plain, list(size), v2.InterpolationMode.NEAREST_EXACT)[0])
+
+
+def training_transform(
+    size: tuple[int, int], *, scale: tuple[float, float] = (0.75, 1.5), flip: float = 0.5, jitter: float = 0.3
+) -> Callable[[tv_tensors.Image, tv_tensors.Mask, int], tuple[tv_tensors.Image, tv_tensors.Mask]]:
+    """Make the augmentation of training scenes: scale, crop, mirror, change the light.
+
+    Parameters
+    ----------
+    size : (int, int)
+        Height and width of what comes out. Where a scaled image is smaller, the image is padded with ImageNet's mean
+        colour and the label with void.
+    scale : (float, float)
+        Bounds of the factor by which height and width are multiplied before the crop.
+    flip : float
+        Probability of mirroring left and right.
+    jitter : float
+        Brightness, contrast and saturation are multiplied by a factor in ``[1 - jitter, 1 + jitter]``.
+
+    Returns
+    -------
+    callable
+        ``augment(image, label, seed)``: the same image (3, H, W), label (H, W) and seed give the same result. Torch's
+        own random numbers go on as if nothing had been drawn. It can be sent to worker processes.
+    """
+    grey = [round(255 * channel) for channel in MEAN]
+    after_scaling = v2.Compose(
+        [
+            v2.RandomCrop(size, pad_if_needed=True, fill={tv_tensors.Image: grey, tv_tensors.Mask: VOID}),
+            v2.RandomHorizontalFlip(flip),
+            v2.ColorJitter(brightness=jitter, contrast=jitter, saturation=jitter),
+        ]
+    )
+    return partial(_augment, scale=scale, after_scaling=after_scaling)
+
+
+def _augment(image: tv_tensors.Image, label: tv_tensors.Mask, seed: int, *, scale, after_scaling):
+    """Draw all that is random from one seed; torchvision's transforms take no generator, so torch's own is lent."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        factor = torch.empty(()).uniform_(*scale).item()
+        height, width = (max(1, round(side * factor)) for side in label.shape)
+        return after_scaling(*resize(image, label, (height, width)))
