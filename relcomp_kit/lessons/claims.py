@@ -104,12 +104,7 @@ def table(records: list[dict], profile: str = "quick") -> list[dict]:
         Of the run.
     """
     decided = {claim["id"]: (record, claim) for record in records for claim in record["claims"]}
-    full = {
-        claim["id"]: (record, claim)
-        for record in recorded().values()
-        for claim in record["claims"]
-        if find(claim["id"])["needs"] in ("", record["dataset"])
-    }
+    full = _best_records()
     rows = []
     for claim in ledger():
         record, live = decided.get(claim["id"], ({}, {}))
@@ -134,6 +129,20 @@ def table(records: list[dict], profile: str = "quick") -> list[dict]:
             }
         )
     return rows
+
+
+def _best_records() -> dict[str, tuple[dict, dict]]:
+    """Return (record, claim) by claim id, of the full profile: on the published data where there is such a record.
+
+    Otherwise it is the record of the lesson's own data set, whose file carries no other name.
+    """
+    best = {}
+    for name, record in recorded().items():
+        for claim in record["claims"]:
+            needs = find(claim["id"])["needs"]
+            if needs == record["dataset"] or (name == record["lesson"] and claim["id"] not in best):
+                best[claim["id"]] = (record, claim)
+    return best
 
 
 def _short(record: dict, claim: dict) -> dict:

@@ -71,10 +71,11 @@ def lesson_title(notebook: NotebookNode) -> str:
     return headings[0].strip() if headings else "untitled"
 
 
-def parameter_names(notebook: NotebookNode) -> set[str]:
-    """Return the names that a lesson's parameters cell sets."""
+def own_dataset(notebook: NotebookNode) -> str | None:
+    """Return the data set that a lesson's parameters cell names, None if it does not let you choose one."""
     cells = [cell.source for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
-    return set(re.findall(r"^(\w+) = ", "\n".join(cells), re.MULTILINE))
+    found = re.search(r'^dataset = "([\w-]+)"$', "\n".join(cells), re.MULTILINE)
+    return found[1] if found else None
 
 
 def render(source: Path) -> Path:

@@ -77,7 +77,7 @@ class Record:
         """
         claim = claims.find(claim_id)
         if claim_id not in RULES:
-            raise UserError(f"claim {claim_id} has no rule yet: write one in relcomp_kit/lessons/rules.py")
+            raise UserError(f"claim {claim_id} has no rule yet: write one in relcomp_kit/lessons/rules")
         ruling = RULES[claim_id](**series)
         dataset = self.content["dataset"] if claim["needs"] else None
         verdict = claims.decide(claim, ruling, dataset, at_scale, seeds)

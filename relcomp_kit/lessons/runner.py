@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from relcomp_kit.datasets.download import check_name
+from relcomp_kit.datasets.download import NAMES
 from relcomp_kit.errors import UserError
 from relcomp_kit.files import checkout, make_folder, read_json, write_atomic, write_json
 from relcomp_kit.lessons import kernel, notebooks, report
@@ -35,14 +35,25 @@ def check_request(names: Sequence[str], profile: str, out: Path, dataset: str | 
     get_profile(profile)
     sources = notebooks.find_lessons(names)
     if dataset is not None:
-        check_name(dataset)
         for source in sources:
-            if "dataset" not in notebooks.parameter_names(notebooks.read_source(source)):
-                raise UserError(f"lesson {source.stem} has no choice of data set; run it without --dataset")
+            _check_dataset(source, dataset)
     kernel.data_environment()
     for folder in (out, out / "notebooks", out / "html", out / "records"):
         make_folder(folder)
     return sources
+
+
+def _check_dataset(source: Path, dataset: str) -> None:
+    """Refuse a data set of which a lesson can make nothing: it takes images to classify, or scenes to segment."""
+    own = notebooks.own_dataset(notebooks.read_source(source))
+    if own is None:
+        raise UserError(f"lesson {source.stem} has no choice of data set; run it without --dataset")
+    if own in NAMES:
+        choice = NAMES
+    else:
+        from relcomp_kit.datasets.scenes import SCENE_NAMES as choice
+    if dataset not in choice:
+        raise UserError(f"lesson {source.stem} cannot run on {dataset!r}: choose one of {', '.join(choice)}")
 
 
 def run_lesson(source: Path, parameters: dict[str, str], out: Path, on_cell: Callable[..., None]) -> LessonResult:
@@ -101,7 +112,7 @@ def write_reports(results: Sequence[LessonResult], profile: str, out: Path) -> l
 def keep_record(lesson: str, profile: str, out: Path) -> Path | None:
     """Copy a lesson's record to the committed ones; return the file, or None if the lesson measures nothing.
 
-    Another data set than MNIST goes into the name; a record of the digits is refused, since they decide nothing.
+    Another data set than the lesson's own goes into the name; a record of the digits is refused: they decide nothing.
     """
     record = record_file(out, lesson)
     if not record.is_file():
@@ -111,7 +122,8 @@ def keep_record(lesson: str, profile: str, out: Path) -> Path | None:
         raise UserError(
             f"{lesson} ran on digits, which stand in for MNIST: only real data is recorded; set RELCOMP_DATA"
         )
-    name = lesson if dataset == "mnist" else f"{lesson}.{dataset}"
+    own = notebooks.own_dataset(notebooks.read_source(notebooks.find_lessons([lesson])[0]))
+    name = lesson if dataset == own else f"{lesson}.{dataset}"
     return write_atomic(checkout() / "data" / "reference" / profile / f"{name}.json", record.read_bytes())
 
 

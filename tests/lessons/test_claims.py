@@ -27,7 +27,7 @@ def test_ledger_holds_every_claim_once_with_all_that_a_row_needs():
     for row in rows:
         assert {"source", "statement", "published", "unit", "rule", "needs", "lesson"} <= row.keys()
         assert all(row[key] for key in ("source", "statement", "published", "rule", "lesson"))
-    assert {row["id"] for row in rows if row["id"][0] == "T"} == set(RULES)
+    assert set(RULES) <= set(IDS)
     assert {row["needs"] for row in rows if row["id"][0] == "T"} == {"", "mnist", "fashion-mnist"}
     assert claims.find("T8a")["published"] == "40.1421"
     with pytest.raises(UserError, match="no claim 'T99'"):
@@ -133,7 +133,8 @@ def test_table_has_a_row_for_every_claim(written):
     assert rows["T8a"]["published_dataset"] is None
     assert (rows["T4"]["verdict"], rows["T4"]["measured"]) == ("open", None)
     assert rows["T13"]["verdict"] == "not testable here" and "fetch fashion-mnist" in rows["T13"]["command"]
-    assert rows["B1"]["verdict"] == "open"
+    assert rows["B2"]["verdict"] == "not testable here" and "--dataset railsem19" in rows["B2"]["command"]
+    assert rows["B3"]["verdict"] == "open"
 
 
 def test_text_of_the_claims_has_two_lines_each(written):
@@ -158,3 +159,18 @@ def test_committed_records_are_shown_beside_the_live_ones(written, monkeypatch, 
     assert rows["T4"]["recorded"] is None
     assert record.reference("x") == written[0] | {"profile": "full"}
     assert record.reference("y") is None
+
+
+def test_a_record_on_the_published_data_goes_before_the_lesson_s_own(monkeypatch):
+    def made(dataset):
+        claim = {"id": "B1", "measured": dataset, "verdict": "partly", "dataset": dataset, "seeds": [0, 1, 2]}
+        return {"lesson": "03_x", "profile": "full", "dataset": dataset, "commit": "c", "claims": [claim]}
+
+    def shown(*names):
+        records = {"03_x" if name == "rail-scenes" else f"03_x.{name}": made(name) for name in sorted(names)}
+        monkeypatch.setattr(claims, "recorded", lambda profile="full": records)
+        return {row["id"]: row for row in claims.table([])}["B1"]["recorded"]
+
+    assert shown("rail-scenes", "camvid")["measured"] == "rail-scenes"
+    assert shown("rail-scenes", "camvid", "berdiba")["measured"] == "berdiba"
+    assert shown("camvid") is None

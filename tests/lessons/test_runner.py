@@ -143,6 +143,8 @@ def test_records_of_lessons_run_earlier_still_decide_their_claims(tmp_path):
 
 def test_records_are_kept_on_request(house, tmp_path):
     out = tmp_path / "out"
+    good = house / "notebooks" / "source" / "01_good.py"
+    good.write_text(GOOD.replace("seed = 0", 'seed = 0\ndataset = "mnist"'), encoding="utf-8")
     record = out / "records" / "01_good.json"
     record.parent.mkdir(parents=True)
     folder = house / "data" / "reference" / "full"
@@ -187,6 +189,12 @@ def test_a_data_set_can_be_chosen_where_the_lesson_has_one(house, tmp_path):
     assert json.loads((out / "records" / "01_good.json").read_text(encoding="utf-8"))["d"] == "digits"
     with pytest.raises(UserError, match="02_bad has no choice of data set"):
         runner.check_request([], "quick", out, "digits")
+    with pytest.raises(UserError, match="01_good cannot run on 'camvid': choose one of mnist, fashion-mnist, digits"):
+        runner.check_request(["01"], "quick", out, "camvid")
+    good.write_text(GOOD.replace("seed = 0", 'seed = 0\ndataset = "rail-scenes"'), encoding="utf-8")
+    assert runner.check_request(["01"], "quick", out, "camvid") == [source]
+    with pytest.raises(UserError, match="cannot run on 'digits'"):
+        runner.check_request(["01"], "quick", out, "digits")
 
 
 def test_a_folder_that_cannot_be_written_to_is_refused(house, tmp_path):

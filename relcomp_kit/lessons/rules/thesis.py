@@ -1,47 +1,11 @@
-"""The rule of every decided claim, as code: measured series (one value a seed) in, a `Ruling` out.
-
-Each function is named after its claim in ``data/claims.toml``, where the rule stands in words.
-Accuracies are shares in [0, 1].
-"""
+"""The rules of the thesis' claims (T). Accuracies are shares in [0, 1]."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from statistics import fmean
 
 from relcomp_kit.lessons.claims import Ruling
-
-Series = Sequence[float]
-
-
-def above(values: Series, others: Series | float) -> list[float]:
-    """Return by how much each value exceeds its partner, or a bound."""
-    partners = [others] * len(values) if isinstance(others, int | float) else others
-    return [value - partner for value, partner in zip(values, partners, strict=True)]
-
-
-def below(values: Series, others: Series | float) -> list[float]:
-    """Return by how much each value stays under its partner, or a bound."""
-    return [-margin for margin in above(values, others)]
-
-
-def _strictly(margins: list[float]) -> list[float]:
-    """Count a margin of exactly 0 as a failure."""
-    return [margin if margin > 0 else min(margin, -1e-12) for margin in margins]
-
-
-def spread(values: Series, digits: int = 3) -> str:
-    """Return mean and range, as text; a NaN says that a run did not get there."""
-    if any(math.isnan(value) for value in values):
-        return "not reached"
-    if max(values) - min(values) < 10**-digits / 2:
-        return f"{fmean(values):.{digits}f}"
-    return f"{fmean(values):.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
-
-
-def percent(values: Series) -> str:
-    """Return mean and range of shares, in percent."""
-    text = spread([100 * value for value in values], 1)
-    return text if text == "not reached" else text + " %"
+from relcomp_kit.lessons.rules.series import Series, above, below, percent, spread, strictly
 
 
 def t1a(correlation: Series, impact: Series, saliency: Series, random: Series) -> Ruling:
@@ -49,8 +13,8 @@ def t1a(correlation: Series, impact: Series, saliency: Series, random: Series) -
     return Ruling(
         {
             "maps agree": above(correlation, 0.7),
-            "impact above random": _strictly(above(impact, random)),
-            "saliency above random": _strictly(above(saliency, random)),
+            "impact above random": strictly(above(impact, random)),
+            "saliency above random": strictly(above(saliency, random)),
         },
         f"{spread(correlation)}; with the oracle: impact {fmean(impact):.2f}, saliency {fmean(saliency):.2f}",
     )
@@ -72,7 +36,7 @@ def t1c(digit: Series, others: Series, edges: Series) -> Ruling:
 def t1d(net: dict[str, Series], blob: dict[str, Series]) -> Ruling:
     """Region to ratio, as in T1c: of the net's map, and of one image for all, the mean training image."""
     return Ruling(
-        {region: _strictly(above(net[region], blob[region])) for region in net},
+        {region: strictly(above(net[region], blob[region])) for region in net},
         ", ".join(f"{region} {fmean(net[region]):.2f} against {fmean(blob[region]):.2f}" for region in net),
     )
 
@@ -81,8 +45,8 @@ def t2(outer: Series, direct: Series, outer_accuracy: Series, direct_accuracy: S
     """Rank correlation with the oracle and accuracy at 50 %, of the outer product and of the direct gradient."""
     return Ruling(
         {
-            "closer to the oracle": _strictly(above(outer, direct)),
-            "higher accuracy at 50 %": _strictly(above(outer_accuracy, direct_accuracy)),
+            "closer to the oracle": strictly(above(outer, direct)),
+            "higher accuracy at 50 %": strictly(above(outer_accuracy, direct_accuracy)),
         },
         f"correlation {fmean(outer):.2f} against {fmean(direct):.2f}; "
         f"accuracy {percent(outer_accuracy)} against {percent(direct_accuracy)}",
@@ -92,7 +56,7 @@ def t2(outer: Series, direct: Series, outer_accuracy: Series, direct_accuracy: S
 def t3(start: Series, pruned: Series, unpruned: Series) -> Ruling:
     """Accuracies before the first pruning step, and at step 30 with and without pruning."""
     return Ruling(
-        {"pruned above unpruned": _strictly(above(pruned, unpruned))},
+        {"pruned above unpruned": strictly(above(pruned, unpruned))},
         f"from {percent(start)} to {percent(pruned)} pruned, to {percent(unpruned)} by the same training alone",
     )
 
@@ -204,7 +168,7 @@ def t10(r_squared: Series, late_losses: Series) -> Ruling:
 def t11(slow: dict[str, Series], fast: dict[str, Series]) -> Ruling:
     """Per slow sparsification factor the accuracies of both."""
     text = "; ".join(f"{sf}: {percent(slow[sf])} slow, {percent(fast[sf])} fast" for sf in slow)
-    return Ruling({f"slow above fast, {sf}": _strictly(above(slow[sf], fast[sf])) for sf in slow}, text)
+    return Ruling({f"slow above fast, {sf}": strictly(above(slow[sf], fast[sf])) for sf in slow}, text)
 
 
 t11c = t11
@@ -213,7 +177,7 @@ t11c = t11
 def t12(unit_range: Series, signed_noisy: Series) -> Ruling:
     """Share of first-layer weights without gradient, on [0, 1] without noise and on [-1, 1] with it."""
     return Ruling(
-        {"some without": _strictly(above(unit_range, 0.0)), "none without": below(signed_noisy, 0.0)},
+        {"some without": strictly(above(unit_range, 0.0)), "none without": below(signed_noisy, 0.0)},
         f"{percent(unit_range)} on [0, 1], {percent(signed_noisy)} on [-1, 1] with noise",
     )
 
@@ -227,9 +191,3 @@ def t13(
 
 
 t13a = t13b = t13
-
-RULES: dict[str, Callable[..., Ruling]] = {
-    name.upper()[0] + name[1:]: rule
-    for name, rule in list(globals().items())
-    if name[0] == "t" and name[1:2].isdigit() and callable(rule)
-}
