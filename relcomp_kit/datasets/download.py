@@ -18,6 +18,7 @@ REGISTRY = Path(__file__).resolve().parents[2] / "data" / "registry.toml"
 NAMES = ("mnist", "fashion-mnist", "digits")
 PROBE_SECONDS = 5  # in all, for the first answer of a server
 READ_SECONDS = 4  # for each further piece
+ON_DISK = "point RELCOMP_DATA at a folder that holds it"
 
 
 class Unreachable(UserError):
@@ -107,7 +108,7 @@ def fetch(name: str, folder: Path | None = None, *, base_url: str | None = None)
     if offline():
         raise Unreachable(f"RELCOMP_OFFLINE is set, so {known['title']} is not downloaded: unset it to download")
     root = files.cache_dir() / "data" if folder is None else Path(folder).expanduser().resolve()
-    _probe(known["title"], url + next(iter(known["gz"])) + ".gz")
+    probe(known["title"], url + next(iter(known["gz"])) + ".gz")
     raw = files.make_folder(root / known["folder"] / "raw")
     for file, sha256 in known["gz"].items():
         archive = _download(known["title"], f"{url}{file}.gz", sha256, raw)
@@ -115,8 +116,12 @@ def fetch(name: str, folder: Path | None = None, *, base_url: str | None = None)
     return raw
 
 
-def _probe(title: str, url: str) -> None:
-    """Ask for the first byte, in a thread: a slow name server or many addresses obey no time limit of requests."""
+def probe(title: str, url: str, cure: str = ON_DISK) -> None:
+    """Ask a server for the first byte, and raise `Unreachable` unless it comes within `PROBE_SECONDS`.
+
+    The question is asked in a thread: a slow name server or many addresses obey no time limit of requests.
+    ``cure`` says how the file gets onto this machine without a network.
+    """
     import requests
 
     outcome = []
@@ -133,7 +138,7 @@ def _probe(title: str, url: str) -> None:
     thread.start()
     thread.join(PROBE_SECONDS)
     if not outcome or outcome[0] is not None:
-        raise _unreachable(title, url, outcome[0] if outcome else None)
+        raise unreachable(title, url, outcome[0] if outcome else None, cure)
 
 
 def _download(title: str, url: str, sha256: str, folder: Path) -> Path:
@@ -147,7 +152,7 @@ def _download(title: str, url: str, sha256: str, folder: Path) -> Path:
     try:
         return Path(pooch.retrieve(url, f"sha256:{sha256}", fname=name, path=folder, downloader=downloader))
     except requests.RequestException as error:
-        raise _unreachable(title, url, error) from error
+        raise unreachable(title, url, error) from error
     except ValueError as error:
         raise UserError(
             f"{url} sent bytes that are not {title}'s (wrong sha256): a login page or proxy may have answered; "
@@ -155,7 +160,7 @@ def _download(title: str, url: str, sha256: str, folder: Path) -> Path:
         ) from error
 
 
-def _unreachable(title: str, url: str, error: Exception | None) -> Unreachable:
+def unreachable(title: str, url: str, error: Exception | None, cure: str = ON_DISK) -> Unreachable:
     """Say in one sentence why a download is impossible; None stands for no answer in time."""
     import requests
 
@@ -166,7 +171,4 @@ def _unreachable(title: str, url: str, error: Exception | None) -> Unreachable:
     else:
         reason = "no connection"
     host = url.split("/")[2]
-    return Unreachable(
-        f"{title} cannot be downloaded from {host} ({reason}): go online and try again, "
-        "or point RELCOMP_DATA at a folder that holds it"
-    )
+    return Unreachable(f"{title} cannot be downloaded from {host} ({reason}): go online and try again, or {cure}")
