@@ -107,7 +107,7 @@ def _railsem19(folder: Path) -> Found:
     path = folder / "rs19-config.json"
     try:
         labels = json.loads(path.read_text(encoding="utf-8"))["labels"]
-        colours = {label["name"]: tuple(map(int, label["color"])) for label in labels}
+        colours = {label["name"]: _triplet(label["color"]) for label in labels}
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise UserError(f"{path} cannot be read as RailSem19's list of classes: put the original file there") from error
     if list(colours) != list(RAILSEM19):
@@ -186,7 +186,7 @@ def _berdiba(folder: Path) -> Found:
     if path.is_file():
         try:
             given = json.loads(path.read_text(encoding="utf-8"))
-            colours = {name: tuple(int(channel) for channel in given[name]) for name in rail_scenes.CLASSES}
+            colours = {name: _triplet(given[name]) for name in rail_scenes.CLASSES}
         except (ValueError, LookupError, TypeError) as error:
             raise UserError(
                 f'{path} is not of the form {{"rail": [red, green, blue], ...}} with the classes '
@@ -199,6 +199,12 @@ def _berdiba(folder: Path) -> Found:
 def _ids(count: int, void: int) -> Callable:
     """Return the reader of a label whose ids are the classes' numbers, and one more for void."""
     return partial(read_ids, class_of={index: index for index in range(count)} | {void: VOID})
+
+
+def _triplet(given: list) -> tuple[int, int, int]:
+    """Return a colour, or raise a ValueError or TypeError where it is not three whole numbers from 0 to 255."""
+    red, green, blue = bytes(list(given))
+    return red, green, blue
 
 
 def _three_way(pairs: list[Pair]) -> tuple[list[Pair], list[Pair], list[Pair]]:
