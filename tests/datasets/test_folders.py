@@ -164,16 +164,18 @@ def test_label_ids_become_classes(root):
     assert (raw[label == VOID] == (1, 2, 3)).all()
 
 
-def test_cityscapes_classes_keep_their_colour_in_railsem19(root):
+def test_cityscapes_classes_keep_their_colour_or_category_in_railsem19(root):
     make_cityscapes(root)
     split = load_scenes("cityscapes").test
     class_of = split.read_label.keywords["class_of"]
-    merged = {"wall", "bridge", "tunnel", "rider"}  # into a class that has another one's colour
+    merged = {"wall", "bridge", "tunnel", "rider"}  # into a class named after Cityscapes' category
     of_id = {entry.id: entry for entry in Cityscapes.classes}
     kept = [id for id, number in class_of.items() if number != VOID and of_id[id].name not in merged]
     assert len(kept) == 16 and len({class_of[id] for id in kept}) == 15
     palette = list(layouts.RAILSEM19.values())
     assert all(palette[class_of[id]] == of_id[id].color for id in kept)
+    names_of = list(layouts.RAILSEM19)
+    assert all(names_of[class_of[id]] == entry.category for id, entry in of_id.items() if entry.name in merged)
     raw = np.array(Image.open(split.pairs[0][1]))
     np.testing.assert_array_equal(split[0][1], np.vectorize(class_of.get)(raw))
 
