@@ -1,0 +1,104 @@
+"""How well a net segments: pixel accuracy, IoU per class and their mean, confusion of classes."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset, Subset
+from torchmetrics.classification import MulticlassConfusionMatrix
+
+from relcomp_kit.datasets.scenes import VOID
+from relcomp_kit.datasets.transforms import normalize
+from relcomp_kit.errors import UserError
+from relcomp_kit.models.device import autocast, choose_precision
+from relcomp_kit.models.scene_batches import check_labels, stack
+
+
+@torch.no_grad()
+def evaluate(
+    model: nn.Module,
+    split: Dataset,
+    classes: Sequence[str],
+    *,
+    batch: int = 16,
+    precision: str = "fp32",
+    share: tuple[int, int] = (0, 1),
+) -> dict:
+    """Compare the classes that a net predicts with the true ones, on all pixels of a split that are not void.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Gives ``{"out": (N, classes, H, W)}``; it runs where its weights lie, in eval mode, and is left as it was.
+    split : Dataset
+        As in `relcomp_kit.datasets.scenes.SceneSet`; scenes of one size, unless ``batch`` is 1.
+    classes : sequence of str
+        One name per output channel.
+    batch : int
+        Scenes that are computed together.
+    precision : str
+        "fp32", "bf16" (autocast) or "auto".
+    share : (int, int)
+        Which part of how many is evaluated here. Where processes train together each takes its part and all get the
+        result for the whole: torchmetrics adds their counts.
+
+    Returns
+    -------
+    dict
+        As `scores` gives it.
+
+    Raises
+    ------
+    UserError
+        If the split is empty or holds no labelled pixel, a label is no class, or the net has other outputs.
+    """
+    if not len(split):
+        raise UserError("there is no scene to evaluate on: the split is empty")
+    device = next(model.parameters()).device
+    precision = choose_precision(precision, device)
+    # labels are checked below, once a batch; torchmetrics' own check sorts every pixel
+    counts = MulticlassConfusionMatrix(len(classes), ignore_index=VOID, validate_args=False).to(device)
+    was_training = model.training
+    model.eval()
+    part = Subset(split, range(share[0], len(split), share[1]))
+    for images, labels in DataLoader(part, batch, collate_fn=stack):
+        check_labels(labels, len(classes))
+        images = normalize(images.to(device)).contiguous(memory_format=torch.channels_last)
+        with autocast(precision, device):
+            output = model(images)["out"]
+        if output.shape[1] != len(classes):
+            raise UserError(
+                f"the net has {output.shape[1]} outputs and the set {len(classes)} classes: take a net trained on it"
+            )
+        counts.update(output.argmax(1), labels.to(device).long())
+    model.train(was_training)
+    return scores(counts.compute().cpu(), classes)
+
+
+def scores(confusion: Tensor, classes: Sequence[str]) -> dict:
+    """Return what a table of counts says.
+
+    Parameters
+    ----------
+    confusion : (classes, classes)
+        Pixels by true class (rows) and predicted class (columns).
+    classes : sequence of str
+
+    Returns
+    -------
+    dict
+        ``pixel_accuracy``: share of the pixels that are predicted right. ``iou``: for every class the pixels that are
+        it in truth and prediction, divided by those that are it in either; NaN for a class that is in neither.
+        ``miou``: the mean over the classes whose IoU is a number. ``confusion``: the counts, int64.
+    """
+    if not confusion.sum():
+        raise UserError("there is no labelled pixel to evaluate on: check the labels")
+    confusion = confusion.long()
+    right = confusion.diagonal()
+    iou = right / (confusion.sum(0) + confusion.sum(1) - right)  # 0 / 0 is NaN
+    return {
+        "pixel_accuracy": (right.sum() / confusion.sum()).item(),
+        "miou": iou.nanmean().item(),
+        "iou": dict(zip(classes, iou.tolist())),
+        "confusion": confusion,
+    }

@@ -1,0 +1,124 @@
+"""Several processes that train one net: started by torchrun's launcher, on this machine or on several."""
+
+import logging
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, distributed, nn
+from torch.distributed.elastic.multiprocessing.api import SignalException
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+from torch.nn.parallel import DistributedDataParallel
+
+from relcomp_kit.errors import UserError
+from relcomp_kit.models.device import choose_device
+
+
+@dataclass(frozen=True)
+class Group:
+    """The processes that train together, seen from one of them.
+
+    Attributes
+    ----------
+    rank, local_rank : int
+        The number of this process among all, and among those of its machine.
+    size : int
+        How many there are in all.
+    device : torch.device
+    """
+
+    rank: int
+    local_rank: int
+    size: int
+    device: torch.device
+
+    def share(self, net: nn.Module) -> nn.Module:
+        """Return the net with gradients averaged over the processes after every backward pass."""
+        return net if self.size == 1 else DistributedDataParallel(net)
+
+    def total(self, value: Tensor) -> Tensor:
+        """Return the sum of the processes' values, the same in each."""
+        value = value.detach().clone()
+        if self.size > 1:
+            distributed.all_reduce(value)
+        return value
+
+    def from_first(self, content):
+        """Return what the first process has passed, in each."""
+        box = [content]
+        if self.size > 1:
+            distributed.broadcast_object_list(box, device=self.device)
+        return box[0]
+
+
+def launch(work: Callable[[Group], None], devices: int = 1, machines: int = 1) -> None:
+    """Call ``work(group)``: here if one process is wanted, otherwise in new ones, and wait for their end.
+
+    Parameters
+    ----------
+    work : callable
+        Has to be picklable where there are several processes. They share the memory of its tensors.
+    devices : int
+        Processes on this machine, a GPU each, or all on the CPU.
+    machines : int
+        How many machines make this same call; they meet at ``$MASTER_ADDR:$MASTER_PORT``, an address of one of them.
+
+    Raises
+    ------
+    UserError
+        If one is raised in a process, the machine has fewer GPUs, or the meeting point is not set.
+    """
+    if devices < 1 or machines < 1:
+        raise UserError(f"{devices} devices on {machines} machines cannot train: take 1 at least")
+    if choose_device().type == "cuda" and devices > torch.cuda.device_count():
+        raise UserError(f"this machine has {torch.cuda.device_count()} GPUs, not {devices}: take fewer devices")
+    if devices * machines == 1:
+        work(Group(0, 0, 1, choose_device()))
+        return
+    meeting_point = "localhost:0"
+    if machines > 1:
+        try:
+            meeting_point = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
+        except KeyError as error:
+            raise UserError(
+                "several machines meet at an address of one of them: set MASTER_ADDR and MASTER_PORT on all"
+            ) from error
+    config = LaunchConfig(
+        min_nodes=machines,
+        max_nodes=machines,
+        nproc_per_node=devices,
+        run_id="relcomp",
+        rdzv_backend="c10d",
+        rdzv_endpoint=meeting_point,
+        max_restarts=0,
+        start_method="spawn",
+        monitor_interval=0.1,
+    )
+    for name in ("torch.distributed.elastic", "torch.multiprocessing"):  # they print tracebacks of what is raised below
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    try:
+        elastic_launch(config, _join)(work)
+    except ChildFailedError as error:
+        failure = error.get_first_failure()[1].message
+        kind, _, sentence = (failure["message"] if isinstance(failure, dict) else failure).partition(": ")
+        if kind == "UserError":
+            raise UserError(sentence) from None
+        raise
+    except SignalException as error:
+        if error.sigval == signal.SIGINT:
+            raise KeyboardInterrupt from None
+        raise
+
+
+def _join(work: Callable[[Group], None]) -> None:
+    """Meet the other processes and work with them; torchrun's launcher has set the variables that are read here."""
+    local_rank, on_gpu = int(os.environ["LOCAL_RANK"]), torch.cuda.is_available()
+    device = torch.device("cuda", local_rank) if on_gpu else torch.device("cpu")
+    if on_gpu:
+        torch.cuda.set_device(device)
+    distributed.init_process_group("nccl" if on_gpu else "gloo")
+    work(Group(distributed.get_rank(), local_rank, distributed.get_world_size(), device))
+    distributed.destroy_process_group()

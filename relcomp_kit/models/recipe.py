@@ -1,0 +1,84 @@
+"""What decides the training of a net that segments, but for seed and data."""
+
+from dataclasses import dataclass, replace
+
+from relcomp_kit.errors import UserError
+from relcomp_kit.models.device import choose_device, choose_precision
+
+SCHEDULES = ("constant", "poly")
+CLASS_WEIGHTS = (None, "inverse_sqrt")
+POLY_POWER = 0.9
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A training, but for seed and data.
+
+    Parameters
+    ----------
+    net : str
+        One of `relcomp_kit.models.deeplab.SIZES`.
+    dataset : str
+        One of `relcomp_kit.datasets.scenes.SCENE_NAMES`.
+    size : (int, int)
+        Height and width of the images.
+    steps, batch : int
+        Steps of the optimizer, and images in each.
+    learning_rate : float
+        Of Adam, or of AdamW if ``weight_decay`` is not 0. 1e-4 is the published one, for pre-trained weights.
+    schedule : str
+        "constant", or "poly": the learning rate falls as (1 - step / steps) ** 0.9.
+    pretrained : bool
+        Start from COCO weights.
+    class_weights : str, optional
+        "inverse_sqrt" weighs a pixel by 1 / sqrt(share of its class), so that rare classes count more.
+    clip : float
+        Longest gradient, as its norm over all parameters.
+    validate_every : int
+        Steps between two validations.
+    patience : int, optional
+        Validations without a better mIoU after which training stops.
+    augment : bool
+        Scale, crop, mirror and light change at random.
+    precision : str
+        "fp32", "bf16" or "auto"; see `relcomp_kit.models.device.choose_precision`.
+    """
+
+    net: str
+    dataset: str
+    size: tuple[int, int]
+    steps: int
+    batch: int = 16
+    learning_rate: float = 1e-3
+    schedule: str = "poly"
+    weight_decay: float = 0.0
+    pretrained: bool = False
+    class_weights: str | None = None
+    clip: float = 1.0
+    validate_every: int = 100
+    patience: int | None = None
+    augment: bool = True
+    precision: str = "auto"
+
+    def __post_init__(self):
+        for name in ("steps", "batch", "validate_every", "learning_rate", "clip"):
+            if not getattr(self, name) > 0:
+                raise UserError(f"{name} is {getattr(self, name)}: it must be above 0")
+        if self.patience is not None and self.patience < 1:
+            raise UserError(f"patience is {self.patience}: take 1 or more, or None to train to the end")
+        for name, known in (("schedule", SCHEDULES), ("class_weights", CLASS_WEIGHTS)):
+            if getattr(self, name) not in known:
+                raise UserError(
+                    f"there is no {name} {getattr(self, name)!r}; choose one of {', '.join(map(str, known))}"
+                )
+
+    def learning_rate_at(self, step: int) -> float:
+        """Return the learning rate of a step, 0 being the first."""
+        if self.schedule == "constant":
+            return self.learning_rate
+        return self.learning_rate * (1 - step / self.steps) ** POLY_POWER
+
+
+def resolve(recipe: Recipe) -> Recipe:
+    """Return the recipe with the precision that "auto" means on this machine: it decides the weights."""
+    return replace(recipe, precision=choose_precision(recipe.precision, choose_device()))
