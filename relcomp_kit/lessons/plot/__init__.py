@@ -18,20 +18,38 @@ from relcomp_kit.lessons.plot.maps import (
     program_flow,
     two_orders,
 )
+from relcomp_kit.lessons.plot.scenes import crops_of_class, predictions_beside_truth, scene_sheet
+from relcomp_kit.lessons.plot.scores import (
+    accuracy_by_weather,
+    bytes_of_nets,
+    class_shares,
+    confusion,
+    iou_per_class,
+    learning_curves,
+)
 
 __all__ = [
+    "accuracy_by_weather",
     "accuracy_over_sparsity",
     "arms_against",
+    "bytes_of_nets",
+    "class_shares",
+    "confusion",
     "conv_maps",
     "counts_over_steps",
+    "crops_of_class",
     "image_rows",
     "input_maps",
+    "iou_per_class",
+    "learning_curves",
     "limits_over_sf",
     "measures",
     "neuron_tiles",
     "outer_product",
     "predictions",
+    "predictions_beside_truth",
     "program_flow",
+    "scene_sheet",
     "sparsity_over_sf",
     "two_orders",
 ]
