@@ -35,12 +35,27 @@ class PruningBudget:
 
 
 @dataclass(frozen=True)
+class SegmentationBudget:
+    """Lesson 03: the training that one watches, and how many nets are trained to the end.
+
+    ``seeds`` says which seeds of which net are trained on a set of scenes; sets that are not named train "compact".
+    """
+
+    live_steps: int
+    head_steps: int  # of a new classifier on a trained backbone
+    weather_scenes: int  # that a net is tested on in each weather
+    test_scenes: int | None  # None: the whole test split
+    seeds: dict[str, dict[str, tuple[int, ...]]]
+
+
+@dataclass(frozen=True)
 class Profile:
     """A named set of budgets."""
 
     name: str
     saliency: SaliencyBudget
     pruning: PruningBudget
+    segmentation: SegmentationBudget
 
 
 PROFILES = {
@@ -58,6 +73,13 @@ PROFILES = {
             oracle_images=200,
             at_scale=False,
         ),
+        SegmentationBudget(
+            live_steps=200,
+            head_steps=40,
+            weather_scenes=100,
+            test_scenes=None,
+            seeds={"rail-scenes": {"compact": (0, 1, 2)}},
+        ),
     ),
     "full": Profile(
         "full",
@@ -73,6 +95,18 @@ PROFILES = {
             oracle_images=500,
             at_scale=True,
         ),
+        SegmentationBudget(
+            live_steps=200,
+            head_steps=200,
+            weather_scenes=400,
+            test_scenes=None,
+            seeds={
+                "rail-scenes": {"compact": (0, 1, 2), "resnet50": (0,), "resnet101": (0,)},
+                "camvid": {"compact": (0, 1, 2), "resnet50": (0,)},
+                "railsem19": {"resnet101": (0, 1, 2)},
+                "berdiba": {"resnet101": (0, 1, 2)},
+            },
+        ),
     ),
 }
 
@@ -82,3 +116,53 @@ def get_profile(name: str) -> Profile:
     if name not in PROFILES:
         raise UserError(f"there is no profile {name!r}; choose one of {', '.join(PROFILES)}")
     return PROFILES[name]
+
+
+# Of DeepLabV3, from scratch: 7 epochs of the rail scenes for "compact"; what longer nets would need on a GPU.
+SCENE_SIZE = {"rail-scenes": (96, 160), "camvid": (180, 240), "voc": (256, 256)}
+LARGE_SCENES = (540, 960)  # RailSem19, Cityscapes, BerDiBa: at about half their size
+STEPS = {"compact": 3150, "resnet50": 9000, "resnet101": 9000}
+CPU_STEPS = {  # a quarter of an hour each on two cores: far too short for these nets, which their records say
+    ("compact", "camvid"): 1000,
+    ("resnet50", "rail-scenes"): 700,
+    ("resnet101", "rail-scenes"): 500,
+    ("resnet50", "camvid"): 250,
+}
+
+
+def training_recipe(net: str, dataset: str, profile: str = "full", *, pretrained: bool = False):
+    """Return the `relcomp_kit.models.recipe.Recipe` by which a net is trained on a set of scenes.
+
+    Parameters
+    ----------
+    net, dataset : str
+    profile : str
+        "quick" takes the steps of the training that one watches in lesson 03.
+    pretrained : bool
+        From COCO weights, by Adam with the published learning rate of 1e-4; otherwise from scratch.
+    """
+    import torch
+
+    from relcomp_kit.models.recipe import Recipe
+
+    budget = get_profile(profile).segmentation
+    steps = STEPS.get(net, 0)
+    if profile == "quick":
+        steps = budget.live_steps
+    elif not torch.cuda.is_available():
+        steps = CPU_STEPS.get((net, dataset), steps)
+    start = {"learning_rate": 1e-4, "schedule": "constant"} if pretrained else {"weight_decay": 1e-4}
+    if not pretrained:
+        start["learning_rate"] = 2e-3 if net == "compact" else 5e-4
+    return Recipe(
+        net=net,
+        dataset=dataset,
+        size=SCENE_SIZE.get(dataset, LARGE_SCENES),
+        steps=steps,
+        batch=8,
+        pretrained=pretrained,
+        class_weights="inverse_sqrt",
+        validate_every=max(50, steps // 7),
+        augment=dataset != "rail-scenes",  # scenes that the kit draws differ enough
+        **start,
+    )

@@ -1,0 +1,168 @@
+"""Trained nets in half precision: small enough to be committed, and checked against their hash when they are read."""
+
+import hashlib
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from relcomp_kit.artifacts import read_artifact, write_artifact
+from relcomp_kit.errors import UserError
+from relcomp_kit.files import checkout, write_atomic
+from relcomp_kit.models.deeplab import deeplab
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+LIST = "checkpoints.toml"
+MOST_BYTES = 25 * 10**6  # of all committed checkpoints
+RELATIVE_STEP = 2**-10  # of half precision, for numbers from 6e-5 to 65504
+
+
+def save_half(path: Path, state: dict[str, Tensor], info: dict) -> Path:
+    """Write a trained state in half precision.
+
+    A tensor stays float32 where half precision would change it by more than its step: a number above 65504, or a
+    variance of batch-norm near 0, which decides a channel's scale by its inverse.
+
+    Parameters
+    ----------
+    path : Path
+        A safetensors file.
+    state : dict of str to Tensor
+        State of a net; whole numbers stay as they are.
+    info : dict
+        JSON-able, with ``net`` (a size of `relcomp_kit.models.deeplab.deeplab`) and ``classes`` (names), and all that
+        is needed to make the net again: recipe, seed, metrics, commit.
+    """
+    return write_artifact(path, {name: _halved(name, value) for name, value in state.items()}, info)
+
+
+def _halved(name: str, value: Tensor) -> Tensor:
+    if not value.is_floating_point():
+        return value
+    half = value.half()
+    if not half.isfinite().all():
+        return value
+    changed = (half.float() - value).abs() > RELATIVE_STEP * value.abs()
+    return value if name.endswith("running_var") and changed.any() else half
+
+
+def load_net(name: str | Path, classes: Sequence[str] | None = None) -> nn.Module:
+    """Load a trained net: a committed one by its name, or any by its file.
+
+    Parameters
+    ----------
+    name : str or Path
+        A name listed in ``data/checkpoints/checkpoints.toml``, such as "compact-rail-scenes-0", or a path that ends
+        in ``.safetensors``.
+    classes : sequence of str, optional
+        The classes that the net has to know, in this order.
+
+    Returns
+    -------
+    nn.Module
+        In float32 and eval mode.
+
+    Raises
+    ------
+    UserError
+        If there is no such checkpoint, its bytes are not those that were committed, or it is for other classes.
+    """
+    state, info = read_checkpoint(name)
+    if classes is not None and list(classes) != info["classes"]:
+        raise UserError(
+            f"the net {name} knows the classes {', '.join(info['classes'])}, not {', '.join(classes)}: "
+            "take a net that was trained on this set"
+        )
+    net = deeplab(info["net"], len(info["classes"]))
+    try:
+        net.load_state_dict(state)
+    except RuntimeError as error:
+        raise UserError(f"{name} does not hold the weights of a {info['net']} net: make it again") from error
+    return net.eval()
+
+
+def read_checkpoint(name: str | Path) -> tuple[dict[str, Tensor], dict]:
+    """Return the state of a checkpoint, floats as float32, and the info it was saved with; see `load_net`."""
+    file = Path(name) if str(name).endswith(".safetensors") else _committed(str(name))
+    if not file.is_file():
+        raise UserError(f"{file} is missing: `relcomp train` makes such a file")
+    tensors, info = read_artifact(file)
+    if not {"net", "classes"} <= info.keys():
+        raise UserError(f"{file} does not say which net and classes it is for: take a file that `relcomp train` made")
+    return {n: value.float() if value.is_floating_point() else value for n, value in tensors.items()}, info
+
+
+def committed(folder: Path | None = None) -> dict[str, dict]:
+    """Return the committed checkpoints by name: file, sha256, size in bytes, net and classes."""
+    file = (folder or _folder()) / LIST
+    if not file.is_file():
+        return {}
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{file} cannot be read ({error}): restore it from the repository") from error
+
+
+def commit_checkpoint(path: Path, folder: Path | None = None) -> Path:
+    """Put a checkpoint and its log and metrics (``.csv`` and ``.json`` beside it) among the committed ones.
+
+    Its name there is the file's, without suffix; a checkpoint of that name is replaced.
+
+    Raises
+    ------
+    UserError
+        If all of them together would exceed 25 MB.
+    """
+    folder = folder or _folder()
+    _, info = read_checkpoint(path)
+    content = path.read_bytes()
+    listed = committed(folder) | {
+        path.stem: {
+            "file": path.name,
+            "sha256": hashlib.sha256(content).hexdigest(),
+            "size": len(content),
+            "net": info["net"],
+            "classes": info["classes"],
+        }
+    }
+    total = sum(entry["size"] for entry in listed.values())
+    if total > MOST_BYTES:
+        raise UserError(
+            f"with {path.name} the committed checkpoints would take {total / 1e6:.1f} MB, and "
+            f"{MOST_BYTES / 1e6:.0f} MB is the most: take others away, or commit the command that makes it"
+        )
+    for beside in (path, path.with_suffix(".csv"), path.with_suffix(".json")):
+        if beside.is_file():
+            write_atomic(folder / beside.name, beside.read_bytes())
+    lines = ["# Trained nets that come with the repository. `relcomp train --record` writes this file.\n"]
+    for name, entry in sorted(listed.items()):  # JSON's strings, numbers and lists are TOML's
+        values = "".join(f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in entry.items())
+        lines.append(f"\n[{json.dumps(name)}]\n{values}")
+    return write_atomic(folder / LIST, "".join(lines))
+
+
+def _folder() -> Path:
+    """Return the folder of the committed checkpoints."""
+    return checkout() / "data" / "checkpoints"
+
+
+def _committed(name: str) -> Path:
+    """Return the file of a committed checkpoint after comparing its hash."""
+    listed = committed()
+    if name not in listed:
+        raise UserError(
+            f"there is no committed net {name!r}: choose one of {', '.join(sorted(listed)) or 'none'}, "
+            "or name a .safetensors file that `relcomp train` made"
+        )
+    file = _folder() / listed[name]["file"]
+    if not file.is_file():
+        raise UserError(f"{file} is missing: restore it from the repository")
+    if hashlib.sha256(file.read_bytes()).hexdigest() != listed[name]["sha256"]:
+        raise UserError(f"{file} is not the file that was committed (wrong sha256): restore it from the repository")
+    return file
