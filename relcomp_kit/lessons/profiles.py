@@ -120,13 +120,13 @@ def get_profile(name: str) -> Profile:
 
 # Of DeepLabV3, from scratch: 7 epochs of the rail scenes for "compact"; what longer nets would need on a GPU.
 SCENE_SIZE = {"rail-scenes": (96, 160), "camvid": (180, 240), "voc": (256, 256)}
-LARGE_SCENES = (540, 960)  # RailSem19, Cityscapes, BerDiBa: at about half their size
+LARGE_SCENES = {"quick": (135, 240), "full": (540, 960)}  # RailSem19, Cityscapes, BerDiBa
 STEPS = {"compact": 3150, "resnet50": 9000, "resnet101": 9000}
 CPU_STEPS = {  # a quarter of an hour each on two cores: far too short for these nets, which their records say
     ("compact", "camvid"): 1000,
-    ("resnet50", "rail-scenes"): 700,
-    ("resnet101", "rail-scenes"): 500,
-    ("resnet50", "camvid"): 250,
+    ("resnet50", "rail-scenes"): 500,
+    ("resnet101", "rail-scenes"): 300,
+    ("resnet50", "camvid"): 150,
 }
 
 
@@ -157,7 +157,7 @@ def training_recipe(net: str, dataset: str, profile: str = "full", *, pretrained
     return Recipe(
         net=net,
         dataset=dataset,
-        size=SCENE_SIZE.get(dataset, LARGE_SCENES),
+        size=SCENE_SIZE.get(dataset, LARGE_SCENES[profile]),
         steps=steps,
         batch=8,
         pretrained=pretrained,
