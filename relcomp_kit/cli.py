@@ -124,6 +124,61 @@ def fetch(names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Da
 
 
 @app.command()
+def train(
+    net: Annotated[str, typer.Argument(metavar="[NET]", help="compact, resnet50 or resnet101.")] = "compact",
+    data: Annotated[str, typer.Option(metavar="NAME", help="Set of scenes, for example camvid.")] = "rail-scenes",
+    profile: Annotated[str, typer.Option(help="The recipe: full trains to the end, quick a few steps.")] = "full",
+    seed: Annotated[int, typer.Option(help="Decides initial weights and the order of the images.")] = 0,
+    steps: Annotated[int | None, typer.Option(help="Steps of the optimizer.")] = None,
+    size: Annotated[str | None, typer.Option(metavar="HxW", help="Height and width of the images.")] = None,
+    batch: Annotated[int | None, typer.Option(help="Images a step, over all processes.")] = None,
+    lr: Annotated[float | None, typer.Option(help="Learning rate at the start.")] = None,
+    pretrained: Annotated[bool, typer.Option("--pretrained", help="Start from COCO weights; not compact.")] = False,
+    precision: Annotated[str | None, typer.Option(help="fp32, bf16 or auto.")] = None,
+    devices: Annotated[int, typer.Option(metavar="N", help="Processes on this machine, a GPU each or all on CPU.")] = 1,
+    machines: Annotated[
+        int, typer.Option(metavar="N", help="Machines that run this command and meet at $MASTER_ADDR:$MASTER_PORT.")
+    ] = 1,
+    out: Annotated[Path, typer.Option(help="Folder for weights, log and scores.")] = DEFAULT_OUT,
+    tensorboard: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Also log for TensorBoard.")] = None,
+    resume: Annotated[bool, typer.Option(help="Go on where a training was cut off; use what is finished.")] = True,
+    record: Annotated[bool, typer.Option("--record", help="Maintainers: keep the net under data/checkpoints.")] = False,
+) -> None:
+    """Train a net that segments scenes, and test it."""
+    from relcomp_kit.datasets.scenes import describe, load_scenes
+    from relcomp_kit.files import cache_dir, read_json
+    from relcomp_kit.lessons import train_net
+    from relcomp_kit.models.checkpoints import commit_checkpoint
+
+    recipe = train_net.choose_recipe(
+        net,
+        data,
+        profile,
+        pretrained=pretrained,
+        size=train_net.read_size(size) if size else None,
+        steps=steps,
+        batch=batch,
+        learning_rate=lr,
+        precision=precision,
+    )
+    scenes = load_scenes(data, recipe.size)
+    print(describe(scenes), flush=True)
+    with interruptible(
+        f"what was reached at the last validation (every {recipe.validate_every} steps) is in {cache_dir()}"
+    ):
+        file = train_net.train_net(
+            recipe, scenes, seed, out, anew=not resume, devices=devices, machines=machines, log_dir=tensorboard
+        )
+    scores = read_json(file.with_suffix(".json"))
+    print(
+        f"{file}: {scores['test']['pixel_accuracy']:.1%} pixel accuracy and {scores['test']['miou']:.3f} mIoU "
+        f"on the test split, after {scores['seconds']:.0f} s of training"
+    )
+    if record:
+        print(f"recorded in {commit_checkpoint(file)}")
+
+
+@app.command()
 def render(lessons: Lessons = None) -> None:
     """Make notebooks/*.ipynb from notebooks/source/*.py, executed in the quick profile."""
     from relcomp_kit.lessons import notebooks

@@ -53,6 +53,11 @@ def _halved(name: str, value: Tensor) -> Tensor:
 
 
 def load_net(name: str | Path, classes: Sequence[str] | None = None) -> nn.Module:
+    """Load a trained net as `load` does, without its info."""
+    return load(name, classes)[0]
+
+
+def load(name: str | Path, classes: Sequence[str] | None = None) -> tuple[nn.Module, dict]:
     """Load a trained net: a committed one by its name, or any by its file.
 
     Parameters
@@ -67,13 +72,16 @@ def load_net(name: str | Path, classes: Sequence[str] | None = None) -> nn.Modul
     -------
     nn.Module
         In float32 and eval mode.
+    dict
+        The info that it was saved with.
 
     Raises
     ------
     UserError
         If there is no such checkpoint, its bytes are not those that were committed, or it is for other classes.
     """
-    state, info = read_checkpoint(name)
+    file = Path(name) if str(name).endswith(".safetensors") else _committed(str(name))
+    state, info = _read(file)
     if classes is not None and list(classes) != info["classes"]:
         raise UserError(
             f"the net {name} knows the classes {', '.join(info['classes'])}, not {', '.join(classes)}: "
@@ -83,19 +91,13 @@ def load_net(name: str | Path, classes: Sequence[str] | None = None) -> nn.Modul
     try:
         net.load_state_dict(state)
     except RuntimeError as error:
-        raise UserError(f"{name} does not hold the weights of a {info['net']} net: make it again") from error
-    return net.eval()
+        raise UserError(f"{file} does not hold the weights of a {info['net']} net: make it again") from error
+    return net.eval(), info
 
 
-def read_checkpoint(name: str | Path) -> tuple[dict[str, Tensor], dict]:
-    """Return the state of a checkpoint, floats as float32, and the info it was saved with; see `load_net`."""
-    file = Path(name) if str(name).endswith(".safetensors") else _committed(str(name))
-    if not file.is_file():
-        raise UserError(f"{file} is missing: `relcomp train` makes such a file")
-    tensors, info = read_artifact(file)
-    if not {"net", "classes"} <= info.keys():
-        raise UserError(f"{file} does not say which net and classes it is for: take a file that `relcomp train` made")
-    return {n: value.float() if value.is_floating_point() else value for n, value in tensors.items()}, info
+def name_of(net: str, dataset: str, seed: int) -> str:
+    """Return the name of the checkpoint of a net, a set of scenes and a seed."""
+    return f"{net}-{dataset}-{seed}"
 
 
 def committed(folder: Path | None = None) -> dict[str, dict]:
@@ -120,7 +122,7 @@ def commit_checkpoint(path: Path, folder: Path | None = None) -> Path:
         If all of them together would exceed 25 MB.
     """
     folder = folder or _folder()
-    _, info = read_checkpoint(path)
+    _, info = _read(path)
     content = path.read_bytes()
     listed = committed(folder) | {
         path.stem: {
@@ -145,6 +147,16 @@ def commit_checkpoint(path: Path, folder: Path | None = None) -> Path:
         values = "".join(f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in entry.items())
         lines.append(f"\n[{json.dumps(name)}]\n{values}")
     return write_atomic(folder / LIST, "".join(lines))
+
+
+def _read(file: Path) -> tuple[dict[str, Tensor], dict]:
+    """Return the state and the info of a checkpoint; half precision fits into a float32 net as it is."""
+    if not file.is_file():
+        raise UserError(f"{file} is missing: `relcomp train` makes such a file")
+    state, info = read_artifact(file)
+    if not {"net", "classes"} <= info.keys():
+        raise UserError(f"{file} does not say which net and classes it is for: take a file that `relcomp train` made")
+    return state, info
 
 
 def _folder() -> Path:

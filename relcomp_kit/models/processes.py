@@ -54,6 +54,15 @@ class Group:
         return box[0]
 
 
+def count(devices: int, machines: int) -> int:
+    """Return how many processes that is, or raise a `UserError` if this machine cannot run its part."""
+    if devices < 1 or machines < 1:
+        raise UserError(f"{devices} devices on {machines} machines cannot train: take 1 at least")
+    if choose_device().type == "cuda" and devices > torch.cuda.device_count():
+        raise UserError(f"this machine has {torch.cuda.device_count()} GPUs, not {devices}: take fewer devices")
+    return devices * machines
+
+
 def launch(work: Callable[[Group], None], devices: int = 1, machines: int = 1) -> None:
     """Call ``work(group)``: here if one process is wanted, otherwise in new ones, and wait for their end.
 
@@ -71,11 +80,7 @@ def launch(work: Callable[[Group], None], devices: int = 1, machines: int = 1) -
     UserError
         If one is raised in a process, the machine has fewer GPUs, or the meeting point is not set.
     """
-    if devices < 1 or machines < 1:
-        raise UserError(f"{devices} devices on {machines} machines cannot train: take 1 at least")
-    if choose_device().type == "cuda" and devices > torch.cuda.device_count():
-        raise UserError(f"this machine has {torch.cuda.device_count()} GPUs, not {devices}: take fewer devices")
-    if devices * machines == 1:
+    if count(devices, machines) == 1:
         work(Group(0, 0, 1, choose_device()))
         return
     meeting_point = "localhost:0"

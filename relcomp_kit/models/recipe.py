@@ -61,6 +61,7 @@ class Recipe:
     precision: str = "auto"
 
     def __post_init__(self):
+        object.__setattr__(self, "size", tuple(self.size))  # a list where the recipe was read from JSON
         for name in ("steps", "batch", "validate_every", "learning_rate", "clip"):
             if not getattr(self, name) > 0:
                 raise UserError(f"{name} is {getattr(self, name)}: it must be above 0")

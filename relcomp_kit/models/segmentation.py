@@ -12,12 +12,12 @@ from tempfile import TemporaryDirectory
 import torch
 from torch import Tensor
 
-from relcomp_kit.artifacts import load_or_make, read_artifact
+from relcomp_kit.artifacts import artifact_path, load_or_make, read_artifact
 from relcomp_kit.datasets.scenes import SceneSet, class_frequencies
 from relcomp_kit.errors import UserError
 from relcomp_kit.models.deeplab import deeplab
 from relcomp_kit.models.fit import Files, Report, best_row, fit
-from relcomp_kit.models.processes import launch
+from relcomp_kit.models.processes import count, launch
 from relcomp_kit.models.recipe import Recipe, resolve
 
 __all__ = ["Recipe", "Trained", "resolve", "train", "trained"]
@@ -41,7 +41,9 @@ class Trained:
     metrics: dict
 
 
-def trained(recipe: Recipe, data: SceneSet, seed: int, *, note: dict | None = None, **options) -> tuple[Trained, dict]:
+def trained(
+    recipe: Recipe, data: SceneSet, seed: int, *, note: dict | None = None, anew: bool = False, **options
+) -> tuple[Trained, dict]:
     """Return a trained net from the cache, or train it now; a training that was cut off goes on.
 
     Parameters
@@ -50,6 +52,8 @@ def trained(recipe: Recipe, data: SceneSet, seed: int, *, note: dict | None = No
         As in `train`.
     note : dict, optional
         What shall be kept with a net that is trained now, such as the commit.
+    anew : bool
+        Forget what is in the cache, and train from the start.
 
     Returns
     -------
@@ -58,13 +62,17 @@ def trained(recipe: Recipe, data: SceneSet, seed: int, *, note: dict | None = No
         The note that was kept.
     """
     config = {"recipe": asdict(resolve(recipe)), "seed": seed}
-    if (processes := options.get("devices", 1) * options.get("machines", 1)) > 1:
+    if (processes := count(options.get("devices", 1), options.get("machines", 1))) > 1:
         config["processes"] = processes
 
     def make(partial: Path) -> tuple[dict, dict]:
         run = train(recipe, data, seed, partial=partial, **options)
         return run.state_dict, {"history": run.history, "metrics": run.metrics, "note": note or {}}
 
+    if anew:
+        path = artifact_path("segmentation", VERSION, config, data.sha256)
+        for file in (path, path.with_suffix(".partial")):
+            file.unlink(missing_ok=True)
     state, info = load_or_make("segmentation", VERSION, config, data.sha256, make)
     return Trained(state, info["history"], info["metrics"]), info["note"]
 
@@ -113,9 +121,10 @@ def train(
         of another run.
     """
     recipe = resolve(recipe)
-    _check(recipe, data, seed, devices * machines)
+    processes = count(devices, machines)
+    _check(recipe, data, seed, processes)
     net = deeplab(recipe.net, len(data.classes), pretrained=recipe.pretrained, seed=seed)
-    identity = {"recipe": asdict(recipe), "seed": seed, "data": data.sha256, "processes": devices * machines}
+    identity = {"recipe": asdict(recipe), "seed": seed, "data": data.sha256, "processes": processes}
     weights = _class_weights(recipe, data)
     with TemporaryDirectory() as folder:
         files = Files(Path(partial or Path(folder) / "run.partial"), log, log_dir, identity)
@@ -136,7 +145,7 @@ def _check(recipe: Recipe, data: SceneSet, seed: int, processes: int) -> None:
         if not len(getattr(data, name)):
             raise UserError(f"{data.name} has no scene in its {name} split: put the whole set in its folder")
     size = tuple(data.train[0][1].shape)
-    if size != tuple(recipe.size):
+    if size != recipe.size:
         raise UserError(
             f"the scenes of {data.name} are {size[0]}x{size[1]} and the recipe's {recipe.size[0]}x{recipe.size[1]}: "
             "load the set with the recipe's size"

@@ -1,0 +1,108 @@
+"""What `relcomp train` does: train a net by its recipe, test it, and write weights, log and scores."""
+
+import math
+import platform
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import torch
+
+from relcomp_kit.datasets.scenes import SCENE_NAMES, SceneSet
+from relcomp_kit.errors import UserError
+from relcomp_kit.files import make_folder, write_json
+from relcomp_kit.lessons.profiles import training_recipe
+from relcomp_kit.lessons.progress import Progress
+from relcomp_kit.lessons.record import commit
+from relcomp_kit.models.checkpoints import load_net, name_of, save_half
+from relcomp_kit.models.deeplab import SIZES
+from relcomp_kit.models.device import choose_device
+from relcomp_kit.models.metrics import evaluate
+from relcomp_kit.models.recipe import Recipe
+from relcomp_kit.models.segmentation import trained
+from relcomp_kit.models.training_log import write_csv
+
+
+class StepsLine:
+    """The progress line of a training, with the time left; it starts at the step at which the training goes on."""
+
+    def __init__(self, what: str):
+        self.what, self.line = what, None
+
+    def __call__(self, step: int, steps: int, text: str) -> None:
+        if self.line is None:
+            self.line = Progress(self.what, steps - step + 1).__enter__()
+        self.line.what = f"{self.what}, step {step} of {steps}, {text}"
+        self.line.advance()
+        if step == steps:
+            self.line.__exit__()
+
+
+def choose_recipe(net: str, dataset: str, profile: str, *, pretrained: bool = False, **changes) -> Recipe:
+    """Return the recipe of a net and a set of scenes, with all changes that are not None."""
+    for name, known, what in ((net, SIZES, "net"), (dataset, SCENE_NAMES, "set of scenes")):
+        if name not in known:
+            raise UserError(f"there is no {what} {name!r}; choose one of {', '.join(known)}")
+    recipe = training_recipe(net, dataset, profile, pretrained=pretrained)
+    return replace(recipe, **{name: value for name, value in changes.items() if value is not None})
+
+
+def read_size(text: str) -> tuple[int, int]:
+    """Return height and width from text such as "96x160"."""
+    height, _, width = text.lower().partition("x")
+    if not (height.isdecimal() and width.isdecimal()):
+        raise UserError(f"--size is {text!r}: write height x width in pixels, such as 96x160")
+    return int(height), int(width)
+
+
+def train_net(recipe: Recipe, data: SceneSet, seed: int, out: Path, **options) -> Path:
+    """Train a net or take it from the cache, test it, and write three files.
+
+    Parameters
+    ----------
+    recipe, data, seed, **options
+        As in `relcomp_kit.models.segmentation.trained`.
+    out : Path
+        Folder of the files: ``<net>-<dataset>-<seed>.safetensors`` in half precision, ``.csv`` with a row a
+        validation, and ``.json`` with the scores of the half-precision net on the test split.
+
+    Returns
+    -------
+    Path
+        The safetensors file.
+    """
+    stem = make_folder(out) / name_of(recipe.net, data.name, seed)
+    file, log = stem.with_name(f"{stem.name}.safetensors"), stem.with_name(f"{stem.name}.csv")
+    line = StepsLine(f"training {recipe.net} on {data.name}")
+    run, note = trained(recipe, data, seed, note=provenance(), log=log, report=line, **options)
+    if line.line:
+        line.line.__exit__()
+    write_csv(log, run.history)
+    info = {
+        "net": recipe.net,
+        "classes": list(data.classes),
+        "seed": seed,
+        "recipe": asdict(recipe),
+        "history": run.history,
+        "metrics": run.metrics,
+    } | note
+    save_half(file, run.state_dict, info)
+    net = load_net(file).to(choose_device())
+    found = evaluate(net, data.test, data.classes, batch=recipe.batch, precision=recipe.precision)
+    test = {
+        "pixel_accuracy": found["pixel_accuracy"],
+        "miou": found["miou"],
+        "iou": {name: None if math.isnan(value) else value for name, value in found["iou"].items()},
+    }
+    save_half(file, run.state_dict, info | {"test": test})
+    scores = {key: value for key, value in info.items() if key not in ("history", "metrics")}
+    scores |= {"seconds": run.history[-1]["seconds"], "validation": run.metrics, "test": test}
+    scores["confusion"] = found["confusion"].tolist()
+    write_json(stem.with_name(f"{stem.name}.json"), scores)
+    return file
+
+
+def provenance() -> dict:
+    """Return what made a net, for those who read its file."""
+    on_gpu = choose_device().type == "cuda"
+    device = torch.cuda.get_device_name() if on_gpu else f"{platform.machine()}, {torch.get_num_threads()} threads"
+    return {"commit": commit(), "torch": torch.__version__, "device": device}
