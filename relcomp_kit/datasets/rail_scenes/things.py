@@ -1,5 +1,7 @@
 """What stands upright in a scene: trees, buildings, masts with their wire, and anomalies on the track."""
 
+import math
+
 import numpy as np
 
 from relcomp_kit.datasets.rail_scenes.canvas import ANOMALY, BUILDINGS, VEGETATION, VOID, Canvas
@@ -31,7 +33,8 @@ def paint_things(canvas: Canvas, scene: Scene) -> None:
 def _at_distance(canvas: Canvas, scene: Scene) -> Thing:
     """Put the anomaly as far ahead as makes it fill its share of the image, inside the picture and above a pixel."""
     thing, height = scene.anomaly, canvas.label.shape[0]
-    z = canvas.focal * (thing.width * thing.height / (scene.share * canvas.label.size)) ** 0.5
+    spread = thing.width * thing.height / (scene.share * canvas.label.size)
+    z = canvas.focal * math.sqrt(spread)  # rounded exactly by IEEE 754, which a power is not
     nearest = canvas.focal * scene.camera / (height - canvas.horizon) * 1.08
     z = min(max(z, nearest), 0.35 * canvas.focal * min(thing.width, thing.height))
     return Thing(thing.kind, thing.x, z, thing.width, thing.height, thing.colour, 0.0, thing.draw)
