@@ -43,18 +43,24 @@ def render(seed: int, size: tuple[int, int] = (96, 160), weather: str | None = N
     Raises
     ------
     UserError
-        For an unknown weather or a size that is too small.
+        For an unknown weather, a size that is too small, or a negative seed.
     """
-    if weather is not None and weather not in WEATHERS:
-        raise UserError(f"there is no weather {weather!r}; choose one of {', '.join(WEATHERS)}")
-    if min(size) < SMALLEST:
-        raise UserError(f"a scene of {size[0]}x{size[1]} pixels is too small: {SMALLEST}x{SMALLEST} at least")
+    _check(size, weather)
+    if seed < 0:
+        raise UserError(f"the seed of a scene is 0 or more, not {seed}")
     scene = draw_scene(seed, weather)
     canvas = Canvas.blank(size, scene.horizon, scene.focal)
     land.paint_sky(canvas, scene)
     land.paint_ground(canvas, scene)
     things.paint_things(canvas, scene)
     return air.photograph(canvas, scene), canvas.label
+
+
+def _check(size: tuple[int, int], weather: str | None) -> None:
+    if weather is not None and weather not in WEATHERS:
+        raise UserError(f"there is no weather {weather!r}; choose one of {', '.join(WEATHERS)}")
+    if len(size) != 2 or not all(isinstance(side, int) for side in size) or min(size) < SMALLEST:
+        raise UserError(f"the size of a scene is height and width, {SMALLEST} pixels each at least, not {size}")
 
 
 class RailScenes(Dataset):
@@ -73,6 +79,7 @@ class RailScenes(Dataset):
     def __init__(self, split: str, size: tuple[int, int] = (96, 160), weather: str | None = None):
         if split not in SPLITS:
             raise UserError(f"there is no split {split!r}; choose one of {', '.join(SPLITS)}")
+        _check(size, weather)
         self.split, self.size, self.weather = split, size, weather
 
     def __len__(self) -> int:

@@ -29,7 +29,10 @@ class Dice:
 
     def choice(self, weights: dict):
         """Return a key of ``weights``, in proportion to its value."""
-        point = self.uniform() * sum(weights.values())
+        total = 0.0
+        for weight in weights.values():  # in this order; Python's own sum rounds differently from version to version
+            total += weight
+        point = self.uniform() * total
         options = list(weights)
         for option in options:
             point -= weights[option]
