@@ -133,7 +133,7 @@ class Run:
             self.data.classes,
             batch=self.recipe.batch,
             precision=self.recipe.precision,
-            share=(self.group.rank, self.group.size),
+            group=self.group,
         )
         self.seconds += time.monotonic() - self.since
         size = self.batches.chosen.size

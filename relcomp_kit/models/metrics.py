@@ -5,12 +5,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Subset
-from torchmetrics.classification import MulticlassConfusionMatrix
+from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 from relcomp_kit.datasets.scenes import VOID
 from relcomp_kit.datasets.transforms import normalize
 from relcomp_kit.errors import UserError
 from relcomp_kit.models.device import autocast, choose_precision
+from relcomp_kit.models.processes import Group
 from relcomp_kit.models.scene_batches import check_labels, stack
 
 
@@ -22,7 +23,7 @@ def evaluate(
     *,
     batch: int = 16,
     precision: str = "fp32",
-    share: tuple[int, int] = (0, 1),
+    group: Group | None = None,
 ) -> dict:
     """Compare the classes that a net predicts with the true ones, on all pixels of a split that are not void.
 
@@ -38,9 +39,8 @@ def evaluate(
         Scenes that are computed together.
     precision : str
         "fp32", "bf16" (autocast) or "auto".
-    share : (int, int)
-        Which part of how many is evaluated here. Where processes train together each takes its part and all get the
-        result for the whole: torchmetrics adds their counts.
+    group : Group, optional
+        Processes that call this together: each takes its part of the split, and all get the result for the whole.
 
     Returns
     -------
@@ -56,11 +56,10 @@ def evaluate(
         raise UserError("there is no scene to evaluate on: the split is empty")
     device = next(model.parameters()).device
     precision = choose_precision(precision, device)
-    # labels are checked below, once a batch; torchmetrics' own check sorts every pixel
-    counts = MulticlassConfusionMatrix(len(classes), ignore_index=VOID, validate_args=False).to(device)
+    confusion = torch.zeros(len(classes), len(classes), dtype=torch.int64, device=device)
     was_training = model.training
     model.eval()
-    part = Subset(split, range(share[0], len(split), share[1]))
+    part = Subset(split, range(group.rank, len(split), group.size)) if group else split
     for images, labels in DataLoader(part, batch, collate_fn=stack):
         check_labels(labels, len(classes))
         images = normalize(images.to(device)).contiguous(memory_format=torch.channels_last)
@@ -70,9 +69,12 @@ def evaluate(
             raise UserError(
                 f"the net has {output.shape[1]} outputs and the set {len(classes)} classes: take a net trained on it"
             )
-        counts.update(output.argmax(1), labels.to(device).long())
+        # without torchmetrics' own check of the labels, which sorts every pixel
+        confusion += multiclass_confusion_matrix(
+            output.argmax(1), labels.to(device).long(), len(classes), ignore_index=VOID, validate_args=False
+        )
     model.train(was_training)
-    return scores(counts.compute().cpu(), classes)
+    return scores((group.total(confusion) if group else confusion).cpu(), classes)
 
 
 def scores(confusion: Tensor, classes: Sequence[str]) -> dict:
@@ -93,7 +95,6 @@ def scores(confusion: Tensor, classes: Sequence[str]) -> dict:
     """
     if not confusion.sum():
         raise UserError("there is no labelled pixel to evaluate on: check the labels")
-    confusion = confusion.long()
     right = confusion.diagonal()
     iou = right / (confusion.sum(0) + confusion.sum(1) - right)  # 0 / 0 is NaN
     return {

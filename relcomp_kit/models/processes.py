@@ -16,6 +16,11 @@ from torch.nn.parallel import DistributedDataParallel
 from relcomp_kit.errors import UserError
 from relcomp_kit.models.device import choose_device
 
+# Loggers that print tracebacks of what `launch` raises as an exception.
+LOUD = ("torch.distributed.elastic", "torch.distributed.elastic.agent.server.api", "torch.multiprocessing")
+# What the launcher answers by a function of its own, and does not give back.
+SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT") if hasattr(signal, name)]
+
 
 @dataclass(frozen=True)
 class Group:
@@ -102,8 +107,9 @@ def launch(work: Callable[[Group], None], devices: int = 1, machines: int = 1) -
         start_method="spawn",
         monitor_interval=0.1,
     )
-    for name in ("torch.distributed.elastic", "torch.multiprocessing"):  # they print tracebacks of what is raised below
+    for name in LOUD:
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    before = {number: signal.getsignal(number) for number in SIGNALS}
     try:
         elastic_launch(config, _join)(work)
     except ChildFailedError as error:
@@ -116,6 +122,9 @@ def launch(work: Callable[[Group], None], devices: int = 1, machines: int = 1) -
         if error.sigval == signal.SIGINT:
             raise KeyboardInterrupt from None
         raise
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _join(work: Callable[[Group], None]) -> None:

@@ -37,7 +37,7 @@ def scene(predicted, truth) -> tuple:
 @st.composite
 def splits(draw):
     """Scenes of 2x3 pixels with predictions and labels of some classes, some void, at least one labelled."""
-    classes = draw(st.integers(2, 4))
+    classes = draw(st.integers(1, 4))
     count = draw(st.integers(1, 5))
     numbers = st.lists(st.integers(0, classes - 1), min_size=6 * count, max_size=6 * count)
     predicted, truth = (np.reshape(draw(numbers), (count, 2, 3)) for _ in range(2))

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import os
+import signal
 
 import pytest
 import torch
@@ -211,9 +212,11 @@ def fail_in_the_second(group):
 
 
 def test_what_a_process_finds_is_said_in_one_sentence(capfd):
+    handler = signal.getsignal(signal.SIGINT)
     with pytest.raises(UserError, match=r"^the second process has found something$"):
         launch(fail_in_the_second, devices=2)
     assert "Traceback" not in capfd.readouterr().err
+    assert signal.getsignal(signal.SIGINT) is handler, "Ctrl-C means again what it meant"
 
 
 @pytest.mark.skipif(choose_device().type == "cuda", reason="there is a GPU")
