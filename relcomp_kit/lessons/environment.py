@@ -6,6 +6,7 @@ import platform
 import shutil
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 from relcomp_kit.datasets.download import NAMES, data_dir, missing
 from relcomp_kit.errors import UserError
@@ -112,8 +113,19 @@ def _data() -> Finding:
         return Finding("fail", "data sets", str(error))
     folders = [folder for folder in (chosen, cache_dir() / "data") if folder]
     found = [name for name in NAMES if name == "digits" or any(not missing(name, folder) for folder in folders)]
+    found += _scenes(folders)
     setting = f"RELCOMP_DATA is {chosen}" if chosen else "RELCOMP_DATA is not set"
     if "mnist" in found:
         return Finding("ok", "data sets", f"{', '.join(found)}; {setting}")
     hint = "the first lesson tries to download mnist and else takes digits"
     return Finding("warn", "data sets", f"{', '.join(found)}; {setting}; {hint}")
+
+
+def _scenes(folders: list[Path]) -> list[str]:
+    """Return the sets of scenes that are here."""
+    try:
+        from relcomp_kit.datasets.layouts import LAYOUTS
+    except ImportError:  # torch or torchvision cannot be used, which has a line of its own
+        return []
+    present = [n for n, layout in LAYOUTS.items() if any((folder / layout.folder).is_dir() for folder in folders)]
+    return ["rail-scenes", *present]
