@@ -108,7 +108,7 @@ def test_a_net_is_recorded_with_its_log(call, tmp_path, monkeypatch, capsys):
         (["resnet18"], "there is no net 'resnet18'; choose one of compact, resnet50, resnet101"),
         (["--data", "mnist"], "there is no set of scenes 'mnist'; choose one of rail-scenes, railsem19"),
         (["--size", "96"], "--size is '96': write height x width in pixels, such as 96x160"),
-        (["--size", "8x8"], "too small"),
+        (["--size", "8x8"], "32 pixels each at least, not (8, 8)"),
         (["--pretrained"], "no pre-trained weights of the compact net"),
         (["--profile", "long"], "there is no profile 'long'"),
         (["--steps", "0"], "steps is 0: it must be above 0"),
