@@ -122,11 +122,11 @@ def get_profile(name: str) -> Profile:
 SCENE_SIZE = {"rail-scenes": (96, 160), "camvid": (180, 240), "voc": (256, 256)}
 LARGE_SCENES = {"quick": (135, 240), "full": (540, 960)}  # RailSem19, Cityscapes, BerDiBa
 STEPS = {"compact": 4500, "resnet50": 9000, "resnet101": 9000}
-CPU_STEPS = {  # a quarter of an hour each on two cores: far too short for these nets, which their records say
+CPU_STEPS = {  # about a quarter of an hour each on a core: far too short for the large nets, which their records say
     ("compact", "camvid"): 800,
     ("resnet50", "rail-scenes"): 500,
-    ("resnet101", "rail-scenes"): 300,
-    ("resnet50", "camvid"): 120,
+    ("resnet101", "rail-scenes"): 150,
+    ("resnet50", "camvid"): 80,
 }
 
 
