@@ -142,6 +142,9 @@ def new_classifier(net: nn.Module, classes: int, seed: int) -> nn.Module:
 @torch.no_grad()
 def settle(net: nn.Module, split: Dataset, scenes: int = 40) -> nn.Module:
     """Let the batch-norm of an untrained net measure the means and variances of its features; it ends in eval mode."""
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = None  # the plain average of all batches
     net.train()
     for first in range(0, scenes, 8):
         images, _ = stack([split[index] for index in range(first, first + 8)])
