@@ -126,13 +126,17 @@ def fetch(names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Da
 @app.command()
 def train(
     net: Annotated[str, typer.Argument(metavar="[NET]", help="compact, resnet50 or resnet101.")] = "compact",
-    data: Annotated[str, typer.Option(metavar="NAME", help="Set of scenes, for example camvid.")] = "rail-scenes",
-    profile: Annotated[str, typer.Option(help="The recipe: full trains to the end, quick a few steps.")] = "full",
+    dataset: Annotated[str, typer.Option(metavar="NAME", help="Set of scenes, for example camvid.")] = "rail-scenes",
+    profile: Annotated[str, typer.Option(help="The recipe: quick takes a few steps; see also --steps.")] = "full",
     seed: Annotated[int, typer.Option(help="Decides initial weights and the order of the images.")] = 0,
     steps: Annotated[int | None, typer.Option(help="Steps of the optimizer.")] = None,
     size: Annotated[str | None, typer.Option(metavar="HxW", help="Height and width of the images.")] = None,
     batch: Annotated[int | None, typer.Option(help="Images a step, over all processes.")] = None,
     lr: Annotated[float | None, typer.Option(help="Learning rate at the start.")] = None,
+    class_weights: Annotated[
+        str | None, typer.Option(help="inverse_sqrt lets rare classes weigh more; none: all alike.")
+    ] = None,
+    patience: Annotated[int | None, typer.Option(help="Stop after so many validations without a better mIoU.")] = None,
     pretrained: Annotated[bool, typer.Option("--pretrained", help="Start from COCO weights; not compact.")] = False,
     precision: Annotated[str | None, typer.Option(help="fp32, bf16 or auto.")] = None,
     devices: Annotated[int, typer.Option(metavar="N", help="Processes on this machine, a GPU each or all on CPU.")] = 1,
@@ -148,11 +152,12 @@ def train(
     from relcomp_kit.datasets.scenes import describe, load_scenes
     from relcomp_kit.files import cache_dir, read_json
     from relcomp_kit.lessons import train_net
+    from relcomp_kit.lessons.profiles import STEPS
     from relcomp_kit.models.checkpoints import commit_checkpoint
 
     recipe = train_net.choose_recipe(
         net,
-        data,
+        dataset,
         profile,
         pretrained=pretrained,
         size=train_net.read_size(size) if size else None,
@@ -160,9 +165,17 @@ def train(
         batch=batch,
         learning_rate=lr,
         precision=precision,
+        class_weights=class_weights,
+        patience=patience,
     )
-    scenes = load_scenes(data, recipe.size)
+    if record:
+        train_net.check_fit_to_record(recipe)
+    scenes = load_scenes(dataset, recipe.size)
     print(describe(scenes), flush=True)
+    if recipe.steps < STEPS[net]:
+        print(
+            f"{recipe.steps:,} steps, CUT SHORT from {STEPS[net]:,}: --steps {STEPS[net]} trains to the end", flush=True
+        )
     with interruptible(
         f"what was reached at the last validation (every {recipe.validate_every} steps) is in {cache_dir()}"
     ):

@@ -11,6 +11,7 @@ from torch.utils.data import Subset
 
 from relcomp_kit import cli
 from relcomp_kit.datasets import scenes
+from relcomp_kit.errors import UserError
 from relcomp_kit.lessons import train_net
 from relcomp_kit.models import checkpoints, segmentation
 
@@ -95,6 +96,9 @@ def test_after_ctrl_c_the_same_command_goes_on(call, monkeypatch, capsys):
 
 def test_a_net_is_recorded_with_its_log(call, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(checkpoints, "_folder", lambda: tmp_path / "checkpoints")
+    assert call(*QUICK, "--record", "--seed", 5) == 1
+    assert "--record keeps nets of the full recipe alone" in capsys.readouterr().err and not checkpoints.committed()
+    monkeypatch.setattr(train_net, "check_fit_to_record", lambda recipe: None)
     assert call(*QUICK, "--record", "--seed", 5) == 0
     name = "compact-rail-scenes-5"
     assert list(checkpoints.committed()) == [name]
@@ -106,7 +110,7 @@ def test_a_net_is_recorded_with_its_log(call, tmp_path, monkeypatch, capsys):
     ("arguments", "words"),
     [
         (["resnet18"], "there is no net 'resnet18'; choose one of compact, resnet50, resnet101"),
-        (["--data", "mnist"], "there is no set of scenes 'mnist'; choose one of rail-scenes, railsem19"),
+        (["--dataset", "mnist"], "there is no set of scenes 'mnist'; choose one of rail-scenes, railsem19"),
         (["--size", "96"], "--size is '96': write height x width in pixels, such as 96x160"),
         (["--size", "8x8"], "32 pixels each at least, not (8, 8)"),
         (["--pretrained"], "no pre-trained weights of the compact net"),
@@ -128,9 +132,24 @@ def test_bad_input_is_answered_in_one_sentence(call, capsys, arguments, words):
 def test_the_line_of_a_resumed_training_counts_what_is_left(monkeypatch):
     shown = []
     monkeypatch.setattr(train_net.Progress, "_write", lambda self, text: shown.append(text))
-    line = train_net.StepsLine("training")
-    for step in (8, 9, 10):
-        line(step, 10, "loss 1")
+    with train_net.StepsLine("training") as line:
+        for step in (8, 9, 10):
+            line(step, 10, "loss 1")
     assert shown[0] == "training: 0 of 3"
     assert shown[2].startswith("training, step 9 of 10, loss 1: 2 of 3, about")
     assert shown[-1] == ""
+
+
+def test_another_training_of_the_same_net_is_not_overwritten(call, tmp_path, capsys):
+    assert call(*QUICK) == 0
+    assert call(*QUICK, "--steps", 2) == 1
+    assert "is of another training of this net: choose another folder with --out" in capsys.readouterr().err
+
+
+def test_committed_nets_name_their_code(monkeypatch):
+    recipe = train_net.training_recipe("compact", "rail-scenes", "full")
+    monkeypatch.setattr(train_net, "commit", lambda: "abc")
+    train_net.check_fit_to_record(recipe)
+    monkeypatch.setattr(train_net, "commit", lambda: "abc+")
+    with pytest.raises(UserError, match="commit your changes first"):
+        train_net.check_fit_to_record(recipe)

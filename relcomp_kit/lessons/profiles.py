@@ -120,7 +120,7 @@ def get_profile(name: str) -> Profile:
 
 # Of DeepLabV3, from scratch: 10 epochs of the rail scenes for "compact"; what longer nets would need on a GPU.
 SCENE_SIZE = {"rail-scenes": (96, 160), "camvid": (180, 240), "voc": (256, 256)}
-LARGE_SCENES = {"quick": (135, 240), "full": (540, 960)}  # RailSem19, Cityscapes, BerDiBa
+LARGE_SCENES = {"quick": (99, 176), "full": (540, 960)}  # RailSem19, Cityscapes, BerDiBa
 STEPS = {"compact": 4500, "resnet50": 9000, "resnet101": 9000}
 CPU_STEPS = {  # about a quarter of an hour each on a core: far too short for the large nets, which their records say
     ("compact", "camvid"): 800,
@@ -139,7 +139,8 @@ def training_recipe(net: str, dataset: str, profile: str = "full", *, pretrained
     profile : str
         "quick" takes the steps of the training that one watches in lesson 03.
     pretrained : bool
-        From COCO weights, by Adam with the published learning rate of 1e-4; otherwise from scratch.
+        From COCO weights, as published: Adam, learning rate 1e-4, plain cross entropy. Otherwise from scratch, and
+        rare classes weigh more.
     """
     import torch
 
@@ -151,9 +152,11 @@ def training_recipe(net: str, dataset: str, profile: str = "full", *, pretrained
         steps = budget.live_steps
     elif not torch.cuda.is_available():
         steps = CPU_STEPS.get((net, dataset), steps)
-    start = {"learning_rate": 1e-4, "schedule": "constant"} if pretrained else {"weight_decay": 1e-4}
-    if not pretrained:
-        start["learning_rate"] = 2e-3 if net == "compact" else 5e-4
+    if pretrained:
+        start = {"learning_rate": 1e-4, "schedule": "constant"}
+    else:
+        rate = 2e-3 if net == "compact" else 5e-4
+        start = {"learning_rate": rate, "weight_decay": 1e-4, "class_weights": "inverse_sqrt"}
     return Recipe(
         net=net,
         dataset=dataset,
@@ -161,7 +164,6 @@ def training_recipe(net: str, dataset: str, profile: str = "full", *, pretrained
         steps=steps,
         batch=8,
         pretrained=pretrained,
-        class_weights="inverse_sqrt",
         validate_every=max(50, steps // 7),
         augment=dataset != "rail-scenes",  # scenes that the kit draws differ enough
         **start,

@@ -3,7 +3,7 @@
 import copy
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -16,11 +16,11 @@ from relcomp_kit.datasets.scenes import VOID, SceneSet, remember
 from relcomp_kit.datasets.transforms import normalize
 from relcomp_kit.lessons.claims import find
 from relcomp_kit.lessons.profiles import STEPS, get_profile, training_recipe
-from relcomp_kit.lessons.progress import Progress
 from relcomp_kit.lessons.record import Record
-from relcomp_kit.lessons.train_net import provenance
+from relcomp_kit.lessons.train_net import StepsLine, provenance
 from relcomp_kit.models import checkpoints
 from relcomp_kit.models.deeplab import COCO_WEIGHTS, coco_state, deeplab
+from relcomp_kit.models.device import choose_device
 from relcomp_kit.models.metrics import evaluate
 from relcomp_kit.models.recipe import Recipe
 from relcomp_kit.models.scene_batches import stack
@@ -53,10 +53,15 @@ def segmenters(data: SceneSet, profile: str) -> list[Segmenter]:
         for seed in seeds:
             stored = checkpoints.name_of(name, data.name, seed)
             if profile == "quick" and stored in checkpoints.committed():
-                made.append(from_checkpoint(stored))
+                made.append(from_checkpoint(stored, data.classes))
             else:
                 made.append(train_now(data, recipe_for(name, data.name, profile), seed))
     return made
+
+
+def live_recipe(dataset: str, profile: str) -> Recipe:
+    """Return the recipe of the training that one watches: quick, at the image size of the profile."""
+    return replace(training_recipe("compact", dataset, "quick"), size=training_recipe("compact", dataset, profile).size)
 
 
 def recipe_for(name: str, dataset: str, profile: str) -> Recipe:
@@ -70,27 +75,31 @@ def recipe_for(name: str, dataset: str, profile: str) -> Recipe:
 
 def train_now(data: SceneSet, recipe: Recipe, seed: int) -> Segmenter:
     """Train a net, or take it from the cache."""
-    with Progress(f"training {recipe.net}, seed {seed}", recipe.steps) as bar:
-        run, note = trained(recipe, data, seed, note=provenance(), report=lambda *_: bar.advance())
+    with StepsLine(f"training {recipe.net}, seed {seed}") as line:
+        run, note = trained(recipe, data, seed, note=provenance(), report=line)
     net = deeplab(recipe.net, len(data.classes))
     net.load_state_dict(run.state_dict)
-    start = "COCO weights" if recipe.pretrained else "scratch"
-    source = f"trained from {start}, {recipe.steps:,} steps of {recipe.batch} scenes"
-    return Segmenter(recipe.net, seed, net.eval(), recipe, run.history, source, note["commit"])
+    return _segmenter(net, seed, recipe, run.history, "trained", note["commit"])
 
 
-def from_checkpoint(name: str) -> Segmenter:
-    """Return a committed checkpoint."""
-    net, info = checkpoints.load(name)
+def from_checkpoint(name: str, classes: Sequence[str]) -> Segmenter:
+    """Return a committed checkpoint that was trained for these classes."""
+    net, info = checkpoints.load(name, classes)
     recipe = Recipe(**info["recipe"])
-    source = f"checkpoint {name}, {recipe.steps:,} steps of {recipe.batch} scenes from scratch"
-    return Segmenter(recipe.net, info["seed"], net, recipe, info["history"], source, info["commit"])
+    return _segmenter(net, info["seed"], recipe, info["history"], f"checkpoint {name},", info["commit"])
+
+
+def _segmenter(net: nn.Module, seed: int, recipe: Recipe, history: list[dict], what: str, made_by: str) -> Segmenter:
+    start = "COCO weights" if recipe.pretrained else "scratch"
+    source = f"{what} from {start}, {recipe.steps:,} steps of {recipe.batch} scenes"
+    return Segmenter(recipe.net, seed, net.eval().to(choose_device()), recipe, history, source, made_by)
 
 
 @torch.no_grad()
 def predict(net: nn.Module, image: Tensor) -> Tensor:
     """Return the class of every pixel (H, W), uint8, of one uint8 image (3, H, W)."""
-    return net(normalize(image.as_subclass(Tensor)[None]))["out"][0].argmax(0).byte()
+    x = normalize(image.as_subclass(Tensor)[None].to(next(net.parameters()).device))
+    return net(x)["out"][0].argmax(0).byte().cpu()
 
 
 def firsts(split: Dataset, scenes: int) -> Subset:
@@ -135,7 +144,7 @@ def new_classifier(net: nn.Module, classes: int, seed: int) -> nn.Module:
     last = made.classifier[-1]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        made.classifier[-1] = nn.Conv2d(last.in_channels, classes, last.kernel_size)
+        made.classifier[-1] = nn.Conv2d(last.in_channels, classes, last.kernel_size).to(last.weight.device)
     return made
 
 
@@ -146,24 +155,32 @@ def settle(net: nn.Module, split: Dataset, scenes: int = 40) -> nn.Module:
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = None  # the plain average of all batches
     net.train()
-    for first in range(0, scenes, 8):
-        images, _ = stack([split[index] for index in range(first, first + 8)])
+    for first in range(0, min(scenes, len(split)), 8):
+        images, _ = stack([split[index] for index in range(first, min(first + 8, len(split)))])
         net(normalize(images))
     return net.eval()
 
 
 def train_classifier(net: nn.Module, split: Dataset, steps: int, seed: int, learning_rate: float = 1e-2) -> nn.Module:
     """Train what is not frozen, by Adam on batches of 8; the net stays in eval mode, so batch-norm does too."""
-    batches = Batches(len(split), seed, 8)
+    batches, device = Batches(len(split), seed, 8), next(net.parameters()).device
     optimizer = torch.optim.Adam([p for p in net.parameters() if p.requires_grad], learning_rate)
     for step in range(steps):
-        images, labels = stack([split[index] for index in batches[step].tolist()])
+        images, labels = (part.to(device) for part in stack([split[index] for index in batches[step].tolist()]))
         optimizer.zero_grad()
         nn.functional.cross_entropy(net(normalize(images))["out"], labels.long(), ignore_index=VOID).backward()
         optimizer.step()
     return net
 
 
+# The classes that the new task of lesson 03 calls one: what a train, or a car, drives on.
+WAY = {
+    "rail-scenes": ("rail", "trackbed", "anomaly on track"),
+    "berdiba": ("rail", "trackbed", "anomaly on track"),
+    "railsem19": ("tram-track", "rail-track", "trackbed", "rail-raised", "rail-embedded"),
+    "cityscapes": ("road",),
+    "camvid": ("road",),
+}
 PUBLISHED = {"B1": (("rail-scenes", "berdiba"), 5000), "B2": (("railsem19",), 8500)}  # sets, and scenes of the set
 
 
@@ -194,13 +211,19 @@ def decide(record: Record, data: SceneSet, nets: Sequence[Segmenter], results: d
     scenes = sum(map(len, (data.train, data.validation, data.test)))
     for claim, (sets, published_scenes) in PUBLISHED.items():
         if data.name in sets:
-            published_net = all(made.name == "resnet101" and made.recipe.pretrained for made in most)
+            complete = data.name == find(claim)["needs"] and scenes >= published_scenes
             record.claim(
                 claim,
-                at_scale=published_net and data.name == find(claim)["needs"] and scenes >= published_scenes,
+                at_scale=complete and all(_as_published(made.recipe) for made in most),
                 seeds=[made.seed for made in most],
                 accuracy=[results[made.name, made.seed]["pixel_accuracy"] for made in most],
             )
+
+
+def _as_published(recipe: Recipe) -> bool:
+    """Say whether a net was trained as published: ResNet-101 from COCO weights, plain cross entropy, to the end."""
+    plain = recipe.pretrained and recipe.class_weights is None
+    return recipe.net == "resnet101" and plain and recipe.steps >= STEPS["resnet101"]
 
 
 def summary(record: dict) -> list[str]:

@@ -77,10 +77,24 @@ def test_what_starts_from_coco_is_trained_as_published():
     for (net, dataset, _, pretrained), recipe in every_recipe().items():
         rates = [recipe.learning_rate_at(step) for step in (0, recipe.steps - 1)]
         if pretrained:
-            assert (rates, recipe.weight_decay) == ([1e-4, 1e-4], 0)
+            assert (rates, recipe.weight_decay, recipe.class_weights) == ([1e-4, 1e-4], 0, None)
         else:
             assert rates[0] > 1e-4 and 0 < rates[1] < rates[0] / 50
         assert recipe.augment == (dataset != "rail-scenes"), net
+
+
+def test_one_size_serves_the_set_and_all_that_is_trained_on_it():
+    for dataset in SCENE_NAMES:
+        for profile in PROFILES:
+            sizes = {training_recipe(net, dataset, profile).size for net in SIZES}
+            assert sizes == {study.live_recipe(dataset, profile).size}
+
+
+def test_few_scenes_are_enough_to_settle_and_to_train_a_classifier(net):
+    settled = study.settle(copy.deepcopy(net), scenes(3))
+    assert not settled.training
+    few = study.Relabelled(scenes(3), (0, 1, 1))
+    study.train_classifier(study.new_classifier(settled, 2, 0), few, 2, 0)
 
 
 def test_without_network_every_net_starts_from_scratch(own_cache, monkeypatch):
@@ -122,7 +136,7 @@ def test_quick_takes_the_committed_nets_and_trains_what_is_not(committed, net, m
     for made, seed in ((first, 0), (third, 2)):
         assert (made.name, made.seed, made.commit, made.net.training) == ("compact", seed, "abc", False)
         assert made.recipe == training_recipe("compact", "rail-scenes")
-        assert made.source == f"checkpoint {committed[seed // 2]}, 3,150 steps of 8 scenes from scratch"
+        assert made.source == f"checkpoint {committed[seed // 2]}, from scratch, 4,500 steps of 8 scenes"
         torch.testing.assert_close(made.net.state_dict(), net.state_dict(), rtol=2**-10, atol=2**-24)
 
 
@@ -273,6 +287,7 @@ def decided(dataset: str, scene_count: int, nets: list, accuracies: list) -> dic
 PUBLISHED_NET = [segmenter("resnet101", seed, pretrained=True) for seed in (0, 1, 2)]
 FROM_SCRATCH = [segmenter("resnet101", seed) for seed in (0, 1, 2)]
 ONE_FROM_SCRATCH = [*PUBLISHED_NET[:2], FROM_SCRATCH[2]]
+CUT_SHORT = [segmenter("resnet101", seed, pretrained=True, steps=150) for seed in (0, 1, 2)]
 OTHER_NET = [segmenter("resnet50", seed, pretrained=True) for seed in (0, 1, 2)]
 
 
@@ -283,6 +298,7 @@ OTHER_NET = [segmenter("resnet50", seed, pretrained=True) for seed in (0, 1, 2)]
         ("berdiba", 4999, PUBLISHED_NET, False, "holds on a stand-in", "not testable here"),
         ("berdiba", 5000, FROM_SCRATCH, False, "holds on a stand-in", "not testable here"),
         ("berdiba", 5000, ONE_FROM_SCRATCH, False, "holds on a stand-in", "not testable here"),
+        ("berdiba", 5000, CUT_SHORT, False, "holds on a stand-in", "not testable here"),
         ("berdiba", 5000, OTHER_NET, False, "holds on a stand-in", "not testable here"),
         ("rail-scenes", 5000, PUBLISHED_NET, False, "holds on a stand-in", "not testable here"),
         ("rail-scenes", 5000, FROM_SCRATCH, False, "holds on a stand-in", "not testable here"),
@@ -321,7 +337,7 @@ def test_the_net_with_the_most_seeds_decides():
 
 def test_a_record_says_what_each_net_reached_and_which_was_cut_short(monkeypatch, tmp_path):
     monkeypatch.setenv("RELCOMP_RECORDS", str(tmp_path))
-    nets = [segmenter("compact", 0), segmenter("compact", 1, steps=4000), segmenter("resnet50", 0, steps=500)]
+    nets = [segmenter("compact", 0), segmenter("compact", 1, steps=5000), segmenter("resnet50", 0, steps=500)]
     record = Record(LESSON, "full", "rail-scenes")
     accuracies = {("compact", 0): 0.8766, ("compact", 1): 0.9, ("resnet50", 0): 0.7}
     study.note(record, nets, {key: result(value) for key, value in accuracies.items()})
@@ -330,8 +346,8 @@ def test_a_record_says_what_each_net_reached_and_which_was_cut_short(monkeypatch
     content = read_json(tmp_path / f"{LESSON}.json")
     kept = copy.deepcopy(content)
     assert study.summary(content) == [
-        "rail-scenes, compact, seed 0: pixel accuracy 87.7%, mIoU 0.500; 3,150 steps of 8 in 10 min",
-        "rail-scenes, compact, seed 1: pixel accuracy 90.0%, mIoU 0.500; 4,000 steps of 8 in 10 min",
+        "rail-scenes, compact, seed 0: pixel accuracy 87.7%, mIoU 0.500; 4,500 steps of 8 in 10 min",
+        "rail-scenes, compact, seed 1: pixel accuracy 90.0%, mIoU 0.500; 5,000 steps of 8 in 10 min",
         "rail-scenes, resnet50, seed 0: pixel accuracy 70.0%, mIoU 0.500; 500 steps of 8 in 10 min, "
         "CUT SHORT from 9,000",
     ]
