@@ -17,12 +17,13 @@ def load(name: str, size: tuple[int, int] | None = None) -> SceneSet:
     folder, source = find(name)
     found = LAYOUTS[name].read(folder)
     splits = {"train": found.train, "validation": found.validation, "test": found.test}
+    classes = found.colours if name == "berdiba" else list(found.colours)  # where colours decide the labels, they count
     return SceneSet(
         name=name,
         classes=tuple(found.colours),
         palette=tuple(found.colours.values()),
         **{split: Pairs(pairs, found.read_label, size) for split, pairs in splits.items()},
-        sha256=_identity(folder, tuple(found.colours), splits),
+        sha256=_identity(folder, classes, splits),
         source=source,
     )
 
@@ -48,8 +49,8 @@ def find(name: str) -> tuple[Path, str]:
     )
 
 
-def _identity(folder: Path, classes: tuple[str, ...], splits: dict[str, list[Pair]]) -> str:
-    """Return a sha256 over the names and sizes in bytes of all files, the classes and the splits."""
+def _identity(folder: Path, classes: list | dict, splits: dict[str, list[Pair]]) -> str:
+    """Return a sha256 over the names and sizes in bytes of all files, the classes (and colours) and the splits."""
     listed = {
         split: [[file.relative_to(folder).as_posix(), file.stat().st_size] for pair in pairs for file in pair]
         for split, pairs in splits.items()

@@ -192,10 +192,12 @@ def test_berdiba_with_its_own_colours(root):
     make_berdiba(root, palette)
     with pytest.raises(UserError, match=r"labels/scene\d.png has no pixel in the colour of a class"):
         load_scenes("berdiba").train[0]
+    with_the_kits_colours = load_scenes("berdiba").sha256
     given = dict(zip(rail_scenes.CLASSES, palette))
     path = root / "BerDiBa" / "colours.json"
     path.write_text(json.dumps(given))
     found = load_scenes("berdiba")
+    assert found.sha256 != with_the_kits_colours
     assert list(found.palette) == palette and set(found.train[0][1].unique().tolist()) == {*range(7), VOID}
     for bad in ("[]", "{", "7", json.dumps(given | {"sky": [1, 2]}), json.dumps(given | {"sky": [1, 2, 300]})):
         path.write_text(bad)
