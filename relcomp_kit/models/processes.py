@@ -1,5 +1,6 @@
 """Several processes that train one net: started by torchrun's launcher, on this machine or on several."""
 
+import inspect
 import logging
 import os
 import signal
@@ -21,6 +22,13 @@ LOUD = ("torch.distributed.elastic", "torch.distributed.elastic.agent.server.api
 # What the launcher answers by a function of its own, and does not give back.
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT") if hasattr(signal, name)]
 
+# The option by which the first process' buffers overwrite the others' at every step; older torch has another name.
+SYNC_BUFFERS = next(
+    name
+    for name in ("forward_sync_buffers", "broadcast_buffers")
+    if name in inspect.signature(DistributedDataParallel).parameters
+)
+
 
 @dataclass(frozen=True)
 class Group:
@@ -41,8 +49,11 @@ class Group:
     device: torch.device
 
     def share(self, net: nn.Module) -> nn.Module:
-        """Return the net with gradients averaged over the processes after every backward pass."""
-        return net if self.size == 1 else DistributedDataParallel(net)
+        """Return the net with gradients averaged over the processes after every backward pass.
+
+        Buffers are left alone: the running statistics of batch-norm stay each process' own.
+        """
+        return net if self.size == 1 else DistributedDataParallel(net, **{SYNC_BUFFERS: False})
 
     def total(self, value: Tensor) -> Tensor:
         """Return the sum of the processes' values, the same in each."""

@@ -204,6 +204,33 @@ def test_two_processes_do_what_one_does_on_the_whole_batch(tmp_path, monkeypatch
     assert len((tmp_path / "log.csv").read_text().splitlines()) == 3
 
 
+class NormNet(nn.Module):
+    """Batch-norm of the pixels themselves: its running statistics follow from the images alone."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm, self.conv = nn.BatchNorm2d(3), nn.Conv2d(3, 3, 1)
+
+    def forward(self, x):
+        return {"out": self.conv(self.norm(x))}
+
+
+def test_batch_norm_keeps_the_average_of_what_the_processes_have_seen(monkeypatch, capfd):
+    monkeypatch.setattr(segmentation, "deeplab", lambda *_, **__: NormNet())
+    recipe = dataclasses.replace(RECIPE, steps=3)
+    run = train(recipe, stripes(), 0, devices=2)
+    own = [nn.BatchNorm2d(3), nn.BatchNorm2d(3)]
+    for rank, norm in enumerate(own):
+        batches = TrainingBatches(stripes().train, recipe, 3, 0, rank, 2)
+        for step in range(recipe.steps):
+            norm(normalize(batches[step][0]))
+    for name in ("running_mean", "running_var"):
+        first, second = (getattr(norm, name) for norm in own)
+        assert (first - second).abs().max() > 1e-3, "the processes have seen different images"
+        torch.testing.assert_close(run.state_dict[f"norm.{name}"], (first + second) / 2, rtol=0, atol=1e-6)
+    assert "Warning" not in capfd.readouterr().err
+
+
 def fail_in_the_second(group):
     """Work of a process; the first waits for the second, which fails."""
     if group.rank == 1:
