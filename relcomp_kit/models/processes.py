@@ -4,6 +4,7 @@ import inspect
 import logging
 import os
 import signal
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+from torch.distributed.elastic.rendezvous import RendezvousError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 from torch.nn.parallel import DistributedDataParallel
 
@@ -19,6 +21,7 @@ from relcomp_kit.models.device import choose_device
 
 # Loggers that print tracebacks of what `launch` raises as an exception.
 LOUD = ("torch.distributed.elastic", "torch.distributed.elastic.agent.server.api", "torch.multiprocessing")
+WAIT = 600  # seconds, for the other machines to come
 # What the launcher answers by a function of its own, and does not give back.
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT") if hasattr(signal, name)]
 
@@ -94,19 +97,13 @@ def launch(work: Callable[[Group], None], devices: int = 1, machines: int = 1) -
     Raises
     ------
     UserError
-        If one is raised in a process, the machine has fewer GPUs, or the meeting point is not set.
+        If one is raised in a process, the machine has fewer GPUs, the meeting point is no address that can be reached,
+        or a machine does not come there within `WAIT` seconds.
     """
     if count(devices, machines) == 1:
         work(Group(0, 0, 1, choose_device()))
         return
-    meeting_point = "localhost:0"
-    if machines > 1:
-        try:
-            meeting_point = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
-        except KeyError as error:
-            raise UserError(
-                "several machines meet at an address of one of them: set MASTER_ADDR and MASTER_PORT on all"
-            ) from error
+    meeting_point = _meeting_point() if machines > 1 else "localhost:0"
     config = LaunchConfig(
         min_nodes=machines,
         max_nodes=machines,
@@ -114,10 +111,12 @@ def launch(work: Callable[[Group], None], devices: int = 1, machines: int = 1) -
         run_id="relcomp",
         rdzv_backend="c10d",
         rdzv_endpoint=meeting_point,
+        rdzv_configs={"join_timeout": WAIT},
         max_restarts=0,
         start_method="spawn",
         monitor_interval=0.1,
     )
+    levels = {name: logging.getLogger(name).level for name in LOUD}
     for name in LOUD:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     before = {number: signal.getsignal(number) for number in SIGNALS}
@@ -129,6 +128,11 @@ def launch(work: Callable[[Group], None], devices: int = 1, machines: int = 1) -
         if kind == "UserError":
             raise UserError(sentence) from None
         raise
+    except RendezvousError as error:
+        raise UserError(
+            f"{machines} machines have not met at {meeting_point}: start the same command on all of them within "
+            f"{WAIT / 60:g} minutes, with a MASTER_ADDR and MASTER_PORT that all can reach"
+        ) from error
     except SignalException as error:
         if error.sigval == signal.SIGINT:
             raise KeyboardInterrupt from None
@@ -136,6 +140,22 @@ def launch(work: Callable[[Group], None], devices: int = 1, machines: int = 1) -
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
+
+
+def _meeting_point() -> str:
+    """Return ``$MASTER_ADDR:$MASTER_PORT``, or raise a `UserError` where it is not set or is no address."""
+    host, port = os.environ.get("MASTER_ADDR"), os.environ.get("MASTER_PORT")
+    if not host or not port:
+        raise UserError("several machines meet at an address of one of them: set MASTER_ADDR and MASTER_PORT on all")
+    if not (port.isdecimal() and 0 < int(port) < 2**16):
+        raise UserError(f"MASTER_PORT is {port!r}: set it to a whole number from 1 to {2**16 - 1}, the same on all")
+    try:
+        socket.getaddrinfo(host, int(port))
+    except (OSError, UnicodeError) as error:
+        raise UserError(f"MASTER_ADDR is {host!r}, which this machine does not know ({error}): correct it") from error
+    return f"{host}:{port}"
 
 
 def _join(work: Callable[[Group], None]) -> None:

@@ -110,7 +110,8 @@ def train(
         all of its pixels. Batch-norm takes the statistics of each process' own part, so that 8 images a process are
         a sensible minimum.
     machines : int
-        How many machines make this same call; see `relcomp_kit.models.processes.launch`.
+        How many machines make this same call; see `relcomp_kit.models.processes.launch`. Each needs a cache folder of
+        its own, and all of these in the same state: where one holds the net already, the others wait for it in vain.
     report : callable, optional
         ``report(step, steps, text)`` after every step; for several processes it has to be picklable.
 

@@ -2,8 +2,10 @@
 
 import csv
 import dataclasses
+import logging
 import os
 import signal
+import socket
 
 import pytest
 import torch
@@ -15,7 +17,7 @@ from relcomp_kit.artifacts import read_artifact
 from relcomp_kit.datasets.scenes import VOID, SceneSet
 from relcomp_kit.datasets.transforms import normalize
 from relcomp_kit.errors import UserError
-from relcomp_kit.models import segmentation
+from relcomp_kit.models import processes, segmentation
 from relcomp_kit.models.deeplab import deeplab
 from relcomp_kit.models.device import choose_device
 from relcomp_kit.models.fit import Run
@@ -240,10 +242,12 @@ def fail_in_the_second(group):
 
 def test_what_a_process_finds_is_said_in_one_sentence(capfd):
     handler = signal.getsignal(signal.SIGINT)
+    levels = [logging.getLogger(name).level for name in processes.LOUD]
     with pytest.raises(UserError, match=r"^the second process has found something$"):
         launch(fail_in_the_second, devices=2)
     assert "Traceback" not in capfd.readouterr().err
     assert signal.getsignal(signal.SIGINT) is handler, "Ctrl-C means again what it meant"
+    assert [logging.getLogger(name).level for name in processes.LOUD] == levels
 
 
 @pytest.mark.skipif(choose_device().type == "cuda", reason="there is a GPU")
@@ -253,6 +257,28 @@ def test_processes_that_cannot_meet_are_refused(monkeypatch):
         launch(fail_in_the_second, machines=2)
     with pytest.raises(UserError, match="take 1 at least"):
         launch(fail_in_the_second, devices=0)
+    monkeypatch.setenv("MASTER_ADDR", "no-such-machine.invalid")
+    for port in ("http", "-1", "0", "65536"):
+        monkeypatch.setenv("MASTER_PORT", port)
+        with pytest.raises(UserError, match=rf"^MASTER_PORT is '{port}': set it to a whole number from 1 to 65535"):
+            launch(fail_in_the_second, machines=2)
+    monkeypatch.setenv("MASTER_PORT", "29500")
+    with pytest.raises(UserError, match=r"^MASTER_ADDR is 'no-such-machine.invalid', which this machine does not know"):
+        launch(fail_in_the_second, machines=2)
+
+
+@pytest.mark.skipif(choose_device().type == "cuda", reason="there is a GPU")
+def test_a_machine_that_does_not_come_is_waited_for_so_long(monkeypatch):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    monkeypatch.setenv("MASTER_PORT", str(port))
+    monkeypatch.setattr(processes, "WAIT", 1)
+    with pytest.raises(
+        UserError, match=rf"^2 machines have not met at 127.0.0.1:{port}: start the same command on all"
+    ):
+        launch(fail_in_the_second, machines=2)
 
 
 def test_a_trained_net_comes_from_the_cache(own_cache, monkeypatch):
