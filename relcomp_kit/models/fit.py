@@ -171,7 +171,7 @@ class Run:
         if self.group.rank == 0 and files.log:
             write_csv(files.log, self.history)
         if self.group.rank == 0 and files.log_dir:
-            write_tensorboard(files.log_dir, self.history[-1])
+            write_tensorboard(files.log_dir, self.history[-1:])
 
     def resume(self, files: Files) -> None:
         """Go on from the written state, if there is one: the first process reads it for all."""

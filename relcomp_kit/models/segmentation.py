@@ -19,6 +19,7 @@ from relcomp_kit.models.deeplab import deeplab
 from relcomp_kit.models.fit import Files, Report, best_row, fit
 from relcomp_kit.models.processes import count, launch
 from relcomp_kit.models.recipe import Recipe, resolve
+from relcomp_kit.models.training_log import write_tensorboard
 
 __all__ = ["Recipe", "Trained", "resolve", "train", "trained"]
 
@@ -49,7 +50,7 @@ def trained(
     Parameters
     ----------
     recipe, data, seed, **options
-        As in `train`.
+        As in `train`; ``log_dir`` gets the whole history of a net from the cache too, if it holds no event file yet.
     note : dict, optional
         What shall be kept with a net that is trained now, such as the commit.
     anew : bool
@@ -74,6 +75,9 @@ def trained(
         for file in (path, path.with_suffix(".partial")):
             file.unlink(missing_ok=True)
     state, info = load_or_make("segmentation", VERSION, config, data.sha256, make)
+    log_dir = options.get("log_dir")
+    if log_dir and not any(log_dir.glob("events.out.tfevents.*")):  # the net has come from the cache
+        write_tensorboard(log_dir, info["history"])
     return Trained(state, info["history"], info["metrics"]), info["note"]
 
 

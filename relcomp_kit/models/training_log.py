@@ -32,12 +32,13 @@ def write_csv(path: Path, history: list[dict]) -> Path:
     return write_atomic(path, text.getvalue())
 
 
-def write_tensorboard(folder: Path, row: dict) -> None:
-    """Add one row of a history to the event files of a folder."""
+def write_tensorboard(folder: Path, history: list[dict]) -> None:
+    """Add rows of a history to the event files of a folder."""
     from torch.utils.tensorboard import SummaryWriter  # takes seconds to import
 
-    values = {title: row[name] for name, title in COLUMNS.items() if name != "step"}
-    values |= {f"IoU/{name}": value for name, value in row["iou"].items() if value is not None}
     with SummaryWriter(str(make_folder(folder))) as writer:
-        for name, value in values.items():
-            writer.add_scalar(name, value, row["step"])
+        for row in history:
+            values = {title: row[name] for name, title in COLUMNS.items() if name != "step"}
+            values |= {f"IoU/{name}": value for name, value in row["iou"].items() if value is not None}
+            for name, value in values.items():
+                writer.add_scalar(name, value, row["step"])

@@ -9,6 +9,7 @@ import socket
 
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
 from torch.utils.data import Dataset
 from torchvision import tv_tensors
@@ -281,12 +282,19 @@ def test_a_machine_that_does_not_come_is_waited_for_so_long(monkeypatch):
         launch(fail_in_the_second, machines=2)
 
 
-def test_a_trained_net_comes_from_the_cache(own_cache, monkeypatch):
-    recipe = dataclasses.replace(RECIPE, steps=2)
+def test_a_trained_net_comes_from_the_cache(own_cache, tmp_path, monkeypatch):
+    recipe = dataclasses.replace(RECIPE, steps=2, validate_every=1)
     first, note = trained(recipe, stripes(), 0, note={"commit": "abc"})
     assert not list(own_cache.rglob("*.partial"))
     monkeypatch.setattr(segmentation, "train", None)
-    again, kept = trained(recipe, stripes(), 0, note={"commit": "def"})
+    board = tmp_path / "board"
+    again, kept = trained(recipe, stripes(), 0, note={"commit": "def"}, log_dir=board)
+    events = EventAccumulator(str(board)).Reload()
+    assert [(event.step, event.value) for event in events.Scalars("validation mIoU")] == [
+        (row["step"], pytest.approx(row["miou"])) for row in first.history
+    ]
+    trained(recipe, stripes(), 0, log_dir=board)
+    assert len(list(board.iterdir())) == 1, "what is written already is not written again"
     assert note == kept == {"commit": "abc"}
     assert same(first.state_dict, again.state_dict)
     assert (first.history, first.metrics) == (again.history, again.metrics)
