@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from relcomp_kit.artifacts import read_artifact, write_artifact
-from relcomp_kit.datasets.scenes import VOID, SceneSet, remember
+from relcomp_kit.datasets.scenes import REMEMBERED_BYTES, VOID, SceneSet, remember
 from relcomp_kit.datasets.transforms import normalize
 from relcomp_kit.errors import UserError
 from relcomp_kit.models.device import autocast
@@ -60,7 +60,7 @@ def fit(
         run.batches,
         batch_size=None,
         sampler=range(run.done, recipe.steps),
-        num_workers=0 if group.device.type == "cpu" else min(MOST_WORKERS, os.cpu_count() // group.size),
+        num_workers=workers(group),
     )
     with torch.random.fork_rng(devices=[group.device] if group.device.type == "cuda" else []):
         for images, labels in () if run.stopped() else loader:
@@ -80,6 +80,16 @@ def fit(
                 break
 
 
+def workers(group: Group) -> int:
+    """Return how many processes load the batches of one that trains; 0 if it does so itself."""
+    return 0 if group.device.type == "cpu" else min(MOST_WORKERS, os.cpu_count() // group.size)
+
+
+def memory_share(group: Group) -> int:
+    """Return how many bytes of training scenes each process that loads batches may remember."""
+    return REMEMBERED_BYTES // (group.size * max(1, workers(group)))
+
+
 class Run:
     """One training in one of its processes: net, optimizer, and what has been noted so far."""
 
@@ -90,8 +100,9 @@ class Run:
         adam = torch.optim.AdamW if recipe.weight_decay else torch.optim.Adam
         self.optimizer = adam(net.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)
         self.weights = (torch.ones(len(data.classes)) if weights is None else weights).to(group.device)
-        self.validation = remember(data.validation)
-        self.batches = TrainingBatches(remember(data.train), recipe, len(data.classes), seed, group.rank, group.size)
+        self.validation = remember(data.validation, REMEMBERED_BYTES // group.size)
+        train = remember(data.train, memory_share(group))
+        self.batches = TrainingBatches(train, recipe, len(data.classes), seed, group.rank, group.size)
         self.done, self.best, self.history = 0, {}, []
         self.losses, self.seconds, self.since = [], 0.0, time.monotonic()
 
