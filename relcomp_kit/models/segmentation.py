@@ -129,7 +129,13 @@ def train(
     processes = count(devices, machines)
     _check(recipe, data, seed, processes)
     net = deeplab(recipe.net, len(data.classes), pretrained=recipe.pretrained, seed=seed)
-    identity = {"recipe": asdict(recipe), "seed": seed, "data": data.sha256, "processes": processes}
+    identity = {
+        "version": VERSION,
+        "recipe": asdict(recipe),
+        "seed": seed,
+        "data": data.sha256,
+        "processes": processes,
+    }
     weights = _class_weights(recipe, data)
     with TemporaryDirectory() as folder:
         files = Files(Path(partial or Path(folder) / "run.partial"), log, log_dir, identity)

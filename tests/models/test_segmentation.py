@@ -15,13 +15,13 @@ from torch.utils.data import Dataset
 from torchvision import tv_tensors
 
 from relcomp_kit.artifacts import read_artifact
-from relcomp_kit.datasets.scenes import VOID, SceneSet
+from relcomp_kit.datasets.scenes import REMEMBERED_BYTES, VOID, SceneSet
 from relcomp_kit.datasets.transforms import normalize
 from relcomp_kit.errors import UserError
 from relcomp_kit.models import processes, segmentation
 from relcomp_kit.models.deeplab import deeplab
 from relcomp_kit.models.device import choose_device
-from relcomp_kit.models.fit import Run
+from relcomp_kit.models.fit import Run, memory_share, workers
 from relcomp_kit.models.metrics import evaluate
 from relcomp_kit.models.processes import Group, launch
 from relcomp_kit.models.scene_batches import TrainingBatches
@@ -175,6 +175,15 @@ def test_batches_depend_on_seed_step_and_position_alone():
     assert not torch.equal(TrainingBatches(Stripes(10), RECIPE, 3, seed=1)[0][0], forward[0][0])
 
 
+@pytest.mark.parametrize(("device", "size"), [("cpu", 1), ("cpu", 2), ("cuda", 1), ("cuda", 4), ("cuda", 32)])
+def test_all_that_load_scenes_remember_no_more_than_one_may(monkeypatch, device, size):
+    monkeypatch.setattr(os, "cpu_count", lambda: 16)
+    group = Group(0, 0, size, torch.device(device))
+    loaders = size * (workers(group) or 1)
+    assert loaders == {"cpu": size, "cuda": {1: 8, 4: 16, 32: 32}.get(size)}[device]
+    assert REMEMBERED_BYTES - loaders < loaders * memory_share(group) <= REMEMBERED_BYTES
+
+
 class PixelNet(nn.Module):
     """A linear classifier of single pixels, without batch-norm; it notes its weights whenever it is evaluated."""
 
@@ -302,7 +311,7 @@ def test_a_trained_net_comes_from_the_cache(own_cache, tmp_path, monkeypatch):
         trained(recipe, stripes(), 1)
 
 
-def test_the_state_of_another_training_is_refused(tmp_path):
+def test_the_state_of_another_training_is_refused(tmp_path, monkeypatch):
     partial = tmp_path / "run"
     train(dataclasses.replace(RECIPE, steps=2), stripes(), 0, partial=partial)
     kept = partial.read_bytes()
@@ -313,6 +322,9 @@ def test_the_state_of_another_training_is_refused(tmp_path):
     ):
         with pytest.raises(UserError, match=rf"run is the state of another training \({what}\): delete it"):
             train(recipe, data, seed, partial=partial)
+    monkeypatch.setattr(segmentation, "VERSION", segmentation.VERSION + 1)
+    with pytest.raises(UserError, match=r"run is the state of another training \(version\): delete it"):
+        train(dataclasses.replace(RECIPE, steps=2), stripes(), 0, partial=partial)
     assert partial.read_bytes() == kept
 
 
