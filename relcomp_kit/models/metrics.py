@@ -57,23 +57,25 @@ def evaluate(
     device = next(model.parameters()).device
     precision = choose_precision(precision, device)
     confusion = torch.zeros(len(classes), len(classes), dtype=torch.int64, device=device)
+    part = Subset(split, range(group.rank, len(split), group.size)) if group else split
     was_training = model.training
     model.eval()
-    part = Subset(split, range(group.rank, len(split), group.size)) if group else split
-    for images, labels in DataLoader(part, batch, collate_fn=stack):
-        check_labels(labels, len(classes))
-        images = normalize(images.to(device)).contiguous(memory_format=torch.channels_last)
-        with autocast(precision, device):
-            output = model(images)["out"]
-        if output.shape[1] != len(classes):
-            raise UserError(
-                f"the net has {output.shape[1]} outputs and the set {len(classes)} classes: take a net trained on it"
+    try:
+        for images, labels in DataLoader(part, batch, collate_fn=stack):
+            check_labels(labels, len(classes))
+            images = normalize(images.to(device)).contiguous(memory_format=torch.channels_last)
+            with autocast(precision, device):
+                output = model(images)["out"]
+            if output.shape[1] != len(classes):
+                raise UserError(
+                    f"the net has {output.shape[1]} outputs and the set {len(classes)} classes: take a net trained on it"
+                )
+            # without torchmetrics' own check of the labels, which sorts every pixel
+            confusion += multiclass_confusion_matrix(
+                output.argmax(1), labels.to(device).long(), len(classes), ignore_index=VOID, validate_args=False
             )
-        # without torchmetrics' own check of the labels, which sorts every pixel
-        confusion += multiclass_confusion_matrix(
-            output.argmax(1), labels.to(device).long(), len(classes), ignore_index=VOID, validate_args=False
-        )
-    model.train(was_training)
+    finally:
+        model.train(was_training)
     return scores((group.total(confusion) if group else confusion).cpu(), classes)
 
 

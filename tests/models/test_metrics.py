@@ -93,5 +93,7 @@ def test_the_net_is_left_in_its_mode():
     ],
 )
 def test_what_cannot_be_evaluated_is_refused(split, classes, words):
+    net = ReadsRed(2)
     with pytest.raises(UserError, match=words):
-        evaluate(ReadsRed(2), split, [str(index) for index in range(classes)])
+        evaluate(net, split, [str(index) for index in range(classes)])
+    assert net.training, "it has its mode back"
