@@ -19,7 +19,7 @@ from relcomp_kit.datasets.scenes import REMEMBERED_BYTES, VOID, SceneSet, rememb
 from relcomp_kit.datasets.transforms import normalize
 from relcomp_kit.errors import UserError
 from relcomp_kit.models.device import autocast
-from relcomp_kit.models.metrics import evaluate
+from relcomp_kit.models.metrics import evaluate, plain
 from relcomp_kit.models.processes import Group
 from relcomp_kit.models.recipe import Recipe
 from relcomp_kit.models.scene_batches import TrainingBatches, draw
@@ -158,7 +158,7 @@ class Run:
                 "seconds": self.seconds,
                 "pixel_accuracy": found["pixel_accuracy"],
                 "miou": found["miou"],
-                "iou": {name: None if math.isnan(value) else value for name, value in found["iou"].items()},
+                "iou": plain(found["iou"]),
             }
         )
         if best_row(self.history) == len(self.history) - 1:

@@ -1,5 +1,6 @@
 """How well a net segments: pixel accuracy, IoU per class and their mean, confusion of classes."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -68,7 +69,8 @@ def evaluate(
                 output = model(images)["out"]
             if output.shape[1] != len(classes):
                 raise UserError(
-                    f"the net has {output.shape[1]} outputs and the set {len(classes)} classes: take a net trained on it"
+                    f"the net has {output.shape[1]} outputs and the set {len(classes)} classes: "
+                    "take a net trained on it"
                 )
             # without torchmetrics' own check of the labels, which sorts every pixel
             confusion += multiclass_confusion_matrix(
@@ -105,3 +107,8 @@ def scores(confusion: Tensor, classes: Sequence[str]) -> dict:
         "iou": dict(zip(classes, iou.tolist())),
         "confusion": confusion,
     }
+
+
+def plain(iou: dict[str, float]) -> dict[str, float | None]:
+    """Return IoUs as JSON holds them: None where a class does not occur, because JSON has no NaN."""
+    return {name: None if math.isnan(value) else value for name, value in iou.items()}

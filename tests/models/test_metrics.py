@@ -13,7 +13,7 @@ from torchvision import tv_tensors
 from relcomp_kit.datasets.scenes import VOID
 from relcomp_kit.datasets.transforms import MEAN, STD
 from relcomp_kit.errors import UserError
-from relcomp_kit.models.metrics import evaluate, scores
+from relcomp_kit.models.metrics import evaluate, plain, scores
 
 
 class ReadsRed(nn.Module):
@@ -69,6 +69,7 @@ def test_metrics_are_those_counted_by_hand(split, batch):
 def test_a_class_that_occurs_nowhere_is_left_out_of_the_mean():
     found = scores(torch.tensor([[3, 1, 0], [0, 4, 0], [0, 0, 0]]), ("a", "b", "c"))
     assert found["iou"] == pytest.approx({"a": 0.75, "b": 0.8, "c": math.nan}, nan_ok=True)
+    assert plain(found["iou"]) == {**found["iou"], "c": None}
     assert found["miou"] == pytest.approx(0.775)
     only_predicted = scores(torch.tensor([[3, 0, 1], [0, 4, 0], [0, 0, 0]]), ("a", "b", "c"))
     assert only_predicted["iou"]["c"] == 0 and only_predicted["miou"] == pytest.approx((0.75 + 1 + 0) / 3)
