@@ -1,7 +1,6 @@
 """What lesson 03 measures: nets trained or loaded, their scores on the test split and in all weathers, a new task."""
 
 import copy
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -21,7 +20,7 @@ from relcomp_kit.lessons.train_net import StepsLine, provenance
 from relcomp_kit.models import checkpoints
 from relcomp_kit.models.deeplab import COCO_WEIGHTS, coco_state, deeplab
 from relcomp_kit.models.device import choose_device
-from relcomp_kit.models.metrics import evaluate
+from relcomp_kit.models.metrics import evaluate, plain
 from relcomp_kit.models.recipe import Recipe
 from relcomp_kit.models.scene_batches import stack
 from relcomp_kit.models.segmentation import trained
@@ -199,7 +198,7 @@ def note(record: Record, nets: Sequence[Segmenter], results: dict[tuple[str, int
         labels |= {"full_length": STEPS[made.name], "pretrained": recipe.pretrained, "made_by": made.commit}
         record.measure("pixel accuracy", found["pixel_accuracy"], "share", **labels)
         record.measure("mIoU", found["miou"], "share", **labels)
-        iou = {name: None if math.isnan(value) else value for name, value in found["iou"].items()}
+        iou = plain(found["iou"])
         record.measure("IoU per class", list(iou.values()), "share", classes=list(iou), **labels)
         record.measure("training time", made.history[-1]["seconds"], "s", **labels)
 

@@ -1,6 +1,5 @@
 """What `relcomp train` does: train a net by its recipe, test it, and write weights, log and scores."""
 
-import math
 import platform
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -16,7 +15,7 @@ from relcomp_kit.lessons.record import commit
 from relcomp_kit.models.checkpoints import load_net, name_of, save_half
 from relcomp_kit.models.deeplab import SIZES
 from relcomp_kit.models.device import choose_device
-from relcomp_kit.models.metrics import evaluate
+from relcomp_kit.models.metrics import evaluate, plain
 from relcomp_kit.models.recipe import Recipe, resolve
 from relcomp_kit.models.segmentation import trained
 from relcomp_kit.models.training_log import write_csv
@@ -103,7 +102,7 @@ def train_net(recipe: Recipe, data: SceneSet, seed: int, out: Path, **options) -
     test = {
         "pixel_accuracy": found["pixel_accuracy"],
         "miou": found["miou"],
-        "iou": {name: None if math.isnan(value) else value for name, value in found["iou"].items()},
+        "iou": plain(found["iou"]),
     }
     save_half(file, run.state_dict, info | {"test": test})
     scores = {key: value for key, value in info.items() if key not in ("history", "metrics")}
