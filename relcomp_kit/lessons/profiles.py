@@ -75,7 +75,7 @@ PROFILES = {
         ),
         SegmentationBudget(
             live_steps=200,
-            head_steps=40,
+            head_steps=80,
             weather_scenes=100,
             test_scenes=None,
             seeds={"rail-scenes": {"compact": (0, 1, 2)}},
