@@ -335,8 +335,8 @@ check.true(
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## The recorded full run
 # `compact` with three seeds, and the two large nets with one each, all from scratch: the COCO weights could not be fetched where this was recorded. Two
-# trainings ran at a time, on a core each. Where a line says CUT SHORT, the budget was cut to what a core does in about a quarter of an hour. Nets twenty and
-# thirty times the size have hardly begun to learn by then. Below, the same on CamVid, real road scenes of 11 classes.
+# trainings ran at a time, on a core each. Where a line says CUT SHORT, the budget was cut to what a core does in a quarter or half an hour: a fraction of an epoch
+# for the largest net, which has hardly begun to learn by then. These lines rank budgets, not nets. Below, the same on CamVid, real road scenes of 11 classes.
 
 # %%
 for suffix in ("", ".camvid"):
