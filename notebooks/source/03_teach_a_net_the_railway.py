@@ -183,7 +183,7 @@ for name, value in live.history[-1]["iou"].items():
 
 # %% [markdown]
 # **What you see.** After 1,600 scenes over 80 % of the pixels are right, and the accuracy looks nearly done. The mIoU, at about a half, says otherwise, and the list says
-# why: sky and trackbed are learned, rails hardly, and the rarest class least of all. In the recorded run both curves keep rising for ten epochs.
+# why: sky and trackbed are learned, rails and the rarest class not at all yet. In the recorded run both curves keep rising for ten epochs.
 
 # %% tags=["nbval-check-output"]
 check.true("the loss falls while one watches", live.history[-1]["loss"] < live.history[0]["loss"])
