@@ -1,0 +1,25 @@
+"""Relevance of weights by layer-wise relevance propagation (LRP): which weights a decision rests on.
+
+A neuron hands the relevance that it received to its inputs by their share of its sum (LRP-0, formula II of Böhnke;
+with a stabiliser LRP-epsilon, Bach et al. 2015). What flows through one weight, ``R_i<-j``, summed over the places
+where the weight is used, is the weight's relevance (Becking et al. 2022).
+
+- `start`: what the outputs receive. `copies`: the net that is worked on, never the user's own.
+- `gradient`: epsilon as gradient times weight, at the price of one backward pass. `composites`: all rules, by zennit.
+- `weights`, `heatmaps`, `conserve`: what is measured along the way.
+"""
+
+from relcomp_kit.relevance.lrp.conserve import Conservation, conservation
+from relcomp_kit.relevance.lrp.heatmaps import heatmap
+from relcomp_kit.relevance.lrp.propagation import RULES
+from relcomp_kit.relevance.lrp.weights import filter_relevance, weight_relevance, weight_relevance_per_class
+
+__all__ = [
+    "RULES",
+    "Conservation",
+    "conservation",
+    "filter_relevance",
+    "heatmap",
+    "weight_relevance",
+    "weight_relevance_per_class",
+]

@@ -1,0 +1,109 @@
+"""LRP-epsilon in the limit of a small epsilon, as gradient times value: one ordinary backward pass.
+
+In a linear layer ``z_j = sum_i w_ji x_i + b_j`` LRP-0 gives the weight ``R_i<-j = w_ji x_i R_j / z_j``. Write
+``c_j = R_j / z_j``: then ``R_i<-j = w_ji x_i c_j`` and ``c_i = R_i / x_i = sum_j w_ji c_j``. That is the chain rule, so c is
+the gradient of the start, as long as an activation hands ``c`` down by ``c_z = c_y y / z``. For ReLU this is its own
+derivative (Shrikumar et al. 2016); for tanh and others the backward pass is changed to it below.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from relcomp_kit.errors import UserError
+from relcomp_kit.relevance.lrp.copies import working_copy
+from relcomp_kit.relevance.lrp.products import LINEAR, position_sums, weight_products
+from relcomp_kit.relevance.lrp.propagation import LayerRelevance, Propagation, stabilize
+from relcomp_kit.relevance.lrp.survey import BATCH_NORMS, CURVED, RELUS, SUMS, Survey
+
+
+def prepare(model: nn.Module) -> Propagation:
+    """Return a copy of a net whose backward pass carries ``c = relevance / value``."""
+    net, names = working_copy(model)
+    for name, module in list(net.named_modules()):
+        if isinstance(module, CURVED):
+            net.set_submodule(name, Passing(module).eval())
+    made = Propagation(net, carries_gradients=True, survey=Survey(net, SUMS | RELUS))
+    for layer, module in net.named_modules():
+        own = {part: names[f"{layer}.{part}"] for part, _ in module.named_parameters(recurse=False)}
+        if isinstance(module, LINEAR):
+            module.register_forward_hook(_follow(made, layer, own, _linear))
+        elif isinstance(module, BATCH_NORMS):
+            module.register_forward_hook(_follow(made, layer, own, _batch_norm))
+    return made
+
+
+class Passing(nn.Module):
+    """An activation through which relevance passes unchanged: the gradient at its input is ``gradient * y / z``."""
+
+    def __init__(self, activation: nn.Module):
+        super().__init__()
+        self.activation = activation
+
+    def forward(self, z: Tensor) -> Tensor:
+        with torch.no_grad():
+            y = self.activation(z)
+        return _Pass.apply(z, y)
+
+
+class _Pass(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, z: Tensor, y: Tensor) -> Tensor:
+        ctx.save_for_backward(z, y)
+        return y.view_as(y)
+
+    @staticmethod
+    def backward(ctx, slope: Tensor) -> tuple[Tensor, None]:
+        z, y = ctx.saved_tensors
+        return slope * y / stabilize(z), None
+
+
+def _follow(made: Propagation, layer: str, own: dict[str, str], found: Callable) -> Callable:
+    """Return a forward hook that waits for the backward pass at a layer's output and reports the layer then."""
+
+    def hook(module: nn.Module, args: tuple, output: Tensor) -> None:
+        made.enter(layer)
+        x, version = args[0], args[0]._version
+
+        def report(slope: Tensor) -> None:
+            if x._version != version:
+                raise UserError(f"the input of {layer} was changed in place after {layer} had read it: add without +=")
+            made.report(layer, found(module, own, x.detach(), slope.detach()))
+
+        output.register_hook(report)
+
+    return hook
+
+
+def _linear(module: nn.Module, own: dict[str, str], x: Tensor, slope: Tensor) -> LayerRelevance:
+    def parameters(per_sample: bool) -> dict[str, tuple[Tensor, Tensor]]:
+        result = {own["weight"]: (module.weight, weight_products(module, x, slope, per_sample=per_sample))}
+        if module.bias is not None:
+            sums = position_sums(module, slope)
+            result[own["bias"]] = (module.bias, sums if per_sample else sums.sum(0))
+        return result
+
+    def constants() -> Tensor:
+        return position_sums(module, slope) @ module.bias if module.bias is not None else slope.new_zeros(len(slope))
+
+    return LayerRelevance(parameters, constants)
+
+
+def _batch_norm(module: nn.Module, own: dict[str, str], x: Tensor, slope: Tensor) -> LayerRelevance:
+    """In eval mode ``y = scale x + shift`` with ``scale = weight / sd`` and ``shift = bias - scale mean``."""
+    inverse_sd = (module.running_var + module.eps).rsqrt()
+
+    def parameters(per_sample: bool) -> dict[str, tuple[Tensor, Tensor]]:
+        if not own:
+            return {}
+        sums = position_sums(module, slope)
+        of_weight = (position_sums(module, slope * x) - sums * module.running_mean) * inverse_sd
+        found = {own["weight"]: (module.weight, of_weight), own["bias"]: (module.bias, sums)}
+        return found if per_sample else {name: (factor, product.sum(0)) for name, (factor, product) in found.items()}
+
+    def constants() -> Tensor:
+        weight, bias = (module.weight, module.bias) if own else (1.0, 0.0)
+        return position_sums(module, slope) @ (bias - weight * inverse_sd * module.running_mean)
+
+    return LayerRelevance(parameters, constants)

@@ -1,0 +1,142 @@
+"""A net prepared for relevance: one way to ask for it, two ways to compute it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from relcomp_kit.errors import UserError
+from relcomp_kit.relevance.lrp.copies import output_of
+from relcomp_kit.relevance.lrp.survey import Survey
+
+RULES = ("epsilon", "z+", "gamma", "alpha2-beta1")
+WAYS = ("gradient", "zennit")
+
+
+@dataclass
+class LayerRelevance:
+    """What one layer contributes in one backward pass.
+
+    Attributes
+    ----------
+    parameters : callable
+        ``parameters(per_sample)`` gives, for each parameter name in the user's net, ``(factor, product)``: its
+        relevance is ``factor * product``, with a leading dimension of samples if ``per_sample``.
+    constants : callable
+        Relevance (N,) that stays with the layer's constants: its bias, or the shift of its batch-norm.
+    """
+
+    parameters: Callable[[bool], dict[str, tuple[Tensor | float, Tensor]]]
+    constants: Callable[[], Tensor]
+
+
+@dataclass
+class Propagation:
+    """A working copy of a net whose backward pass carries relevance.
+
+    Attributes
+    ----------
+    net : nn.Module
+        The copy, with hooks.
+    carries_gradients : bool
+        The backward pass carries ``relevance / value`` (gradients); otherwise relevance itself.
+    survey : Survey
+        Notes what the net does outside its modules.
+    listeners : list of callable
+        Called with (layer name, `LayerRelevance`) whenever a backward pass has reached a layer.
+    entered : set of str
+        Layers with weights that the latest forward pass has used.
+    """
+
+    net: nn.Module
+    carries_gradients: bool
+    survey: Survey
+    listeners: list[Callable[[str, LayerRelevance], None]] = field(default_factory=list)
+    entered: set[str] = field(default_factory=set)
+
+    def forward(self, x: Tensor, strict: bool = True) -> Tensor:
+        """Return the logits; with ``strict`` a net that relevance cannot be traced through is an error."""
+        self.entered.clear()
+        with torch.enable_grad(), self.survey:
+            output = output_of(self.net(x))
+        if strict:
+            self.survey.complain()
+        if not output.requires_grad:
+            raise UserError("the net's outputs do not depend on its inputs by a gradient: nothing can be traced back")
+        return output
+
+    def backward(
+        self,
+        output: Tensor,
+        relevance: Tensor,
+        tensors: Sequence[Tensor],
+        *,
+        again: bool = False,
+        listen: bool = True,
+    ) -> list[Tensor]:
+        """Trace the relevance of the outputs back; return that of ``tensors``, each of its tensor's shape.
+
+        With ``again`` the outputs can be traced back another time. Without ``listen`` no layer is reported.
+        """
+        seed = relevance / stabilize(output.detach()) if self.carries_gradients else relevance
+        listeners, self.listeners = self.listeners, self.listeners if listen else []
+        try:
+            back = torch.autograd.grad(output, tensors, seed, retain_graph=again, allow_unused=True)
+        finally:
+            self.listeners = listeners
+        back = [torch.zeros_like(tensor) if one is None else one for tensor, one in zip(tensors, back)]
+        if self.carries_gradients:
+            return [tensor.detach() * one for tensor, one in zip(tensors, back)]
+        return back
+
+    def enter(self, layer: str) -> None:
+        """Note that the forward pass uses a layer."""
+        if layer in self.entered:
+            raise UserError(f"{layer} is used twice in one forward pass: give each use a module of its own")
+        self.entered.add(layer)
+
+    def report(self, layer: str, found: LayerRelevance) -> None:
+        """Tell the listeners what a layer contributes."""
+        for listener in self.listeners:
+            listener(layer, found)
+
+
+def stabilize(value: Tensor, epsilon: float = 1e-6) -> Tensor:
+    """Return values moved away from 0 by epsilon, 0 itself to the positive side."""
+    return value + torch.where(value < 0, -epsilon, epsilon)
+
+
+def prepare(
+    model: nn.Module, rule: str = "epsilon", *, way: str | None = None, canonizers: Sequence | None = None
+) -> Propagation:
+    """Return a net prepared for a rule; the net itself is not touched.
+
+    Parameters
+    ----------
+    rule : str
+        "epsilon" everywhere; or in convolutions "z+", "gamma" (0.25) or "alpha2-beta1", with epsilon in linear layers
+        and, but for "gamma", the flat rule in the first layer (zennit's EpsilonPlusFlat, EpsilonAlpha2Beta1Flat).
+    way : {"gradient", "zennit"}, optional
+        How epsilon is computed; the gradient's way is the cheaper one and the default. The other rules are zennit's.
+    canonizers : sequence of zennit canonizers, optional
+        Instead of the kit's choice; asks for zennit's way.
+
+    Raises
+    ------
+    UserError
+        If there is no such rule, the net is in train mode, or one of its weights is not a number.
+    """
+    from relcomp_kit.relevance.lrp import composites, gradient  # they build on this module
+
+    if rule not in RULES:
+        raise UserError(f"there is no rule {rule!r}; choose one of {', '.join(RULES)}")
+    if way is None:
+        way = "gradient" if rule == "epsilon" and canonizers is None else "zennit"
+    if way not in WAYS:
+        raise UserError(f"there is no way {way!r} to compute relevance; choose one of {', '.join(WAYS)}")
+    if way == "gradient":
+        if rule != "epsilon" or canonizers is not None:
+            raise UserError("only the epsilon rule is a gradient times a weight: take way='zennit' for all else")
+        return gradient.prepare(model)
+    return composites.prepare(model, rule, canonizers)

@@ -1,0 +1,247 @@
+"""Relevance of weights, streamed over batches: the memory does not grow with the number of images."""
+
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from relcomp_kit.errors import UserError
+from relcomp_kit.relevance.lrp.copies import read_batch
+from relcomp_kit.relevance.lrp.propagation import LayerRelevance, Propagation, prepare
+from relcomp_kit.relevance.lrp.start import Start, start_relevance
+
+AGGREGATES = ("sum", "abs_of_mean", "mean_of_abs")
+
+
+def weight_relevance(
+    model: nn.Module,
+    batches: Iterable,
+    *,
+    rule: str = "epsilon",
+    aggregate: str = "mean_of_abs",
+    start: Start = "true",
+    normalize: bool = False,
+    momentum: float | None = None,
+    concept: tuple[str, int | Sequence[int]] | None = None,
+    class_: int | None = None,
+    way: str | None = None,
+) -> dict[str, Tensor]:
+    """Return how much relevance flows through each parameter of a net.
+
+    Parameters
+    ----------
+    model : nn.Module
+        In eval mode; gives logits (N, classes, ...) alone or under "out". It is left as it is, to the bit.
+    batches : iterable of (x, target)
+        Images (N, ...) and true classes, 255 where there is none; ``x`` alone is enough but for the start "true".
+    rule : str
+        "epsilon" (on a ReLU net gradient times weight, at the price of one backward pass), or "z+", "gamma",
+        "alpha2-beta1" by zennit's composites; see `relcomp_kit.relevance.lrp.propagation.prepare`.
+    aggregate : {"sum", "abs_of_mean", "mean_of_abs"}
+        Of the samples' relevances: their sum, with sign; the absolute value of their mean, in which samples for and
+        against cancel; the mean of their absolute values, in which they do not.
+    start : str, Tensor or callable
+        "true", "predicted", "positive", or relevance of one's own; see `relcomp_kit.relevance.lrp.start`.
+    normalize : bool
+        Every sample starts with the same amount, instead of with its logits.
+    momentum : float, optional
+        Instead of over all samples: aggregate each batch, and keep ``momentum`` of the old value at each.
+    concept : (str, int or sequence of int), optional
+        A layer and channels of its output: only what flows through them counts. What lies behind the layer gets 0.
+    class_ : int, optional
+        Start at this class only.
+    way : {"gradient", "zennit"}, optional
+        How epsilon is computed.
+
+    Returns
+    -------
+    dict of str to Tensor
+        Keys and shapes of ``model.named_parameters()``; 0 where nothing was reached. Means are over the samples that
+        start with some relevance.
+
+    Raises
+    ------
+    UserError
+        In one sentence, if the net is in train mode, holds NaN, does something without a rule, no batch comes, one is
+        empty, or nothing starts.
+
+    Notes
+    -----
+    Cost: "sum" with epsilon is one forward and one backward pass. The others need each sample's own gradients: a
+    batched product a layer, with memory for the batch of one layer's weights at a time.
+    Source: Bach et al. 2015 (LRP); Becking et al. 2022 (relevance of weights).
+    """
+    asked = {None: class_}
+    return _stream(model, batches, asked, rule, aggregate, start, normalize, momentum, concept, way)[None]
+
+
+def weight_relevance_per_class(
+    model: nn.Module, batches: Iterable, classes: Sequence[int], **options
+) -> dict[int, dict[str, Tensor]]:
+    """Return `weight_relevance` for each class, in one pass over the data: one forward, one backward a class.
+
+    Parameters
+    ----------
+    classes : sequence of int
+        A start at "true" or "predicted" keeps the samples or pixels of the class.
+    **options
+        As in `weight_relevance`, but for ``class_``.
+
+    Raises
+    ------
+    UserError
+        As there, and if a class never occurs.
+    """
+    if not classes:
+        raise UserError("there is no class to ask for: give at least one")
+    defaults = {"rule": "epsilon", "aggregate": "mean_of_abs", "start": "true", "normalize": False}
+    settings = {**defaults, "momentum": None, "concept": None, "way": None, **options}
+    return _stream(model, batches, {int(one): int(one) for one in classes}, **settings)
+
+
+def filter_relevance(relevance: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the relevance of filters and neurons: that of their weights, summed.
+
+    Parameters
+    ----------
+    relevance : dict of str to Tensor
+        As `weight_relevance` returns it.
+
+    Returns
+    -------
+    dict of str to Tensor
+        Module name to (output channels,), for every weight of two dimensions or more.
+    """
+    return {
+        name.removesuffix("weight").rstrip("."): value.flatten(1).sum(1)
+        for name, value in relevance.items()
+        if name.endswith("weight") and value.ndim > 1
+    }
+
+
+def _stream(
+    model: nn.Module,
+    batches: Iterable,
+    asked: dict,
+    rule: str,
+    aggregate: str,
+    start: Start,
+    normalize: bool,
+    momentum: float | None,
+    concept: tuple | None,
+    way: str | None,
+) -> dict:
+    """Return for every key of ``asked`` (key to class or None) the relevance of the parameters."""
+    if aggregate not in AGGREGATES:
+        raise UserError(f"there is no aggregate {aggregate!r}; choose one of {', '.join(AGGREGATES)}")
+    if momentum is not None and not 0 <= momentum < 1:
+        raise UserError(f"the momentum is the share of the old value, 0 or more and below 1, not {momentum}")
+    made = prepare(model, rule, way=way)
+    channel = Channel(made, *concept) if concept is not None else None
+    running = {key: Running(aggregate, momentum) for key in asked}
+    device, empty = next(model.parameters()).device, True
+    for batch in batches:
+        empty = False
+        x, target = read_batch(batch, device)
+        output = made.forward(x.requires_grad_())
+        starts = {
+            key: start_relevance(output, target, start, class_=class_, normalize=normalize)
+            for key, class_ in asked.items()
+        }
+        present = [key for key, relevance in starts.items() if relevance.any()]
+        for key in present:
+            running[key].begin(starts[key])
+            made.listeners = [running[key].add]
+            trace(made, channel, output, starts[key], x, again=key != present[-1])
+            running[key].end()
+    if empty:
+        raise UserError("there is no batch to measure relevance on: the iterable is empty")
+    missing = [key for key in asked if not running[key].samples]
+    if missing:
+        what = "relevance starts with 0 everywhere" if missing[0] is None else f"class {missing[0]} never occurs"
+        raise UserError(f"{what} in these batches: take more or other images, or another start")
+    parameters = dict(model.named_parameters())
+    return {key: running[key].result(parameters) for key in asked}
+
+
+def trace(
+    made: Propagation, channel: "Channel | None", output: Tensor, relevance: Tensor, x: Tensor, *, again: bool = False
+) -> Tensor:
+    """Trace back from the outputs, by way of a channel if there is one; return the relevance of the inputs."""
+    if channel is None:
+        return made.backward(output, relevance, [x], again=again)[0]
+    (of_layer,) = made.backward(output, relevance, [channel.value], again=True, listen=False)
+    return made.backward(channel.value, channel.keep(of_layer), [x], again=again)[0]
+
+
+class Channel:
+    """Channels of a layer's output, as a concept: relevance may go on through them only."""
+
+    def __init__(self, made: Propagation, layer: str, channels: int | Sequence[int]):
+        modules = dict(made.net.named_modules())
+        if layer not in modules:
+            raise UserError(f"there is no layer {layer!r} for a concept; see the net's named_modules()")
+        self.layer = layer
+        self.channels = [channels] if isinstance(channels, int) else list(channels)
+        modules[layer].register_forward_hook(self._remember)
+
+    def _remember(self, module: nn.Module, args: tuple, output: Tensor) -> None:
+        self.value = output
+
+    def keep(self, relevance: Tensor) -> Tensor:
+        """Return the relevance of the layer's outputs with all other channels at 0."""
+        wrong = [channel for channel in self.channels if not 0 <= channel < relevance.shape[1]]
+        if wrong or not self.channels:
+            raise UserError(f"{self.layer} has the channels 0 to {relevance.shape[1] - 1}, not {wrong or 'none'}")
+        kept = torch.zeros_like(relevance)
+        kept[:, self.channels] = relevance[:, self.channels]
+        return kept
+
+
+class Running:
+    """Sums over samples, or a moving average over batches, of every parameter's relevance."""
+
+    def __init__(self, aggregate: str, momentum: float | None):
+        self.aggregate, self.momentum = aggregate, momentum
+        self.sums: dict[str, Tensor] = {}
+        self.factors: dict[str, Tensor | float] = {}
+        self.samples = 0
+        self.average: dict[str, Tensor] | None = None
+        self._active = 0
+
+    def begin(self, relevance: Tensor) -> None:
+        """Note how many samples of a batch start with some relevance."""
+        self._active = int(relevance.flatten(1).any(1).sum())
+
+    def add(self, layer: str, found: LayerRelevance) -> None:
+        """Add a layer's share of one backward pass."""
+        per_sample = self.aggregate == "mean_of_abs"
+        for name, (factor, product) in found.parameters(per_sample).items():
+            if per_sample:
+                product = torch.linalg.vector_norm(product, ord=1, dim=0)
+            self.factors[name] = factor
+            self.sums[name] = self.sums[name].add_(product) if name in self.sums else product
+
+    def end(self) -> None:
+        """End a batch."""
+        self.samples += self._active
+        if self.momentum is None:
+            return
+        new = self._finished(self._active)
+        old = self.average or new
+        self.average = {name: self.momentum * old[name] + (1 - self.momentum) * value for name, value in new.items()}
+        self.sums.clear()
+
+    def _finished(self, samples: int) -> dict[str, Tensor]:
+        finished = {name: (self.factors[name] * total).detach() for name, total in self.sums.items()}
+        if self.aggregate == "sum":
+            return finished
+        return {name: value.abs() / samples for name, value in finished.items()}
+
+    def result(self, parameters: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return the relevance by name, in the order of the net, 0 for parameters that were never reached."""
+        found = self._finished(self.samples) if self.average is None else self.average
+        return {
+            name: found[name] if name in found else torch.zeros_like(value, requires_grad=False)
+            for name, value in parameters.items()
+        }
