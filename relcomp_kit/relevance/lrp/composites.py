@@ -1,15 +1,15 @@
 """LRP by zennit's rules, composites and canonizers, with what zennit leaves out: the relevance of the parameters.
 
 A rule of zennit computes modified outputs from modified inputs x' and parameters W', and hands each input
-``x' dz'/dx' s`` with ``s`` the relevance of the output divided by ``z'``. The relevance of a weight is the same sum taken at
-its other end, ``W' dz'/dW' s``: both are sums of the same shares ``x'_i w'_ji s_j``.
+``x' dz'/dx' s`` with ``s`` the relevance of the output divided by ``z'``. The relevance of a weight is the same sum
+taken at its other end, ``W' dz'/dW' s``: both are sums of the same shares ``x'_i w'_ji s_j``.
 """
 
 from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
-from zennit.canonizers import MergeBatchNorm
+from zennit.canonizers import Canonizer, MergeBatchNorm
 from zennit.composites import LAYER_MAP_BASE, EpsilonAlpha2Beta1Flat, EpsilonPlusFlat, LayerMapComposite
 from zennit.core import BasicHook, Composite, mod_params
 from zennit.rules import Epsilon, Norm
@@ -23,6 +23,8 @@ from relcomp_kit.relevance.lrp.propagation import LayerRelevance, Propagation
 from relcomp_kit.relevance.lrp.rules import Gamma, by_share
 from relcomp_kit.relevance.lrp.survey import BATCH_NORMS, MIXING, Survey
 
+CURE = "make modules of them (nn.ReLU, zennit.layer.Sum, ...), or take the epsilon rule, which copes with sums and ReLU"
+
 
 def composite(rule: str) -> Composite:
     """Return zennit's composite of a rule in `relcomp_kit.relevance.lrp.RULES`."""
@@ -35,7 +37,7 @@ def composite(rule: str) -> Composite:
     return LayerMapComposite([*LAYER_MAP_BASE, (Linear, Epsilon())])
 
 
-def prepare(model: nn.Module, rule: str, canonizers: Sequence | None = None) -> Propagation:
+def prepare(model: nn.Module, rule: str, canonizers: Sequence[Canonizer] | None = None) -> Propagation:
     """Return a copy of a net whose backward pass carries relevance by zennit's rules.
 
     Parameters
@@ -53,12 +55,13 @@ def prepare(model: nn.Module, rule: str, canonizers: Sequence | None = None) -> 
     eps = {name: module.eps for name, module in net.named_modules() if isinstance(module, BATCH_NORMS)}
     merged: dict[str, str] = {}  # layer -> its batch-norm
     for canonizer in (ResNetCanonizer(),) if canonizers is None else canonizers:
-        for done in canonizer.apply(net):
+        for done in _applied(canonizer, net):
             if isinstance(done, MergeBatchNorm):
                 merged |= {paths[layer]: paths[done.batch_norm] for layer in done.linears}
                 done.batch_norm.eps = 0.0  # or the identity that is left would still shrink its input
     net.requires_grad_(False)
-    made = Propagation(net, carries_gradients=False, survey=Survey(net, set(), dict.fromkeys(MIXING, by_share)))
+    survey = Survey(net, set(), CURE, dict.fromkeys(MIXING, by_share))
+    made = Propagation(net, carries_gradients=False, survey=survey, original=model)
     context: dict = {}
     chosen = composite(rule)
     for layer, module in net.named_modules():
@@ -74,6 +77,16 @@ def prepare(model: nn.Module, rule: str, canonizers: Sequence | None = None) -> 
             hook.backward = _recording(made, layer, hook, split)
             module.register_forward_hook(lambda *_, layer=layer: made.enter(layer))
     return made
+
+
+def _applied(canonizer: Canonizer, net: nn.Module) -> list[Canonizer]:
+    try:
+        return canonizer.apply(net)
+    except RuntimeError as error:
+        raise UserError(
+            "zennit merges each batch-norm into the layer that stands before it, and here one does not fit: take the "
+            "epsilon rule, or canonizers of your own"
+        ) from error
 
 
 def _recording(made: Propagation, layer: str, hook: BasicHook, split: Callable) -> Callable:
@@ -118,9 +131,9 @@ def _split(
 ) -> Callable:
     """Return a function that names a layer's relevance by the parameters of the user's net.
 
-    Where a batch-norm was merged, ``W' = scale W`` and ``b' = bias_bn + scale (b - mean)`` with ``scale = weight_bn / sd``.
-    A scale of a row changes no share in it, so the relevance of W' is that of W. What ``b'`` keeps goes to its parts in
-    proportion; ``weight_bn`` has a hand in all that holds the scale.
+    Where a batch-norm was merged, ``W' = scale W`` and ``b' = bias_bn + scale (b - mean)``, ``scale = weight_bn / sd``.
+    A scale of a row changes no share in it, so the relevance of W' is that of W. What ``b'`` keeps goes to its parts
+    in proportion; ``weight_bn`` has a hand in all that holds the scale.
     """
     bias = before.get(f"{layer}.bias")
 

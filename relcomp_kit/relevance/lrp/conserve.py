@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from relcomp_kit.errors import UserError
 from relcomp_kit.relevance.lrp.copies import read_batch
-from relcomp_kit.relevance.lrp.propagation import LayerRelevance, Propagation, prepare
+from relcomp_kit.relevance.lrp.propagation import prepare
 from relcomp_kit.relevance.lrp.start import Start, start_relevance
 
 
@@ -84,7 +84,9 @@ def conservation(
     relevance = start_relevance(output, target, start, class_=class_)
     total = relevance.flatten(1).double().sum(1)
     if not total.all():
-        raise UserError("a sample starts with relevance 0, of which no share can be told: choose another start or image")
+        raise UserError(
+            "a sample starts with relevance 0, of which no share can be told: choose another start or image"
+        )
     nodes = {name: one.grad_fn for name, one in outputs.items() if isinstance(one, Tensor) and one.grad_fn is not None}
     cuts = _cuts(output, x, nodes, set(own) - {""})
     found = made.backward(output, relevance, [*(outputs[name] for name in cuts), x])

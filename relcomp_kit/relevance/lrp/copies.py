@@ -1,4 +1,4 @@
-"""The net that is worked on: it shares the weights of the user's net and nothing else, so nothing has to be put back."""
+"""The net that is worked on: it shares the weights of the user's net and nothing else; nothing has to be put back."""
 
 import copy
 
@@ -30,9 +30,13 @@ def working_copy(model: nn.Module) -> tuple[nn.Module, dict[str, str]]:
     """
     training = [name or "the net" for name, module in model.named_modules() if module.training]
     if training:
-        raise UserError(f"{training[0]} is in train mode, where batches decide the outputs: call .eval() on the net first")
+        raise UserError(
+            f"{training[0]} is in train mode, where batches decide the outputs: call .eval() on the net first"
+        )
     for name, parameter in model.named_parameters():
-        if not parameter.isfinite().all():
+        if (
+            not parameter.sum().isfinite() and not parameter.isfinite().all()
+        ):  # the sum is read faster, but can overflow
             raise UserError(f"{name} holds NaN or infinity: train the net again, or load another checkpoint")
     shared = {id(value): nn.Parameter(value.detach(), requires_grad=False) for value in model.parameters()}
     shared |= {id(value): value.detach() for value in model.buffers()}
@@ -64,7 +68,9 @@ def output_of(result: Tensor | dict[str, Tensor]) -> Tensor:
     """Return the logits of a net that gives them alone, or under "out" as torchvision's segmentation nets do."""
     output = result["out"] if isinstance(result, dict) else result
     if not isinstance(output, Tensor) or output.ndim < 2:
-        raise UserError("the net gives no tensor (N, classes, ...): wrap it in a module whose forward returns its logits")
+        raise UserError(
+            "the net gives no tensor (N, classes, ...): wrap it in a module whose forward returns its logits"
+        )
     return output
 
 

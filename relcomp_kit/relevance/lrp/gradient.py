@@ -1,8 +1,8 @@
 """LRP-epsilon in the limit of a small epsilon, as gradient times value: one ordinary backward pass.
 
 In a linear layer ``z_j = sum_i w_ji x_i + b_j`` LRP-0 gives the weight ``R_i<-j = w_ji x_i R_j / z_j``. Write
-``c_j = R_j / z_j``: then ``R_i<-j = w_ji x_i c_j`` and ``c_i = R_i / x_i = sum_j w_ji c_j``. That is the chain rule, so c is
-the gradient of the start, as long as an activation hands ``c`` down by ``c_z = c_y y / z``. For ReLU this is its own
+``c_j = R_j / z_j``: then ``R_i<-j = w_ji x_i c_j`` and ``c_i = R_i / x_i = sum_j w_ji c_j``. That is the chain rule: c
+is the gradient of the start, as long as an activation hands ``c`` down by ``c_z = c_y y / z``. For ReLU this is its own
 derivative (Shrikumar et al. 2016); for tanh and others the backward pass is changed to it below.
 """
 
@@ -17,6 +17,8 @@ from relcomp_kit.relevance.lrp.products import LINEAR, position_sums, weight_pro
 from relcomp_kit.relevance.lrp.propagation import LayerRelevance, Propagation, stabilize
 from relcomp_kit.relevance.lrp.survey import BATCH_NORMS, CURVED, RELUS, SUMS, Survey
 
+CURE = "make each a module that has a rule, such as nn.GELU, or leave it out"
+
 
 def prepare(model: nn.Module) -> Propagation:
     """Return a copy of a net whose backward pass carries ``c = relevance / value``."""
@@ -24,13 +26,13 @@ def prepare(model: nn.Module) -> Propagation:
     for name, module in list(net.named_modules()):
         if isinstance(module, CURVED):
             net.set_submodule(name, Passing(module).eval())
-    made = Propagation(net, carries_gradients=True, survey=Survey(net, SUMS | RELUS))
+    made = Propagation(net, carries_gradients=True, survey=Survey(net, SUMS | RELUS, CURE))
     for layer, module in net.named_modules():
-        own = {part: names[f"{layer}.{part}"] for part, _ in module.named_parameters(recurse=False)}
-        if isinstance(module, LINEAR):
-            module.register_forward_hook(_follow(made, layer, own, _linear))
-        elif isinstance(module, BATCH_NORMS):
-            module.register_forward_hook(_follow(made, layer, own, _batch_norm))
+        if isinstance(module, (*LINEAR, *BATCH_NORMS)):
+            prefix = f"{layer}." if layer else ""
+            own = {part: names[prefix + part] for part, _ in module.named_parameters()}
+            found = _linear if isinstance(module, LINEAR) else _batch_norm
+            module.register_forward_hook(_follow(made, layer or "the net", own, found))
     return made
 
 
@@ -42,16 +44,15 @@ class Passing(nn.Module):
         self.activation = activation
 
     def forward(self, z: Tensor) -> Tensor:
-        with torch.no_grad():
-            y = self.activation(z)
-        return _Pass.apply(z, y)
+        return _Pass.apply(z, self.activation)
 
 
 class _Pass(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, z: Tensor, y: Tensor) -> Tensor:
+    def forward(ctx, z: Tensor, activation: nn.Module) -> Tensor:
+        y = activation(z)
         ctx.save_for_backward(z, y)
-        return y.view_as(y)
+        return y
 
     @staticmethod
     def backward(ctx, slope: Tensor) -> tuple[Tensor, None]:

@@ -26,13 +26,18 @@ def weight_products(module: nn.Module, x: Tensor, slope: Tensor, *, per_sample: 
         (N, \\*weight.shape) if ``per_sample``, else the sum over the samples.
     """
     if isinstance(module, nn.Linear):
-        rows, columns = slope.flatten(1, -2) if slope.ndim > 2 else slope[:, None], x.flatten(1, -2) if x.ndim > 2 else x[:, None]
+        rows, columns = (
+            slope.flatten(1, -2) if slope.ndim > 2 else slope[:, None],
+            x.flatten(1, -2) if x.ndim > 2 else x[:, None],
+        )
         return rows.mT @ columns if per_sample else rows.flatten(0, 1).T @ columns.flatten(0, 1)
     x, padding = _padded(module, x)
     if not per_sample:
         return _convolution_backward(module, x, slope, padding)
     if x.ndim != 4:
-        return torch.cat([_convolution_backward(module, *pair, padding)[None] for pair in zip(x.split(1), slope.split(1))])
+        return torch.cat(
+            [_convolution_backward(module, *pair, padding)[None] for pair in zip(x.split(1), slope.split(1))]
+        )
     # every place where the filter lies becomes a column: one batched matrix product, no loop over samples
     columns = _columns(module, x, padding).unflatten(1, (module.groups, -1))
     rows = slope.flatten(2).unflatten(1, (module.groups, -1))

@@ -45,6 +45,8 @@ class Propagation:
         Notes what the net does outside its modules.
     listeners : list of callable
         Called with (layer name, `LayerRelevance`) whenever a backward pass has reached a layer.
+    original : nn.Module, optional
+        The net whose outputs the copy must have; asked once, in the first forward pass.
     entered : set of str
         Layers with weights that the latest forward pass has used.
     """
@@ -53,6 +55,7 @@ class Propagation:
     carries_gradients: bool
     survey: Survey
     listeners: list[Callable[[str, LayerRelevance], None]] = field(default_factory=list)
+    original: nn.Module | None = None
     entered: set[str] = field(default_factory=set)
 
     def forward(self, x: Tensor, strict: bool = True) -> Tensor:
@@ -62,9 +65,20 @@ class Propagation:
             output = output_of(self.net(x))
         if strict:
             self.survey.complain()
+        if self.original is not None:
+            self._compare(x[:1], output[:1])
         if not output.requires_grad:
             raise UserError("the net's outputs do not depend on its inputs by a gradient: nothing can be traced back")
         return output
+
+    @torch.no_grad()
+    def _compare(self, x: Tensor, output: Tensor) -> None:
+        expected, self.original = output_of(self.original(x)), None
+        if (output - expected).abs().max() > 1e-3 * expected.abs().max():
+            raise UserError(
+                "zennit's canonizer changes what this net computes, since its modules do not stand in the order in "
+                "which they are used: take the epsilon rule, or canonizers of your own"
+            )
 
     def backward(
         self,

@@ -68,7 +68,8 @@ def _named(output: Tensor, target: Tensor | None, start: str) -> Tensor:
     expected = (output.shape[0], *output.shape[2:])
     if tuple(target.shape) != expected:
         raise UserError(
-            f"the targets have the shape {tuple(target.shape)} and the outputs ask for {expected}: one class a sample, or a pixel"
+            f"the targets have the shape {tuple(target.shape)} and the outputs ask for {expected}: one class for each "
+            "sample, or for each pixel"
         )
     target = target.to(output.device).long()
     known = target != VOID

@@ -50,12 +50,15 @@ class Survey(TorchFunctionMode):
         Its modules are followed by hooks from now on.
     allowed : set of str
         Names of functions that are all right besides `HARMLESS`.
+    cure : str
+        What to do about others, the end of a sentence.
     instead : dict, optional
         Name of a function to what is called in its place, as ``instead[name](function, *args, **options)``.
     """
 
-    def __init__(self, net: nn.Module, allowed: set[str], instead: dict[str, Callable] | None = None):
+    def __init__(self, net: nn.Module, allowed: set[str], cure: str, instead: dict[str, Callable] | None = None):
         super().__init__()
+        self.cure = cure
         self.instead = instead or {}
         self.allowed = HARMLESS | allowed
         self.found: list[tuple[str, str]] = []
@@ -93,7 +96,4 @@ class Survey(TorchFunctionMode):
         if self.found:
             listed = ", ".join(f"{name} ({called})" for name, called in self.found[:3])
             more = f" and {len(self.found) - 3} more" if len(self.found) > 3 else ""
-            raise UserError(
-                f"there is no rule for what these do: {listed}{more}; give each operation a module of its own that has a rule "
-                "(nn.ReLU, zennit.layer.Sum, ...), or take the epsilon rule, which also passes sums and ReLU functions"
-            )
+            raise UserError(f"there is no rule for what these do: {listed}{more}; {self.cure}")

@@ -218,7 +218,7 @@ class Running:
         per_sample = self.aggregate == "mean_of_abs"
         for name, (factor, product) in found.parameters(per_sample).items():
             if per_sample:
-                product = torch.linalg.vector_norm(product, ord=1, dim=0)
+                product = product.abs_().sum(0)
             self.factors[name] = factor
             self.sums[name] = self.sums[name].add_(product) if name in self.sums else product
 
