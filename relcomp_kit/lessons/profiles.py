@@ -49,6 +49,20 @@ class SegmentationBudget:
 
 
 @dataclass(frozen=True)
+class RelevanceBudget:
+    """Lesson 04: how many scenes relevance is asked on, and how it is held against ablation and removal."""
+
+    scenes: int  # training scenes
+    oracle_channels: int
+    oracle_weights: int
+    oracle_scenes: int  # of the validation split
+    test_scenes: int
+    shares: dict[str, list[float]]  # removed without training: of filters of each "layer" or of the "net", of "weights"
+    reference_scenes: int  # in which RelMax and ActMax look
+    seeds: tuple[int, ...] = (0, 1, 2)
+
+
+@dataclass(frozen=True)
 class Profile:
     """A named set of budgets."""
 
@@ -56,6 +70,7 @@ class Profile:
     saliency: SaliencyBudget
     pruning: PruningBudget
     segmentation: SegmentationBudget
+    relevance: RelevanceBudget
 
 
 PROFILES = {
@@ -79,6 +94,15 @@ PROFILES = {
             weather_scenes=100,
             test_scenes=None,
             seeds={"rail-scenes": {"compact": (0, 1, 2)}},
+        ),
+        RelevanceBudget(
+            scenes=12,
+            oracle_channels=76,
+            oracle_weights=76,
+            oracle_scenes=8,
+            test_scenes=24,
+            shares={"layer": [0.0, 0.1, 0.2, 0.3, 0.5]},
+            reference_scenes=40,
         ),
     ),
     "full": Profile(
@@ -106,6 +130,19 @@ PROFILES = {
                 "railsem19": {"resnet101": (0, 1, 2)},
                 "berdiba": {"resnet101": (0, 1, 2)},
             },
+        ),
+        RelevanceBudget(
+            scenes=128,
+            oracle_channels=456,
+            oracle_weights=456,
+            oracle_scenes=48,
+            test_scenes=200,
+            shares={
+                "layer": [0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6],
+                "net": [0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6],
+                "weights": [0.0, 0.2, 0.4, 0.6, 0.7, 0.8, 0.9, 0.95],
+            },
+            reference_scenes=200,
         ),
     ),
 }

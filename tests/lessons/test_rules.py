@@ -118,6 +118,22 @@ EXAMPLES = {
     },
     "B1": ({"accuracy": three(0.92)}, ({"accuracy": three(0.90)}, "at least 91.2 %")),
     "B2": ({"accuracy": three(0.87)}, ({"accuracy": three(0.85)}, "at least 86.2 %")),
+    "B3": (
+        {"correlation": three(0.4), "irrelevant": three(0.02), "relevant": three(0.03)},
+        ({"correlation": [0.4, 0.4, 0.5]}, "correlation below 0.5"),
+        ({"irrelevant": three(0.005)}, "large and irrelevant"),
+        ({"relevant": three(0.005)}, "small and relevant"),
+    ),
+    "B4": (
+        {"relevance": three(0.7), "magnitude": three(0.6)},
+        ({"magnitude": three(0.7)}, "relevance above magnitude"),
+    ),
+    "B4c": ({"relevance": three(0.7), "random": three(0.6)}, ({"random": three(0.7)}, "relevance above random")),
+    "B4d": (
+        {"mean_of_abs": three(0.6), "abs_of_mean": three(0.3), "mean_area": three(0.7), "other_area": three(0.6)},
+        ({"abs_of_mean": three(0.6)}, "closer to the ablation"),
+        ({"other_area": three(0.7)}, "higher accuracy"),
+    ),
     "B11": ({"megabytes": 234.6}, ({"megabytes": 244.0}, "235 when rounded")),
 }
 
