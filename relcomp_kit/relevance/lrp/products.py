@@ -67,7 +67,7 @@ def _convolution_backward(module: nn.Module, x: Tensor, slope: Tensor, padding: 
 
 
 def position_sums(module: nn.Module, slope: Tensor) -> Tensor:
-    """Return ``slope`` summed over positions: (N, outputs)."""
-    if isinstance(module, nn.Linear):
-        return slope if slope.ndim == 2 else slope.flatten(1, -2).sum(1)
-    return slope.flatten(2).sum(2) if slope.ndim > 2 else slope
+    """Return ``slope`` summed over positions, (N, outputs), as a tensor of its own that may be written to."""
+    if slope.ndim == 2:
+        return slope.clone()
+    return slope.flatten(1, -2).sum(1) if isinstance(module, nn.Linear) else slope.flatten(2).sum(2)

@@ -233,10 +233,12 @@ class Running:
         self.sums.clear()
 
     def _finished(self, samples: int) -> dict[str, Tensor]:
-        finished = {name: (self.factors[name] * total).detach() for name, total in self.sums.items()}
-        if self.aggregate == "sum":
-            return finished
-        return {name: value.abs() / samples for name, value in finished.items()}
+        """Turn the sums into relevance, in place: memory touched anew would cost more than the arithmetic."""
+        for name, total in self.sums.items():
+            total.mul_(self.factors[name])
+            if self.aggregate != "sum":
+                total.abs_().div_(samples)
+        return dict(self.sums)
 
     def result(self, parameters: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return the relevance by name, in the order of the net, 0 for parameters that were never reached."""
