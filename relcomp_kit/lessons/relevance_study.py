@@ -60,8 +60,8 @@ def loss_start(output: Tensor, target: Tensor) -> Tensor:
     """
     with torch.enable_grad():
         leaf = output.detach().requires_grad_()
-        loss = F.cross_entropy(leaf, target.long(), ignore_index=VOID, reduction="none").flatten(1).sum(1)
-        known = (target != VOID).flatten(1).sum(1).clamp_min(1)
+        loss = F.cross_entropy(leaf, target.long(), ignore_index=VOID, reduction="none").reshape(len(leaf), -1).sum(1)
+        known = (target != VOID).reshape(len(leaf), -1).sum(1).clamp_min(1)
         (slope,) = torch.autograd.grad((loss / known).sum(), leaf)
     return -output * slope
 
@@ -125,8 +125,8 @@ def measured(made: Segmenter, data: SceneSet, budget: RelevanceBudget) -> dict:
     Returns
     -------
     dict
-        ``corners``: `all_corners` for all classes and for each; ``correlation``: "filters" or "weights" and measure to
-        the rank correlation with ablation, by the absolute change of the loss, and the same within layers;
+        ``corners``: `all_corners` for all classes and each that occurs; ``correlation``: "filters" or "weights" and
+        measure to the rank correlation with ablation, by the absolute change of the loss, and the same within layers;
         ``curves``: "pixel_accuracy" or "miou", scope, order and measure to the value at each share; ``commit``.
     """
     config = asdict(budget) | {
@@ -143,7 +143,8 @@ def measured(made: Segmenter, data: SceneSet, budget: RelevanceBudget) -> dict:
 def _measure(made: Segmenter, data: SceneSet, budget: RelevanceBudget) -> dict:
     net, images = made.net, batches(data.train, budget.scenes)
     scores = all_scores(net, images, made.seed)
-    per_class = weight_relevance_per_class(net, images, range(len(data.classes)), normalize=True)
+    occurring = [k for k in range(len(data.classes)) if any((labels == k).any() for _, labels in images)]
+    per_class = weight_relevance_per_class(net, images, occurring, normalize=True)
     of_classes = {data.classes[index]: all_corners(net, one) for index, one in per_class.items()}
     test = remember(firsts(data.test, budget.test_scenes))
     curves = {"pixel_accuracy": {}, "miou": {}}
