@@ -20,7 +20,8 @@ from relcomp_kit.datasets.transforms import normalize
 from relcomp_kit.errors import UserError
 from relcomp_kit.files import make_folder
 from relcomp_kit.models.scene_batches import stack
-from relcomp_kit.relevance.crp_repairs import Attribution, Visualization, composite, own_copy, start
+from relcomp_kit.relevance.crp_repairs import Attribution, Visualization, own_copy, start
+from relcomp_kit.relevance.lrp.composites import composite
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,8 @@ def concept_heatmaps(
     channels : sequence of int
     class_ : int or None
         None for the predicted class, whichever it is.
-    rule : {"epsilon", "z+"}
-        LRP-epsilon in all layers; or z+ in convolutions, epsilon in linear layers and the flat rule in the first one.
+    rule : str
+        One of `relcomp_kit.relevance.lrp.RULES`.
     batch : int
         Pairs of image and channel that are computed together.
 

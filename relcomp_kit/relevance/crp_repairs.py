@@ -22,17 +22,14 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils.data import Dataset
 from zennit.canonizers import MergeBatchNorm
-from zennit.composites import LAYER_MAP_BASE, EpsilonPlusFlat, LayerMapComposite
-from zennit.core import Composite, stabilize
-from zennit.rules import Epsilon
+from zennit.core import Composite
 from zennit.torchvision import ResNetCanonizer
-from zennit.types import Linear
 
 from relcomp_kit.datasets.transforms import normalize
 from relcomp_kit.errors import UserError
 from relcomp_kit.models.scene_batches import stack
+from relcomp_kit.relevance.lrp.rules import by_share
 
-RULES = ("epsilon", "z+")
 OUTPUT = {"y": [0]}  # zennit-crp asks for an output in every condition; here `start` alone decides
 
 
@@ -56,13 +53,6 @@ def own_copy(model: nn.Module, layer: str) -> nn.Module:
     return net
 
 
-def composite(rule: str) -> Composite:
-    """Return zennit's rules for every layer."""
-    if rule not in RULES:
-        raise UserError(f"there is no rule {rule!r} for concepts; choose one of {', '.join(RULES)}")
-    return EpsilonPlusFlat() if rule == "z+" else LayerMapComposite([*LAYER_MAP_BASE, (Linear, Epsilon())])
-
-
 def start(logits: Tensor, class_: int | None) -> Tensor:
     """Return where relevance starts, in the shape of the logits (N, classes) or (N, classes, H, W).
 
@@ -79,21 +69,13 @@ def start(logits: Tensor, class_: int | None) -> Tensor:
 class InterpolationByShare(TorchFunctionMode):
     """Within this, relevance passes a call of `torch.nn.functional.interpolate` by each input's share of the output.
 
-    It is no module, so zennit has no rule for it. As a gradient the relevance of an enlarged logit would go to its
-    neighbours by distance alone, also to one that is nearly 0 or spoke against it: LRP-epsilon then divides by that
-    one, and the heatmap explodes.
+    It is no module, so zennit has no rule for it; see `relcomp_kit.relevance.lrp.rules.by_share`.
     """
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
-        if func is not nn.functional.interpolate:
-            return func(*args, **(kwargs or {}))
-        x = args[0].clone()
-        output = func(x, *args[1:], **(kwargs or {}))
-        if output.requires_grad:
-            value, total = x.detach(), stabilize(output.detach())
-            output.register_hook(lambda relevance: relevance / total)
-            x.register_hook(lambda slope: value * slope)
-        return output
+        if func is nn.functional.interpolate:
+            return by_share(func, *args, **(kwargs or {}))
+        return func(*args, **(kwargs or {}))
 
 
 class Attribution(CondAttribution):

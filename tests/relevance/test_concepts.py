@@ -25,7 +25,8 @@ from relcomp_kit.models.deeplab import deeplab
 from relcomp_kit.models.scene_batches import stack
 from relcomp_kit.relevance import concepts
 from relcomp_kit.relevance.concepts import Reference, channel_relevance, concept_heatmaps, reference_images
-from relcomp_kit.relevance.crp_repairs import Attribution, InterpolationByShare, composite, own_copy
+from relcomp_kit.relevance.crp_repairs import Attribution, InterpolationByShare, own_copy
+from relcomp_kit.relevance.lrp.composites import composite
 
 SIZE = (48, 80)
 TRACKBED = 1  # in view in every scene
@@ -392,8 +393,8 @@ def test_bad_input_of_all_three(segmenter, images, pictures):
             call(broken)
         with pytest.raises(UserError, match=f"class {seen} is predicted (nowhere|in none)"):
             call(shy)
-        with pytest.raises(UserError, match="no rule 'gamma'"):
-            call(rule="gamma")
+        with pytest.raises(UserError, match="no rule 'loudest'"):
+            call(rule="loudest")
     for bad in ([5], [0, -1], []):
         with pytest.raises(UserError, match="channels 0 to 4"):
             concept_heatmaps(segmenter, images, "body.2", bad, seen)
