@@ -19,7 +19,7 @@ from zennit.types import Convolution, Linear
 from relcomp_kit.errors import UserError
 from relcomp_kit.relevance.lrp.copies import working_copy
 from relcomp_kit.relevance.lrp.products import LINEAR, position_sums, weight_products
-from relcomp_kit.relevance.lrp.propagation import LayerRelevance, Propagation
+from relcomp_kit.relevance.lrp.propagation import RULES, LayerRelevance, Propagation
 from relcomp_kit.relevance.lrp.rules import Gamma, by_share
 from relcomp_kit.relevance.lrp.survey import BATCH_NORMS, MIXING, Survey
 
@@ -28,6 +28,8 @@ CURE = "make modules of them (nn.ReLU, zennit.layer.Sum, ...), or take the epsil
 
 def composite(rule: str) -> Composite:
     """Return zennit's composite of a rule in `relcomp_kit.relevance.lrp.RULES`."""
+    if rule not in RULES:
+        raise UserError(f"there is no rule {rule!r}; choose one of {', '.join(RULES)}")
     if rule == "z+":
         return EpsilonPlusFlat()
     if rule == "alpha2-beta1":
@@ -72,10 +74,11 @@ def prepare(model: nn.Module, rule: str, canonizers: Sequence[Canonizer] | None 
             continue
         hook = template.copy()
         hook.register(module)
+        if isinstance(hook, BasicHook):  # it remembers one input
+            module.register_forward_hook(lambda *_, layer=layer: made.enter(layer))
         if isinstance(hook, BasicHook) and isinstance(module, LINEAR):
             split = _split(before, names, layer, merged.get(layer), eps)
             hook.backward = _recording(made, layer, hook, split)
-            module.register_forward_hook(lambda *_, layer=layer: made.enter(layer))
     return made
 
 

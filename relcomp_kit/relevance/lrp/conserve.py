@@ -74,9 +74,14 @@ def conservation(
     """
     made = prepare(model, rule, way=way, canonizers=canonizers)
     outputs: dict[str, Tensor] = {}
-    own = dict(model.named_modules())
+    nodes: dict[str, object] = {}  # of autograd's graph, noted at once: what comes next may change an output in place
+
+    def remember(name: str, output: Tensor) -> None:
+        if isinstance(output, Tensor) and output.grad_fn is not None:
+            outputs[name], nodes[name] = output, output.grad_fn
+
     for name, module in made.net.named_modules():
-        module.register_forward_hook(lambda *call, name=name: outputs.__setitem__(name, call[2]))
+        module.register_forward_hook(lambda *call, name=name: remember(name, call[2]))
     kept: dict[str, Tensor] = {}
     made.listeners = [lambda layer, found: kept.__setitem__(layer, found.constants())]
     x, target = read_batch((x, target), next(model.parameters()).device)
@@ -87,8 +92,7 @@ def conservation(
         raise UserError(
             "a sample starts with relevance 0, of which no share can be told: choose another start or image"
         )
-    nodes = {name: one.grad_fn for name, one in outputs.items() if isinstance(one, Tensor) and one.grad_fn is not None}
-    cuts = _cuts(output, x, nodes, set(own) - {""})
+    cuts = _cuts(output, x, nodes, {name for name, _ in model.named_modules()} - {""})
     found = made.backward(output, relevance, [*(outputs[name] for name in cuts), x])
     result = {}
     for name, value in zip([*cuts, "input"], found):

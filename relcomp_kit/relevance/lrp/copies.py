@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from relcomp_kit.errors import UserError
 from relcomp_kit.models.masked_net import LEAKY_SLOPE, MaskedLayer
+from relcomp_kit.relevance.lrp.survey import BATCH_NORMS
 
 PLAIN = {
     "tanh": nn.Tanh,
@@ -26,18 +27,22 @@ def working_copy(model: nn.Module) -> tuple[nn.Module, dict[str, str]]:
     Raises
     ------
     UserError
-        If the net is in train mode, or a weight is not a number.
+        If batches decide the outputs (train mode), a weight is not a number, or two layers share one.
     """
     training = [name or "the net" for name, module in model.named_modules() if module.training]
     if training:
         raise UserError(
             f"{training[0]} is in train mode, where batches decide the outputs: call .eval() on the net first"
         )
-    for name, parameter in model.named_parameters():
-        if (
-            not parameter.sum().isfinite() and not parameter.isfinite().all()
-        ):  # the sum is read faster, but can overflow
-            raise UserError(f"{name} holds NaN or infinity: train the net again, or load another checkpoint")
+    owners: dict[int, str] = {}
+    for layer, module in model.named_modules():
+        if isinstance(module, BATCH_NORMS) and module.running_var is None:
+            raise UserError(f"{layer} is a batch-norm without running statistics, where batches decide the outputs")
+        for name, value in module.named_parameters(prefix=layer, recurse=False):
+            if not value.sum().isfinite() and not value.isfinite().all():  # the sum is read faster, but can overflow
+                raise UserError(f"{name} holds NaN or infinity: train the net again, or load another checkpoint")
+            if owners.setdefault(id(value), name) != name:
+                raise UserError(f"{owners[id(value)]} and {name} are one parameter: give each layer one of its own")
     shared = {id(value): nn.Parameter(value.detach(), requires_grad=False) for value in model.parameters()}
     shared |= {id(value): value.detach() for value in model.buffers()}
     made = copy.deepcopy(model, shared)
@@ -76,7 +81,9 @@ def output_of(result: Tensor | dict[str, Tensor]) -> Tensor:
 
 def read_batch(batch: tuple | list | Tensor, device: torch.device) -> tuple[Tensor, Tensor | None]:
     """Return images and targets of a batch, on a device."""
-    x, target = batch if isinstance(batch, (tuple, list)) else (batch, None)
+    x, target = batch if isinstance(batch, (tuple, list)) and len(batch) == 2 else (batch, None)
+    if not isinstance(x, Tensor) or not isinstance(target, Tensor | None):
+        raise UserError("a batch must be a tensor of images, or a pair of tensors: images and targets")
     if not len(x):
         raise UserError("a batch is empty: drop it, or look at what made it")
     if not x.is_floating_point():

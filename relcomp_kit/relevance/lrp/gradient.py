@@ -72,7 +72,8 @@ def _follow(made: Propagation, layer: str, own: dict[str, str], found: Callable)
                 raise UserError(f"the input of {layer} was changed in place after {layer} had read it: add without +=")
             made.report(layer, found(module, own, x.detach(), slope.detach()))
 
-        output.register_hook(report)
+        if output.requires_grad:  # not where the net cuts it off itself, which `Survey` or the end result will tell
+            output.register_hook(report)
 
     return hook
 

@@ -48,7 +48,7 @@ class Propagation:
     original : nn.Module, optional
         The net whose outputs the copy must have; asked once, in the first forward pass.
     entered : set of str
-        Layers with weights that the latest forward pass has used.
+        Layers that the latest forward pass has used and that cannot be used twice.
     """
 
     net: nn.Module
@@ -66,7 +66,7 @@ class Propagation:
         if strict:
             self.survey.complain()
         if self.original is not None:
-            self._compare(x[:1], output[:1])
+            self._compare(x[:1].clone(), output[:1])  # the net may change its images in place
         if not output.requires_grad:
             raise UserError("the net's outputs do not depend on its inputs by a gradient: nothing can be traced back")
         return output

@@ -65,10 +65,10 @@ class _ByShare(torch.autograd.Function):
         return ctx.x.detach() * back, None
 
 
-def by_share(function: Callable[..., Tensor], x: Tensor, *args, **options) -> Tensor:
+def by_share(function: Callable[..., Tensor], input: Tensor, *args, **options) -> Tensor:
     """Call a linear function, such as an interpolation, through which relevance goes back by shares (LRP-0).
 
     As a plain gradient the relevance of an enlarged logit would go to its neighbours by distance alone, also to one
     that is nearly 0 or spoke against it; divided by that logit in the next layer, it would explode.
     """
-    return _ByShare.apply(x, lambda value: function(value, *args, **options))
+    return _ByShare.apply(input, lambda value: function(value, *args, **options))

@@ -139,21 +139,19 @@ def _stream(
     made = prepare(model, rule, way=way)
     channel = Channel(made, *concept) if concept is not None else None
     running = {key: Running(aggregate, momentum) for key in asked}
-    device, empty = next(model.parameters()).device, True
+    device, empty, last = next(model.parameters()).device, True, list(asked)[-1]
     for batch in batches:
         empty = False
         x, target = read_batch(batch, device)
         output = made.forward(x.requires_grad_())
-        starts = {
-            key: start_relevance(output, target, start, class_=class_, normalize=normalize)
-            for key, class_ in asked.items()
-        }
-        present = [key for key, relevance in starts.items() if relevance.any()]
-        for key in present:
-            running[key].begin(starts[key])
-            made.listeners = [running[key].add]
-            trace(made, channel, output, starts[key], x, again=key != present[-1])
-            running[key].end()
+        for key, class_ in asked.items():
+            relevance = start_relevance(output, target, start, class_=class_, normalize=normalize)
+            if relevance.any():
+                running[key].begin(relevance)
+                made.listeners = [running[key].add]
+                trace(made, channel, output, relevance, x, again=key != last)
+                running[key].end()
+        del output  # with it goes all that the layers remember of the batch, before the next one needs the room
     if empty:
         raise UserError("there is no batch to measure relevance on: the iterable is empty")
     missing = [key for key in asked if not running[key].samples]
@@ -170,6 +168,8 @@ def trace(
     """Trace back from the outputs, by way of a channel if there is one; return the relevance of the inputs."""
     if channel is None:
         return made.backward(output, relevance, [x], again=again)[0]
+    if channel.value is None:
+        raise UserError(f"the net does not use {channel.layer} in its forward pass: choose another layer")
     (of_layer,) = made.backward(output, relevance, [channel.value], again=True, listen=False)
     return made.backward(channel.value, channel.keep(of_layer), [x], again=again)[0]
 
@@ -183,9 +183,20 @@ class Channel:
             raise UserError(f"there is no layer {layer!r} for a concept; see the net's named_modules()")
         self.layer = layer
         self.channels = [channels] if isinstance(channels, int) else list(channels)
+        self.value: Tensor | None = None
+        made.net.register_forward_pre_hook(self._forget)
         modules[layer].register_forward_hook(self._remember)
 
+    def _forget(self, module: nn.Module, args: tuple) -> None:
+        self.value = None
+
     def _remember(self, module: nn.Module, args: tuple, output: Tensor) -> None:
+        if not isinstance(output, Tensor) or output.ndim < 2:
+            raise UserError(f"{self.layer} gives no tensor (N, channels, ...): choose one of the layers in it")
+        if self.value is not None:
+            raise UserError(
+                f"{self.layer} is used twice in one forward pass: choose the block that it is in, or another"
+            )
         self.value = output
 
     def keep(self, relevance: Tensor) -> Tensor:
