@@ -4,6 +4,8 @@ In a linear layer ``z_j = sum_i w_ji x_i + b_j`` LRP-0 gives the weight ``R_i<-j
 ``c_j = R_j / z_j``: then ``R_i<-j = w_ji x_i c_j`` and ``c_i = R_i / x_i = sum_j w_ji c_j``. That is the chain rule: c
 is the gradient of the start, as long as an activation hands ``c`` down by ``c_z = c_y y / z``. For ReLU this is its own
 derivative (Shrikumar et al. 2016); for tanh and others the backward pass is changed to it below.
+
+Relevance of one's own that starts at an output which a last ReLU has set to 0 is lost here; zennit's way hands it on.
 """
 
 from collections.abc import Callable

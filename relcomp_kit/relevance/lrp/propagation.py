@@ -80,29 +80,32 @@ class Propagation:
                 "which they are used: take the epsilon rule, or canonizers of your own"
             )
 
-    def backward(
-        self,
-        output: Tensor,
-        relevance: Tensor,
-        tensors: Sequence[Tensor],
-        *,
-        again: bool = False,
-        listen: bool = True,
-    ) -> list[Tensor]:
-        """Trace the relevance of the outputs back; return that of ``tensors``, each of its tensor's shape.
+    def backward(self, output: Tensor, relevance: Tensor, tensors: Sequence[Tensor]) -> list[Tensor]:
+        """Trace the relevance of the outputs back; return that of ``tensors``, each of its tensor's shape."""
+        back = self.carry(output, self.carried(output, relevance), tensors)
+        return [self.relevance(tensor, one) for tensor, one in zip(tensors, back)]
 
-        With ``again`` the outputs can be traced back another time. Without ``listen`` no layer is reported.
+    def carried(self, tensor: Tensor, relevance: Tensor) -> Tensor:
+        """Return what the backward pass carries at a tensor for its relevance."""
+        return relevance / stabilize(tensor.detach()) if self.carries_gradients else relevance
+
+    def relevance(self, tensor: Tensor, carried: Tensor) -> Tensor:
+        """Return the relevance of a tensor at which the backward pass has arrived."""
+        return tensor.detach() * carried if self.carries_gradients else carried
+
+    def carry(
+        self, output: Tensor, carried: Tensor, tensors: Sequence[Tensor], *, again: bool = False, listen: bool = True
+    ) -> list[Tensor]:
+        """Carry back from ``output`` to ``tensors``.
+
+        With ``again`` that can be done another time. Without ``listen`` no layer is reported.
         """
-        seed = relevance / stabilize(output.detach()) if self.carries_gradients else relevance
         listeners, self.listeners = self.listeners, self.listeners if listen else []
         try:
-            back = torch.autograd.grad(output, tensors, seed, retain_graph=again, allow_unused=True)
+            back = torch.autograd.grad(output, tensors, carried, retain_graph=again, allow_unused=True)
         finally:
             self.listeners = listeners
-        back = [torch.zeros_like(tensor) if one is None else one for tensor, one in zip(tensors, back)]
-        if self.carries_gradients:
-            return [tensor.detach() * one for tensor, one in zip(tensors, back)]
-        return back
+        return [torch.zeros_like(tensor) if one is None else one for tensor, one in zip(tensors, back)]
 
     def enter(self, layer: str) -> None:
         """Note that the forward pass uses a layer."""

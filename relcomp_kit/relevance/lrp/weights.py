@@ -166,12 +166,13 @@ def trace(
     made: Propagation, channel: "Channel | None", output: Tensor, relevance: Tensor, x: Tensor, *, again: bool = False
 ) -> Tensor:
     """Trace back from the outputs, by way of a channel if there is one; return the relevance of the inputs."""
-    if channel is None:
-        return made.backward(output, relevance, [x], again=again)[0]
-    if channel.value is None:
-        raise UserError(f"the net does not use {channel.layer} in its forward pass: choose another layer")
-    (of_layer,) = made.backward(output, relevance, [channel.value], again=True, listen=False)
-    return made.backward(channel.value, channel.keep(of_layer), [x], again=again)[0]
+    carried = made.carried(output, relevance)
+    if channel is not None:
+        if channel.value is None:
+            raise UserError(f"the net does not use {channel.layer} in its forward pass: choose another layer")
+        (of_layer,) = made.carry(output, carried, [channel.value], again=True, listen=False)
+        output, carried = channel.value, channel.keep(of_layer)
+    return made.relevance(x, *made.carry(output, carried, [x], again=again))
 
 
 class Channel:
@@ -199,13 +200,13 @@ class Channel:
             )
         self.value = output
 
-    def keep(self, relevance: Tensor) -> Tensor:
-        """Return the relevance of the layer's outputs with all other channels at 0."""
-        wrong = [channel for channel in self.channels if not 0 <= channel < relevance.shape[1]]
+    def keep(self, carried: Tensor) -> Tensor:
+        """Return what is carried at the layer's outputs, with all other channels at 0."""
+        wrong = [channel for channel in self.channels if not 0 <= channel < carried.shape[1]]
         if wrong or not self.channels:
-            raise UserError(f"{self.layer} has the channels 0 to {relevance.shape[1] - 1}, not {wrong or 'none'}")
-        kept = torch.zeros_like(relevance)
-        kept[:, self.channels] = relevance[:, self.channels]
+            raise UserError(f"{self.layer} has the channels 0 to {carried.shape[1] - 1}, not {wrong or 'none'}")
+        kept = torch.zeros_like(carried)
+        kept[:, self.channels] = carried[:, self.channels]
         return kept
 
 
