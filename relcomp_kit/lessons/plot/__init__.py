@@ -18,6 +18,9 @@ from relcomp_kit.lessons.plot.maps import (
     program_flow,
     two_orders,
 )
+from relcomp_kit.lessons.plot.relevance import heatmaps, reference_crops, small_net
+from relcomp_kit.lessons.plot.relevance_curves import agreement, areas, conservation, flipping, removal_curves
+from relcomp_kit.lessons.plot.relevance_weights import gradient_identity, weight_against_relevance
 from relcomp_kit.lessons.plot.scenes import crops_of_class, predictions_beside_truth, scene_sheet
 from relcomp_kit.lessons.plot.scores import (
     accuracy_by_weather,
@@ -31,13 +34,19 @@ from relcomp_kit.lessons.plot.scores import (
 __all__ = [
     "accuracy_by_weather",
     "accuracy_over_sparsity",
+    "agreement",
+    "areas",
     "arms_against",
     "bytes_of_nets",
     "class_shares",
     "confusion",
+    "conservation",
     "conv_maps",
     "counts_over_steps",
     "crops_of_class",
+    "flipping",
+    "gradient_identity",
+    "heatmaps",
     "image_rows",
     "input_maps",
     "iou_per_class",
@@ -49,7 +58,11 @@ __all__ = [
     "predictions",
     "predictions_beside_truth",
     "program_flow",
+    "reference_crops",
+    "removal_curves",
     "scene_sheet",
+    "small_net",
     "sparsity_over_sf",
     "two_orders",
+    "weight_against_relevance",
 ]
