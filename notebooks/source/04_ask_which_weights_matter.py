@@ -96,6 +96,7 @@ check.same("every layer holds all of the output", [lower.sum(), upper.sum()], [o
 # %%
 digits = datasets.load("mnist")
 thesis = trained_net(digits, seed)
+thesis.net.eval()
 print(datasets.banner(digits))
 few = thesis.test.subset(slice(0, 200))
 
@@ -133,7 +134,8 @@ regions = [predict(first.net, data.test[index][0]) == k for k, index in shown]
 plot.heatmaps([data.test[index][0] for _, index in shown], rows, outlines=regions)
 
 # %% [markdown]
-# **What you see.** The outline is where the net predicts the class. WHATSEE1
+# **What you see.** The outline is where the net predicts the class. z+ marks the obstacle itself, and the two rails that lead up to it: what stands between rails is something on the track. Epsilon shows
+# red and blue side by side, pixel against pixel, and few people see anything in it. That is no proof that z+ is right and epsilon wrong. A map in which nothing may be negative is smooth by construction.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Nothing may get lost
@@ -158,7 +160,7 @@ check.true("z+: the same", max(found.error for found in plus.values()) < 1e-3)
 check.true("without a rule for sums, z+ invents more relevance than there was", broken["input"].error > 1)
 
 # %% [markdown]
-# **What you see.** On the left the two parts always fill the bar up to 1. WHATSEE2 On the right somebody forgot a *canonizer*: zennit attaches rules to modules, but ResNet adds its two branches with a
+# **What you see.** Above, the two parts always fill the bar up to 1, and biases keep most of it on the way: of what the net says, less than a quarter can be shown in the pixels. Below, somebody forgot a *canonizer*: zennit attaches rules to modules, but ResNet adds its two branches with a
 # bare plus sign, to which nothing can be attached. So each branch receives all of the relevance, block after block. In every single layer the books still balance. Only the cut through the whole net shows it.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
@@ -200,8 +202,17 @@ images = study.batches(data.train, budget.scenes)
 relevance = lrp.weight_relevance(first.net, images, normalize=True)
 plot.weight_against_relevance(dict(first.net.named_parameters())[layer], relevance[layer])
 
+# %%
+results = [study.measured(made, data, budget) for made in nets]
+for of in ("all classes", *(data.classes[k] for k in asked)):
+    found = [sum(one["corners"][of][name] for one in results) / len(results) for name in study.CORNERS]
+    print(
+        f"{of:17} rank correlation {found[0]:.2f}; large, yet irrelevant {found[1]:.1%}, small, yet relevant {found[2]:.1%}"
+    )
+
 # %% [markdown]
-# **What you see.** WHATSEE3
+# **What you see.** In this net size and relevance go together. The diagonal is dark, the two corners are nearly empty. For a single class they part more, but not below the bound of 0.5. That is no accident:
+# epsilon relevance is the gradient *times the weight*, so the size of the weight is one of its two factors. HHI's examples may well exist; as a rule about the many weights of this small net it does not hold.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## How to add up scenes
@@ -245,7 +256,6 @@ check.true(
 # - LRP with *z+*, and LRP-epsilon added up the other way.
 
 # %%
-results = [study.measured(made, data, budget) for made in nets]
 filters = {name: [one["correlation"]["filters"][name] for one in results] for name in study.MEASURES}
 plot.agreement(filters)
 
@@ -257,7 +267,8 @@ for name, values in weights.items():
 # %%
 shares = budget.shares["layer"]
 curves = {order: results_of.by_measure(results, "pixel_accuracy", "layer", order) for order in ("least", "most")}
-plot.removal_curves(shares, curves, ylabel="pixel accuracy")
+unpruned = sum(curve[0] for curve in curves["least"][study.LRP]) / len(nets)
+plot.removal_curves(shares, curves, unpruned, "pixel accuracy")
 
 # %%
 areas = {order: results_of.areas(found, shares) for order, found in curves.items()}
@@ -266,7 +277,10 @@ for name in study.MEASURES:
     print(f"{name:20} mean accuracy, least first {least:.1%}, most first {most:.1%}")
 
 # %% [markdown]
-# **What you see.** WHATSEE4
+# **What you see.** LRP beats magnitude, filter by filter: magnitude does not even know which channels matter (its correlation with ablation is about 0). But mind the control. Up to a third of the filters, the curves by relevance
+# stay far above a random order; beyond that the net is broken whatever is taken, and there luck decides. *Taylor* is closest to ablation, since it asks for the same loss, and yet it prunes worst. A reason may be that where a net is
+# sure of itself, its loss is nearly 0 and has no slope, however much that certainty rests on a filter. How scenes are added up decides less than we were told: the mean of absolute values ranks channels better, but prunes no better.
+# And for *single weights* magnitude is hard to beat; the recorded run below removes them too.
 
 # %% tags=["nbval-check-output"]
 drawn = data.name == "rail-scenes"
@@ -296,7 +310,8 @@ crops = examples.reference_crops(first.net, data.test, concept_layer, k, stronge
 plot.reference_crops(strongest, crops, (per_channel[strongest] / per_channel.sum()).tolist())
 
 # %% [markdown]
-# **What you see.** WHATSEE5
+# **What you see.** Under RelMax most crops hold something that stands on or between rails. Under ActMax there are empty tracks as well: a channel can be active without a say in the answer. The strongest channels share most of their
+# favourite scenes, so a "concept" is not one channel's alone.
 
 # %% tags=["nbval-check-output"]
 whole = lrp.heatmap(first.net, x, class_=k)
@@ -342,7 +357,8 @@ for name, explain in examples.DIGIT_MAPS.items():
     )
 
 # %% [markdown]
-# **What you see.** WHATSEE6
+# **What you see.** A tenth of the pixels, chosen by relevance or by gradient times input, brings the output from its height to its floor; the bare gradient, which ignores how bright a pixel is, takes far longer. At the right end
+# all curves meet at what the net says of an image that is grey all over. No map survives new weights, which is as it should be.
 # Mind what these tests cannot tell. A digit with grey holes is nothing the net was trained on; it may fail because the image is strange. The curve depends on the grey: pixels that are grey already cannot be flipped. And noise
 # passes the randomisation test best of all, so a low number is no merit.
 
@@ -351,12 +367,22 @@ check.true("flipping by relevance lowers the output sooner than chance", sum(fli
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## The recorded full run
-# More scenes, more channels, the same three nets.
+# Ten times as many scenes, six times as many channels, the same three nets. Besides the same share of every layer, it takes filters from the *whole net*, wherever the scores are lowest, and single weights.
 
 # %%
 full = reference("04_ask_which_weights_matter" + ("" if dataset == "rail-scenes" else f".{dataset}"))
 for line in results_of.summary(full) if full else ():
     print(line)
+
+# %%
+if full:
+    at, recorded = results_of.recorded_curves(full, "net")
+    plot.removal_curves(at, recorded, recorded["least"][study.LRP][0][0], "pixel accuracy")
+
+# %% [markdown]
+# **What you see.** Over the whole net relevance comes into its own, because it is one currency for all layers: what one layer hands down, the next receives. A fifth of all filters can go for about one point of accuracy, without any training.
+# Norms of different layers cannot be compared, and magnitude does no better than chance. For single weights it is the other way round: magnitude is ahead of relevance, and z+ is little better than chance. So *relevance tells which filters matter*;
+# which of two weights in a filter matters is another question. Lesson 05 comes back to it.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## What it decides
@@ -366,8 +392,7 @@ for line in results_of.summary(full) if full else ():
 results_of.note(record, nets, results, budget)
 results_of.decide(record, nets, results, budget)
 record.save()
-print("this run:", *claims_text(record.content), sep="\n")
-print("recorded full run:", *(claims_text(full) if full else ["none yet"]), sep="\n")
+print(claims_text(record.content))
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Exercise 1: hand it down

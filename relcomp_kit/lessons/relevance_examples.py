@@ -85,11 +85,15 @@ def _lrp_map(net: MaskedNet, x: Tensor, labels: Tensor) -> Tensor:
     return lrp.heatmap(net, x, labels, start="true")
 
 
+def _taylor_map(net: MaskedNet, x: Tensor, labels: Tensor) -> Tensor:
+    return saliency.impact_map(net, x, labels, "pruning")
+
+
 def _gradient_map(net: MaskedNet, x: Tensor, labels: Tensor) -> Tensor:
-    return saliency.saliency_map(net, x, labels, "pruning")
+    return saliency.saliency_map(net, x, labels, "pruning").abs()
 
 
-DIGIT_MAPS = {"LRP-ε": _lrp_map, "gradient": _gradient_map}
+DIGIT_MAPS = {"LRP-ε": _lrp_map, "gradient × input": _taylor_map, "|gradient|": _gradient_map}
 
 
 def digit_maps(net: MaskedNet, x: Tensor, labels: Tensor, seed: int) -> dict[str, Tensor]:

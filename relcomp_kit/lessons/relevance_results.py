@@ -60,17 +60,33 @@ def decide(record: Record, nets: Sequence[Segmenter], results: Sequence[dict], b
     )
 
 
+REMOVED = {"layer": "filters of every layer", "net": "filters of the whole net", "weights": "single weights"}
+
+
 def summary(record: dict) -> list[str]:
-    """Return what a record of lesson 04 says of filters, a line a measure: means over the seeds."""
+    """Return what a record of lesson 04 says, a line a measure: mean accuracies while things are removed."""
     rows: dict[str, dict[str, list[float]]] = {}
     for entry in record["measurements"]:
-        if entry["name"] == "rank correlation with ablation" and entry["kind"] == "filters":
-            rows.setdefault(entry["measure"], {}).setdefault("correlation", []).append(entry["value"])
-        if entry["name"] == "pixel_accuracy after removal" and entry["scope"] == "layer":
+        if entry["name"] == "pixel_accuracy after removal" and entry["first"] == "least":
             value = area(entry["shares"], entry["value"])
-            rows.setdefault(entry["measure"], {}).setdefault(entry["first"], []).append(value)
-    return [
-        f"{name:20} with ablation {fmean(row['correlation']):5.2f}; mean accuracy, least first "
-        f"{fmean(row['least']):.1%}, most first {fmean(row['most']):.1%}"
+            rows.setdefault(entry["measure"], {}).setdefault(entry["scope"], []).append(value)
+    scopes = [scope for scope in REMOVED if all(scope in row for row in rows.values())]
+    lines = [
+        f"{name:20}" + "".join(f"{100 * fmean(row[scope]):{len(REMOVED[scope]) + 3}.1f}" for scope in scopes)
         for name, row in rows.items()
     ]
+    return [
+        f"{'mean accuracy, %':20}" + "".join(f"{REMOVED[scope]:>{len(REMOVED[scope]) + 3}}" for scope in scopes),
+        *lines,
+    ]
+
+
+def recorded_curves(record: dict, scope: str) -> tuple[list[float], dict[str, dict[str, list[list[float]]]]]:
+    """Return the shares and accuracies of a record, as the figure takes them: order and measure to a curve a net."""
+    curves: dict[str, dict[str, list[list[float]]]] = {"least": {}, "most": {}}
+    shares: list[float] = []
+    for entry in record["measurements"]:
+        if entry["name"] == "pixel_accuracy after removal" and entry["scope"] == scope:
+            curves[entry["first"]].setdefault(entry["measure"], []).append(entry["value"])
+            shares = entry["shares"]
+    return shares, curves

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import matplotlib.pyplot as plt
 from IPython.display import Image, display
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure
 from PIL import Image as Picture
 
@@ -45,6 +45,7 @@ RC = {
 }
 COLOURS = 40  # of a palette image: a third of the bytes of full colour, and no eye sees it at this size
 GREYS = [34, 34, 34, 90, 90, 90, 166, 166, 166, 255, 255, 255]  # always in the palette, so that text stays black
+LINE_COLOURS = [round(255 * part) for colour, _ in LINES for part in to_rgb(colour)]  # and lines keep theirs
 
 
 @contextmanager
@@ -70,9 +71,10 @@ def png(made: Figure, colours: int = COLOURS) -> bytes:
     full, small = io.BytesIO(), io.BytesIO()
     made.savefig(full, format="png")
     picture = Picture.open(full).convert("RGB")
-    chosen = picture.quantize(colours - len(GREYS) // 3, kmeans=2).getpalette()
+    fixed = GREYS + LINE_COLOURS
+    chosen = picture.quantize(colours - len(fixed) // 3, kmeans=2).getpalette()
     palette = Picture.new("P", (1, 1))
-    palette.putpalette(chosen[: 3 * colours - len(GREYS)] + GREYS)
+    palette.putpalette(chosen[: 3 * colours - len(fixed)] + fixed)
     picture.quantize(palette=palette, dither=Picture.Dither.NONE).save(small, "png", optimize=True)
     return small.getvalue()
 
