@@ -35,7 +35,7 @@ HARMLESS = MIXING | {
     "__get__", "__getitem__", "__len__", "size", "dim", "numel", "is_floating_point", "to", "type", "float", "clone",
     "contiguous", "view", "view_as", "reshape", "flatten", "unflatten", "permute", "transpose", "squeeze", "unsqueeze",
     "movedim", "expand", "chunk", "split", "unbind", "cat", "concat", "concatenate", "stack", "pad", "dropout", "roll",
-    "max_pool1d", "max_pool2d", "max_pool3d", "register_hook",
+    "max_pool1d", "max_pool2d", "max_pool3d", "register_hook", "_assert",
 }  # fmt: skip
 SUMS = {"add", "add_", "__add__", "__radd__", "__iadd__"}
 RELUS = {"relu", "relu_", "leaky_relu", "leaky_relu_"}
