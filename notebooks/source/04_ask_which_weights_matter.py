@@ -15,7 +15,7 @@
 # |---|---|---|
 # | trace answers back by hand and by the kit, take filters away in the order of their relevance | LRP rules, conservation, aggregation, concepts, how to test an explanation | lessons 01 and 03, thirty minutes |
 #
-# `quick` takes about three minutes on two cores, `full` about half an hour. It decides B3 and B4 of the ledger, and two controls that the publications left out.
+# `quick` takes about three minutes on two cores, `full` about three quarters of an hour. It decides B3 and B4 of the ledger, and two controls that the publications left out.
 
 # %%
 import torch
@@ -278,7 +278,7 @@ for name in study.MEASURES:
 
 # %% [markdown]
 # **What you see.** LRP beats magnitude, filter by filter: magnitude does not even know which channels matter (its correlation with ablation is about 0). But mind the control. Up to a third of the filters, the curves by relevance
-# stay far above a random order; beyond that the net is broken whatever is taken, and there luck decides. *Taylor* is closest to ablation, since it asks for the same loss, and yet it prunes worst. A reason may be that where a net is
+# stay far above a random order; beyond that the net is broken whatever is taken, and there luck decides: over the whole range one random order comes as close as two points, another is far behind. *Taylor* is closest to ablation, since it asks for the same loss, and yet it prunes worst. A reason may be that where a net is
 # sure of itself, its loss is nearly 0 and has no slope, however much that certainty rests on a filter. How scenes are added up decides less than we were told: the mean of absolute values ranks channels better, but prunes no better.
 # And for *single weights* magnitude is hard to beat; the recorded run below removes them too.
 

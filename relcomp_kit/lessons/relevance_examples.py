@@ -8,8 +8,8 @@ from torch.utils.data import Dataset
 
 from relcomp_kit.datasets.scenes import SceneSet
 from relcomp_kit.datasets.transforms import normalize
-from relcomp_kit.lessons.profiles import get_profile, training_recipe
-from relcomp_kit.lessons.segmentation_study import Segmenter, firsts, from_checkpoint, predict, train_now
+from relcomp_kit.lessons.profiles import get_profile
+from relcomp_kit.lessons.segmentation_study import Segmenter, firsts, from_checkpoint, predict, recipe_for, train_now
 from relcomp_kit.models import checkpoints
 from relcomp_kit.models.masked_net import MaskedNet
 from relcomp_kit.relevance import lrp, saliency
@@ -19,14 +19,19 @@ FEWEST_PIXELS = 30  # of a class, or a picture of it shows nothing
 
 
 def nets(data: SceneSet, profile: str) -> list[Segmenter]:
-    """Return compact nets for a set of scenes: the committed checkpoints, or nets trained by the profile's recipe."""
+    """Return the nets that are asked: committed checkpoints where there are some, or nets trained by the profile.
+
+    They are "compact", but for the published sets in "full": there the published ResNet-101.
+    """
+    published = get_profile(profile).segmentation.seeds.get(data.name, {})
+    size = "compact" if "compact" in published or not published else next(iter(published))
     made = []
     for seed in get_profile(profile).relevance.seeds:
-        stored = checkpoints.name_of("compact", data.name, seed)
+        stored = checkpoints.name_of(size, data.name, seed)
         if stored in checkpoints.committed():
             made.append(from_checkpoint(stored, data.classes))
         else:
-            made.append(train_now(data, training_recipe("compact", data.name, profile), seed))
+            made.append(train_now(data, recipe_for(size, data.name, profile), seed))
     return made
 
 

@@ -46,7 +46,7 @@ def decide(record: Record, nets: Sequence[Segmenter], results: Sequence[dict], b
     correlation = {name: [one["correlation"]["filters"][name] for one in results] for name in MEASURES}
     corner = {name: [one["corners"]["all classes"][name] for one in results] for name in CORNERS}
     found = areas(by_measure(results, "pixel_accuracy", "layer", "least"), budget.shares["layer"])
-    asked = {"at_scale": False, "seeds": seeds}
+    asked = {"at_scale": all(made.name == "resnet101" for made in nets), "seeds": seeds}
     record.claim("B3", **asked, **dict(zip(("correlation", "irrelevant", "relevant"), corner.values())))
     record.claim("B4", **asked, relevance=found[LRP], magnitude=found[MAGNITUDE])
     record.claim("B4c", **asked, relevance=found[LRP], random=found[RANDOM])
