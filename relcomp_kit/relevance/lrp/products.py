@@ -1,11 +1,12 @@
 """How much a layer's output changes with each of its weights: one product of its input and of what came back."""
 
+from itertools import product
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 LINEAR = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
-CONVOLUTIONS = {nn.Conv1d: 1, nn.Conv2d: 2, nn.Conv3d: 3}
 
 
 def weight_products(module: nn.Module, x: Tensor, slope: Tensor, *, per_sample: bool) -> Tensor:
@@ -32,23 +33,32 @@ def weight_products(module: nn.Module, x: Tensor, slope: Tensor, *, per_sample: 
         )
         return rows.mT @ columns if per_sample else rows.flatten(0, 1).T @ columns.flatten(0, 1)
     x, padding = _padded(module, x)
-    if not per_sample:
-        return _convolution_backward(module, x, slope, padding)
-    if x.ndim != 4:
-        return torch.cat(
-            [_convolution_backward(module, *pair, padding)[None] for pair in zip(x.split(1), slope.split(1))]
-        )
-    # every place where the filter lies becomes a column: one batched matrix product, no loop over samples
-    columns = _columns(module, x, padding).unflatten(1, (module.groups, -1))
-    rows = slope.flatten(2).unflatten(1, (module.groups, -1))
-    return (rows @ columns.mT).reshape(len(x), *module.weight.shape)
+    return _by_taps(module, x, slope, padding) if per_sample else _convolution_backward(module, x, slope, padding)
 
 
-def _columns(module: nn.Conv2d, x: Tensor, padding: tuple[int, int]) -> Tensor:
-    """Return what each filter position sees: (N, inputs * height * width of the filter, positions)."""
-    if module.kernel_size == (1, 1) and padding == (0, 0):
-        return x[:, :, :: module.stride[0], :: module.stride[1]].flatten(2)
-    return F.unfold(x, module.kernel_size, module.dilation, padding, module.stride)
+def _by_taps(module: nn.Module, x: Tensor, slope: Tensor, padding: tuple[int, ...]) -> Tensor:
+    """Return each sample's products: for every tap of the filter one batched product with the shifted input.
+
+    Places where a tap lies on the padding are left out: with dilations as wide as DeepLabV3's that is most of them.
+    The taps are the outer dimensions in memory.
+    """
+    x, slope = (tensor.unflatten(1, (module.groups, -1)) for tensor in (x, slope))
+    found = x.new_empty(*module.kernel_size, len(x), module.groups, slope.shape[2], x.shape[2])
+    for tap in product(*map(range, module.kernel_size)):
+        shifts = [step * dilation - before for step, dilation, before in zip(tap, module.dilation, padding)]
+        written, read = zip(*map(_overlap, shifts, module.stride, slope.shape[3:], x.shape[3:]))
+        rows, columns = slope[(..., *written)].flatten(3), x[(..., *read)].flatten(3)
+        torch.matmul(rows, columns.mT, out=found[tap])
+    taps = tuple(range(len(padding)))
+    return found.flatten(-3, -2).movedim(taps, tuple(axis - len(taps) for axis in taps))
+
+
+def _overlap(shift: int, stride: int, outputs: int, inputs: int) -> tuple[slice, slice]:
+    """Return for which of the outputs ``stride * output + shift`` is an input, and these inputs."""
+    first = max(0, -(shift // stride))
+    last = max(first, min(outputs, (inputs - 1 - shift) // stride + 1))
+    start = first * stride + shift
+    return slice(first, last), slice(start, start + (last - first) * stride, stride)
 
 
 def _padded(module: nn.Module, x: Tensor) -> tuple[Tensor, tuple[int, ...]]:

@@ -230,7 +230,7 @@ class Running:
         per_sample = self.aggregate == "mean_of_abs"
         for name, (factor, product) in found.parameters(per_sample).items():
             if per_sample:
-                product = product.abs_().sum(0)
+                product = torch.sum(product.abs_(), 0, out=torch.empty_like(product[0]))  # as it lies in memory
             self.factors[name] = factor
             self.sums[name] = self.sums[name].add_(product) if name in self.sums else product
 
@@ -250,7 +250,7 @@ class Running:
             total.mul_(self.factors[name])
             if self.aggregate != "sum":
                 total.abs_().div_(samples)
-        return dict(self.sums)
+        return {name: total.contiguous() for name, total in self.sums.items()}
 
     def result(self, parameters: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return the relevance by name, in the order of the net, 0 for parameters that were never reached."""

@@ -200,10 +200,20 @@ def test_convolutions_of_any_geometry(seeded, random, rule, way, geometry):
     compare(net, list(net), CONVOLUTIONS[rule], x, received, rule, way)
 
 
-@pytest.mark.parametrize(("kind", "size"), [(nn.Conv1d, (7,)), (nn.Conv3d, (3, 4, 3))])
+OTHERS = {
+    "1d": ((7,), lambda: nn.Conv1d(2, 2, 2, padding=1, groups=2)),
+    "3d": ((3, 4, 3), lambda: nn.Conv3d(2, 2, 2, padding=1, groups=2)),
+    "depthwise": ((4, 4), lambda: nn.Conv2d(2, 4, 3, groups=2)),
+    "dilated beyond the image": ((3, 4), lambda: nn.Conv2d(2, 2, 3, padding=6, dilation=6, stride=2)),
+}
+
+
+@pytest.mark.parametrize("kind", OTHERS)
 @pytest.mark.parametrize(("rule", "way"), WAYS)
-def test_other_convolutions(seeded, random, rule, way, kind, size):
-    net = chain(seeded, lambda: kind(2, 2, 1), lambda: kind(2, 2, 2, padding=1, groups=2))
+def test_other_convolutions(seeded, random, rule, way, kind):
+    size, build = OTHERS[kind]
+    first = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}[len(size)]
+    net = chain(seeded, lambda: first(2, 2, 1), build)
     x = random(2, 2, *size, dtype=torch.float64)
     received = random(*net(x).shape, seed=1, dtype=torch.float64)
     compare(net, list(net), CONVOLUTIONS[rule], x, received, rule, way)
