@@ -1,0 +1,36 @@
+"""Entropy-constrained quantization (ECQ), and ECQ^x, which asks relevance which weights may become 0.
+
+A weight tensor becomes integer indices and one step: weight = index * step. The index of least squared distance plus
+lambda times its bits is taken (ECQ); ECQ^x makes 0 dearer for relevant weights and cheaper for irrelevant ones.
+
+- `steps`: the grid. `envelope`: where the cheapest index changes, in closed form. `lookup`: indices by table, exactly.
+- `assignment`: one tensor, with relevance or without. `model`: a whole net. `quantized`: what comes out.
+- `training`: the gradient in quantization-aware training.
+
+Source: Becking et al. 2022, "ECQ^x: Explainability-Driven Quantization for Low-Bit and Sparse DNNs".
+"""
+
+from relcomp_kit.compression.ecqx.assignment import Assignment, Grid, assign, fit
+from relcomp_kit.compression.ecqx.model import normalized, plan, quantizable, quantize
+from relcomp_kit.compression.ecqx.quantized import Quantized, from_tensors, state_dict, to_tensors, truncated
+from relcomp_kit.compression.ecqx.steps import centroid_step, level_range
+from relcomp_kit.compression.ecqx.training import scale_gradient
+
+__all__ = [
+    "Assignment",
+    "Grid",
+    "Quantized",
+    "assign",
+    "centroid_step",
+    "fit",
+    "from_tensors",
+    "level_range",
+    "normalized",
+    "plan",
+    "quantizable",
+    "quantize",
+    "scale_gradient",
+    "state_dict",
+    "to_tensors",
+    "truncated",
+]

@@ -1,0 +1,250 @@
+"""Which centroid a weight goes to: ECQ, and ECQ^x, in which relevance keeps weights from zero or sends them there."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from relcomp_kit.compression.ecqx.envelope import borders, prices, shares
+from relcomp_kit.compression.ecqx.lookup import Lookup
+from relcomp_kit.compression.ecqx.steps import check_weight, chunks, count_up_to, kth_smallest
+from relcomp_kit.errors import UserError
+
+RHO = 2.0
+FARTHEST = 1e18  # steps from 0 that are still told apart: their square stays in float32's range
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The centroids of a tensor and what their entropy weighs.
+
+    Attributes
+    ----------
+    step : float
+        Distance of two centroids.
+    levels : (int, int)
+        The lowest and the highest index; 0 is between them.
+    lam : float
+        Lambda, in squared units of the weights per bit.
+    """
+
+    step: float
+    levels: tuple[int, int]
+    lam: float
+
+    def __post_init__(self):
+        lowest, highest = self.levels
+        if not 0 < self.step < math.inf:
+            raise UserError(f"the step must be a positive number, not {self.step}")
+        if not lowest <= 0 <= highest or highest - lowest > 255:
+            raise UserError(f"the levels must enclose 0 and be 256 at most, not {lowest} to {highest}")
+        if not 0 <= self.lam < math.inf:
+            raise UserError(f"lambda must be 0 or a positive number, not {self.lam}")
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """All that decides the indices of a tensor, so that they can be made again after its weights have moved a little.
+
+    `fit` makes one. Probabilities, borders and beta are those of the weights that it saw.
+
+    Attributes
+    ----------
+    grid : Grid
+    plain : Lookup
+        The index under ECQ.
+    others : Lookup, optional
+        The cheapest index other than 0; without it ECQ alone decides.
+    price : (levels,)
+        Of every index, in squared steps.
+    relevance : Tensor, optional
+        In [0, 1], of the weights' shape.
+    beta : float
+        The exponent of relevance.
+    """
+
+    grid: Grid
+    plain: Lookup
+    others: Lookup | None
+    price: Tensor
+    relevance: Tensor | None = None
+    beta: float = 0.0
+
+    def indices(self, weight: Tensor) -> Tensor:
+        """Return the indices of weights, of their shape: int8, or int16 where the levels reach 128."""
+        result, places = self.empty(weight)
+        if self.others is None:
+            for place, piece in zip(places, chunks(weight)):
+                place.copy_(self.plain(piece))
+        else:
+            for place, piece, relevance in zip(places, chunks(weight), chunks(self.relevance)):
+                place.copy_(self.chosen(*self.critical(piece, relevance)))
+        return result
+
+    def empty(self, weight: Tensor) -> tuple[Tensor, Sequence[Tensor]]:
+        """Return room for the indices, and the same in pieces."""
+        dtype = torch.int8 if self.grid.levels[1] < 128 else torch.int16
+        result = torch.empty(weight.shape, dtype=dtype, device=weight.device)
+        return result, result.view(-1).split(len(next(chunks(weight))))
+
+    def chosen(self, critical: Tensor, index: Tensor) -> Tensor:
+        """Return 0 where a critical beta is reached, elsewhere the other index."""
+        return index * (critical > self.beta).to(index.dtype)
+
+    def critical(self, weight: Tensor, relevance: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the beta from which on a weight goes to 0, and the index that it has below that.
+
+        0 costs ``2 R ** beta`` times its ECQ cost, and is taken if that is no more than the best other cost. So it is
+        taken from ``ln(2 cost_0 / cost_other) / -ln R`` on. That is 0 or less where 0 is cheaper even at twice its
+        price, infinite where R = 1 and it is not, and 0 where R = 0.
+        """
+        index = self.others(weight)
+        u = (weight / self.grid.step).clamp_(-FARTHEST, FARTHEST)
+        price = self.price.to(u.dtype)
+        other = (u - index).square_().add_(price.index_select(0, index.int() - self.grid.levels[0]))
+        zero = u.square_().add_(price[-self.grid.levels[0]])
+        critical = zero.mul_(RHO).div_(other).log_().div_(relevance.log().abs_())
+        return critical.nan_to_num_(nan=0.0, posinf=torch.inf, neginf=-torch.inf), index
+
+
+def fit(
+    weight: Tensor, grid: Grid, *, relevance: Tensor | None = None, give_back: float = 0.1
+) -> tuple[Assignment, Tensor]:
+    """Return what decides the indices of a tensor, and the indices; parameters as in `assign`."""
+    check_weight(weight)
+    if not 0 <= give_back <= 1:
+        raise UserError(f"the sparsity to give back must lie in [0, 1], not {give_back}")
+    price = prices(shares(weight, grid.step, grid.levels), grid.lam, grid.step)
+    plain = borders(price, grid.levels, grid.step, weight)
+    ecq = Assignment(grid, plain, None, torch.from_numpy(price).to(weight.device))
+    if relevance is None:
+        return ecq, ecq.indices(weight)
+    least, most = _check_relevance(relevance, weight)
+    relevance = relevance.detach().to(weight.device, torch.promote_types(weight.dtype, torch.float32))
+    mean = relevance.mean().item()
+    if least == most or not 0 < mean < 1 or np.isfinite(price).sum() == 1:
+        return ecq, ecq.indices(weight)
+    ecqx = replace(ecq, others=borders(price, grid.levels, grid.step, weight, zero=False), relevance=relevance)
+    critical, index, zeros = _other_indices(ecqx, weight)
+    fewest = max(math.ceil(zeros - give_back * weight.numel()), 0)
+    ecqx = replace(ecqx, beta=choose_beta(critical, math.log(1 / RHO) / math.log(mean), fewest, zeros))
+    return ecqx, ecqx.chosen(critical, index.view(-1)).view(weight.shape)
+
+
+def _other_indices(ecqx: Assignment, weight: Tensor) -> tuple[Tensor, Tensor, int]:
+    """Return the critical beta of every weight, its best index other than 0, and how many are 0 under ECQ."""
+    index, places = ecqx.empty(weight)
+    critical = torch.empty(weight.numel(), dtype=ecqx.relevance.dtype, device=weight.device)
+    zeros = 0
+    pieces = zip(places, critical.split(len(places[0])), chunks(weight), chunks(ecqx.relevance))
+    for place, betas, piece, relevance in pieces:
+        found = ecqx.critical(piece, relevance)
+        betas.copy_(found[0])
+        place.copy_(found[1])
+        zeros += ecqx.plain.count(piece, 0)
+    return critical, index, zeros
+
+
+def _check_relevance(relevance: Tensor, weight: Tensor) -> tuple[float, float]:
+    """Return the lowest and the highest relevance, or say what is wrong with it."""
+    if relevance.shape != weight.shape:
+        raise UserError(
+            f"relevance {tuple(relevance.shape)} and weights {tuple(weight.shape)} must have one shape: "
+            "measure it on this net"
+        )
+    least, most = (value.item() for value in torch.aminmax(relevance.detach()))
+    if not 0 <= least <= most <= 1:
+        raise UserError(
+            f"the relevance must lie in [0, 1], not {least} to {most}: take absolute values, divide by the largest"
+        )
+    return least, most
+
+
+def choose_beta(critical: Tensor, start: float, fewest: int, most: int) -> float:
+    """Return the beta nearest to ``start`` at which the number of zeros lies between two counts.
+
+    The weights with a critical beta of at most beta are 0, so their number is the distribution of the critical betas,
+    and the beta for a wanted count one of them. Where several weights turn together and leap over the range, the beta
+    before them is taken: never sparser than asked for. Only beta = 0, the lowest, may leave more zeros than ``most``.
+
+    Parameters
+    ----------
+    critical : (weights,)
+    start : float
+        Not below 0.
+    fewest, most : int
+    """
+
+    now = count_up_to(critical, start)
+    if fewest <= now <= most:
+        return start
+    wanted = most if now > most else fewest
+    beta = kth_smallest(critical, wanted).item() if wanted else -math.inf
+    if beta == math.inf or count_up_to(critical, beta) > most:
+        before = critical[critical < beta]
+        beta = before.max().item() if len(before) else 0.0
+    return max(beta, 0.0)
+
+
+def assign(
+    weight: Tensor,
+    step: float,
+    levels: tuple[int, int],
+    lam: float,
+    *,
+    relevance: Tensor | None = None,
+    give_back: float = 0.1,
+) -> Tensor:
+    """Assign every weight to a centroid, exactly: ECQ, or ECQ^x if there is relevance.
+
+    ECQ takes the index k of least ``(w - k step) ** 2 - lam log2 P_k``, with P_k the share of weights that k is the
+    nearest to and P_0 raised to 1/2. ECQ^x multiplies the cost of 0 by ``2 R ** beta``, so that relevant weights stay
+    out of 0 and irrelevant ones go there. Beta starts at ``ln 0.5 / ln mean R``, at which a weight of mean relevance
+    is treated as in ECQ, and is moved as little as needed for a sparsity in [ECQ's - give_back, ECQ's].
+
+    Parameters
+    ----------
+    weight : Tensor
+        Any shape, float16 to float64, finite.
+    step : float
+        As `centroid_step` gives it.
+    levels : (int, int)
+        The lowest and the highest index, as `level_range` gives them.
+    lam : float
+        In squared units of the weights per bit, 0 or more.
+    relevance : Tensor, optional
+        Of the weights' shape, in [0, 1].
+    give_back : float
+        The most sparsity that relevance may give back, a share of the weights in [0, 1].
+
+    Returns
+    -------
+    Tensor
+        Of the weights' shape; weight = index * step. int8, or int16 where the levels reach 128.
+
+    Raises
+    ------
+    UserError
+        In one sentence, for a value outside its range, NaN, or another shape.
+
+    Notes
+    -----
+    - A tie goes to the index nearer to 0: under ECQ^x, to 0.
+    - Levels that no weight is nearest to are not used, unless lam is 0. So a tensor with one sign gets no index of the
+      other, a single weight its nearest index or 0, and a tensor of zeros zeros.
+    - A weight of 0 stays 0 under ECQ. Under ECQ^x, relevance above the mean may lift it out at a large lam, because
+      the factor multiplies the bits too, as published.
+    - R = 0 means index 0, whatever the weight. If there are more such weights than zeros under ECQ, the result is
+      sparser than ECQ. R = 1 means 0 only where that is cheaper at twice its cost.
+    - Relevance that is the same everywhere (0 included) says nothing: the result is ECQ.
+    - Weights of equal size and relevance turn together. If the range of sparsity cannot be met because of them, the
+      result is the sparsest below it.
+
+    No tensor of centroids times weights is made: see `relcomp_kit.compression.ecqx.envelope` for the borders,
+    `choose_beta` for beta. Costs under ECQ^x are computed in float32, for float64 weights in float64.
+    Source: Becking et al. 2022.
+    """
+    return fit(weight, Grid(step, levels, lam), relevance=relevance, give_back=give_back)[1]

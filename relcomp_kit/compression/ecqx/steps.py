@@ -1,0 +1,136 @@
+"""The grid of a weight tensor: multiples of one step, as many as the bit width allows."""
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from relcomp_kit.errors import UserError
+
+BITS = range(2, 9)
+CHUNK = 2**18  # weights at a time on a processor: what one step makes, the next finds in the cache
+SAMPLE, FEWEST = 2**14, 2**10  # numbers that show where the k-th smallest of many lies: at most, and to be of use
+RULES = ("p99.9", "least-squares")
+ROUNDS = 100
+
+
+def check_bits(bits: int) -> None:
+    """Raise unless the bit width is a whole number from 2 to 8."""
+    if bits not in BITS:
+        raise UserError(f"the bit width must be a whole number from {BITS[0]} to {BITS[-1]}, not {bits}")
+
+
+def check_weight(weight: Tensor, name: str = "the tensor") -> None:
+    """Raise unless a tensor holds numbers, all of them finite."""
+    if not weight.is_floating_point() or not weight.numel():
+        raise UserError(f"{name} must hold float weights, one at least, not {weight.numel()} of {weight.dtype}")
+    if not torch.stack(torch.aminmax(weight.detach())).isfinite().all():
+        raise UserError(f"{name} holds NaN or infinite weights: quantize a net that was trained without them")
+
+
+def chunks(tensor: Tensor) -> Iterator[Tensor]:
+    """Return a tensor piece by piece, flat, in the precision that is computed in: float64 as it is, others float32."""
+    flat = tensor.detach().reshape(-1)
+    dtype = torch.promote_types(tensor.dtype, torch.float32)
+    size = CHUNK if tensor.device.type == "cpu" else max(len(flat), 1)
+    return (piece.to(dtype) for piece in flat.split(size))
+
+
+def centroid_step(weight: Tensor, bits: int, *, rule: str = "p99.9") -> float:
+    """Return the distance of two centroids: P99.9 of the absolute weights / (2 ** (bits - 1) - 1).
+
+    P99.9 is the smallest absolute weight that 99.9 % do not exceed. Where it is 0, because nearly all weights are, the
+    largest takes its place; where all are 0, the step is 1 and every index 0. The step is a number of the weights' own
+    type, so that index * step is rounded once, and at least the smallest one above 0.
+
+    Parameters
+    ----------
+    weight : Tensor
+        Any shape, float16 to float64.
+    bits : int
+        2 to 8.
+    rule : {"p99.9", "least-squares"}
+        As above and published; or, from there on, the step of least squared error for the nearest levels and the
+        nearest levels for that step in turn, until the step moves by less than a thousandth (Lloyd's algorithm on an
+        even grid).
+
+    Raises
+    ------
+    UserError
+        If the bit width or the rule is another, or the tensor is empty or holds NaN.
+
+    Source: Becking et al. 2022.
+    """
+    check_bits(bits)
+    check_weight(weight)
+    if rule not in RULES:
+        raise UserError(f"there is no rule {rule!r} for the step; choose one of {', '.join(RULES)}")
+    sizes = weight.detach().reshape(-1).abs().to(torch.promote_types(weight.dtype, torch.float32))
+    top = kth_smallest(sizes, -(-999 * len(sizes) // 1000)) or sizes.max()
+    if top == 0:
+        return 1.0
+    own = torch.finfo(weight.dtype)
+    smallest = own.smallest_normal * own.eps
+    step = max(top.item() / (2 ** (bits - 1) - 1), smallest)
+    if rule == "least-squares":
+        step = _least_squares(weight, step, level_range(weight, bits))
+    return max(torch.tensor(step, dtype=weight.dtype).item(), smallest)
+
+
+def _least_squares(weight: Tensor, step: float, levels: tuple[int, int]) -> float:
+    """Return the step of `centroid_step` by least squares, from another one."""
+    for _ in range(ROUNDS):
+        product = square = 0.0
+        for piece in chunks(weight):
+            u = piece / step
+            index = u.round().clamp_(*levels)
+            product += u.mul_(index).sum().item()
+            square += index.square_().sum().item()
+        step, before = step * product / square, step
+        if abs(step - before) < before / 1000:
+            break
+    return step
+
+
+def level_range(weight: Tensor, bits: int) -> tuple[int, int]:
+    """Return the lowest and the highest of 2 ** bits indices: as many on both sides of 0, and one more on one.
+
+    That one lies on the heavier side, where the absolute weights have the larger sum; if none is heavier, above 0. A
+    tensor with one sign keeps the levels of the other, which no weight takes.
+    """
+    check_bits(bits)
+    most = 2 ** (bits - 1) - 1
+    total = sum(piece.double().sum().item() for piece in chunks(weight))
+    return (-most, most + 1) if total >= 0 else (-most - 1, most)
+
+
+def kth_smallest(values: Tensor, k: int) -> Tensor:
+    """Return the k-th smallest of many numbers (n,), counted from 1: exact, as a tensor without dimensions.
+
+    Two numbers of a sample enclose it, so that only what lies between them has to be searched (Floyd and Rivest 1975):
+    a few comparisons a number, where `torch.kthvalue` moves all numbers several times and `torch.quantile` refuses
+    more than 16 million. Should the sample mislead, all are searched.
+    """
+    count = len(values)
+    size = min(count // 16, SAMPLE)
+    if size >= FEWEST and values.device.type == "cpu":
+        array, share = values.numpy(), k / count  # numpy compares and picks several times as fast
+        sample = np.sort(array[np.random.default_rng(0).integers(count, size=size)])
+        place, margin = share * size, 4 * math.sqrt(size * share * (1 - share)) + 4
+        first, last = math.floor(place - margin), math.ceil(place + margin)
+        low = sample[first] if first >= 0 else -np.inf
+        high = sample[last] if last < size else np.inf
+        below = np.count_nonzero(array < low)
+        between = array[np.flatnonzero((array >= low) & (array <= high))]
+        if below < k <= below + len(between):
+            values, k = torch.from_numpy(between), k - below
+    return values.kthvalue(k).values
+
+
+def count_up_to(values: Tensor, bound: float) -> int:
+    """Return how many numbers are at most a bound, which is rounded to their type first."""
+    if values.device.type == "cpu":
+        return np.count_nonzero(values.numpy() <= values.numpy().dtype.type(bound))
+    return int((values <= bound).count_nonzero())

@@ -1,0 +1,34 @@
+"""What quantization-aware training needs of a tensor: the gradient for its full-precision copy.
+
+Indices come from `relcomp_kit.compression.ecqx.fit`: ``Assignment.indices`` makes them again at each step, at the price
+of one table look-up a weight, and of a logarithm where there is relevance.
+"""
+
+from torch import Tensor
+
+from relcomp_kit.errors import UserError
+
+SCALES = ("none", "abs", "signed")
+
+
+def scale_gradient(gradient: Tensor, indices: Tensor, step: float, scale: str) -> Tensor:
+    """Return the gradient that a full-precision weight receives from its centroid.
+
+    Parameters
+    ----------
+    gradient, indices : Tensor
+        Of one shape; the gradient is with respect to the quantized weight.
+    step : float
+    scale : {"none", "abs", "signed"}
+        "none": the straight-through gradient as it is. "abs": times the absolute value of the centroid, unless that is
+        0. "signed": times the centroid, unless that is 0; so the published code does, and every negative weight walks
+        up its gradient instead of down.
+
+    Source: Becking et al. 2022, with the sign as measured on their code.
+    """
+    if scale not in SCALES:
+        raise UserError(f"there is no gradient scale {scale!r}; choose one of {', '.join(SCALES)}")
+    if scale == "none":
+        return gradient
+    factor = (indices.abs() if scale == "abs" else indices).to(gradient.dtype) * step
+    return gradient * factor.masked_fill_(indices == 0, 1)

@@ -1,0 +1,175 @@
+"""Assignment of all weights of DeepLabV3-ResNet101 at 4 bit, beside the way through a tensor of all costs."""
+
+import itertools
+import math
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from relcomp_kit.compression import ecqx
+from relcomp_kit.models.deeplab import deeplab
+
+BITS, GIVE_BACK = 4, 0.1
+
+
+def dense(w, step, levels, price=0.0, factor=1.0):
+    """Indices by a tensor of all costs, (centroids, weights); ``factor`` multiplies those of 0."""
+    level = torch.arange(levels[0], levels[1] + 1, dtype=w.dtype)[:, None]
+    costs = (w.flatten() - step * level).square_() + price
+    costs[-levels[0]] *= factor
+    return costs.argmin(0) + levels[0]
+
+
+def dense_ecq(w, step, levels, lam):
+    """Indices, and the price of every level."""
+    nearest = dense(w, step, levels)
+    share = torch.bincount(nearest - levels[0], minlength=levels[1] - levels[0] + 1).double() / w.numel()
+    zero = share[-levels[0]].item()
+    if zero < 0.5:
+        share *= 0.5 / (1 - zero)
+        share[-levels[0]] = 0.5
+    price = -lam * share.log2().float()[:, None]
+    return dense(w, step, levels, price), price
+
+
+def dense_search(w, step, levels, price, relevance, most):
+    """Indices, and how many betas were tried until the sparsity was in its range: doubling, then halving."""
+    r = relevance.flatten()
+    low, high, beta = 0.0, math.inf, math.log(0.5) / math.log(relevance.mean().item())
+    for tries in itertools.count(1):
+        index = dense(w, step, levels, price, 2 * r**beta)
+        sparsity = (index == 0).sum().item() / w.numel()
+        if most - GIVE_BACK <= sparsity <= most:
+            return index, tries
+        low, high = (beta, high) if sparsity < most else (low, beta)
+        beta = 2 * beta if high == math.inf else (low + high) / 2
+
+
+@pytest.fixture(scope="module")
+def layers() -> list[tuple]:
+    """Weight, step, levels, lambda and relevance of every tensor; Lambda 0.05 as published."""
+    draw = torch.Generator().manual_seed(0)
+    net = deeplab("resnet101", 21)
+    weights, grids = ecqx.quantizable(net), ecqx.plan(net, BITS, 0.05)
+    made = []
+    for name, weight in weights.items():
+        relevance = ecqx.normalized(torch.randn(weight.shape, generator=draw).abs() ** 3)
+        made.append((weight, grids[name].step, grids[name].levels, grids[name].lam, relevance))
+    return made
+
+
+def timed(run: Callable) -> tuple[float, object]:
+    start = time.process_time()  # of this process alone: other work on the machine does not count
+    result = run()
+    return time.process_time() - start, result
+
+
+def test_assignment_against_one_bucketize(layers, interleaved, say):
+    """ECQ takes at most 1.6 times as long as one `bucketize` of all weights; a copy is what any pass costs at least."""
+
+    def kit():
+        for w, *grid, _ in layers:
+            ecqx.assign(w, *grid)
+
+    def bucketize():
+        for w, step, (low, high), *_ in layers:
+            torch.bucketize(w, (torch.arange(low, high) + 0.5) * step, out_int32=True)
+
+    room = torch.empty(max(w.numel() for w, *_ in layers))
+
+    def copy():
+        for w, *_ in layers:
+            room[: w.numel()].copy_(w.view(-1))
+
+    seconds = interleaved({"kit": kit, "bucketize": bucketize, "copy": copy}, rounds=5)
+    ratio = seconds["kit"] / seconds["bucketize"]
+    say(
+        f"ECQ of {sum(w.numel() for w, *_ in layers) / 1e6:.1f} M weights at {BITS} bit: {seconds['kit']:.2f} s, "
+        f"{ratio:.2f}x one bucketize, which is {seconds['bucketize'] / seconds['copy']:.0f} copies"
+    )
+    assert ratio <= 1.6
+
+
+def test_assignment_against_all_costs(layers, say):
+    """ECQ at least 10 times, ECQ^x at least 50 times as fast as by all costs, which are made anew for each beta.
+
+    Tensor by tensor, one way after the other. The indices are the same but for ties in the float32 costs, and under
+    ECQ^x, where each way stops at another beta, the sparsity is in its range.
+    """
+    seconds: dict[str, list[float]] = {"ECQ": [], "all costs": [], "ECQ^x": [], "search": []}
+    tried = different = 0
+    for w, *grid, relevance in layers:
+        took, index = timed(lambda: ecqx.assign(w, *grid))  # noqa: B023 (called at once)
+        seconds["ECQ"].append(took)
+        took, (expected, price) = timed(lambda: dense_ecq(w, *grid))  # noqa: B023
+        seconds["all costs"].append(took)
+        different += int((index.flatten() != expected).sum())
+        most = (expected == 0).sum().item() / w.numel()
+        took, index = timed(lambda: ecqx.assign(w, *grid, relevance=relevance, give_back=GIVE_BACK))  # noqa: B023
+        seconds["ECQ^x"].append(took)
+        took, (searched, tries) = timed(lambda: dense_search(w, *grid[:2], price, relevance, most))  # noqa: B023
+        seconds["search"].append(took)
+        tried += tries
+        for found in (index, searched):
+            assert most - GIVE_BACK - 1e-3 <= (found == 0).sum().item() / w.numel() <= most + 1e-3
+    total = {name: sum(values) for name, values in seconds.items()}
+    plain = total["all costs"] / total["ECQ"]
+    relevant = (total["all costs"] + total["search"]) / total["ECQ^x"]
+    say(
+        f"against all costs: ECQ {total['ECQ']:.2f} s, {plain:.0f}x as fast; ECQ^x {total['ECQ^x']:.2f} s, "
+        f"{relevant:.0f}x, with {tried / len(layers):.1f} betas tried a tensor"
+    )
+    assert different <= 1e-5 * sum(w.numel() for w, *_ in layers)
+    assert plain >= 10
+    assert relevant >= 50
+
+
+MEMORY = """
+import sys, threading, psutil, torch
+sys.path.insert(0, sys.argv[1])
+from test_ecqx_speed import dense_ecq, dense_search, ecqx
+torch.set_num_threads(1)
+draw = torch.Generator().manual_seed(0)
+w = torch.randn(256, 2048, 3, 3, generator=draw)
+r = ecqx.normalized(torch.randn(w.shape, generator=draw).abs() ** 3)
+step, levels = ecqx.centroid_step(w, 4), ecqx.level_range(w, 4)
+def run(w, r):
+    if sys.argv[2] == "dense":
+        index, price = dense_ecq(w, step, levels, step**2 / 3)
+        dense_search(w, step, levels, price, r, (index == 0).sum().item() / w.numel())
+    else:
+        ecqx.assign(w, step, levels, step**2 / 3, relevance=r if sys.argv[2] == "ECQ^x" else None)
+run(w[:1], r[:1])  # what the first call loads is not counted
+process, done = psutil.Process(), threading.Event()
+before = peak = process.memory_info().rss
+def watch():
+    global peak
+    while not done.wait(0.0002):
+        peak = max(peak, process.memory_info().rss)
+watcher = threading.Thread(target=watch)
+watcher.start()
+run(w, r)
+done.set()
+watcher.join()
+print((peak - before) / 1e6)
+"""
+
+
+def test_extra_memory_is_a_fifth_of_all_costs(say):
+    """Highest resident size of a fresh process on the largest tensor, 256 x 2048 x 3 x 3 weights of 19 MB, sampled."""
+    here, megabytes = str(__file__).rsplit("/", 1)[0], {}
+    for way in ("ECQ", "ECQ^x", "dense"):
+        command = [sys.executable, "-c", MEMORY, here, way]
+        returned = os.environ | {
+            "MALLOC_MMAP_THRESHOLD_": "65536"
+        }  # freed blocks go back, and count anew when used again
+        done = subprocess.run(command, capture_output=True, text=True, check=True, env=returned)
+        megabytes[way] = float(done.stdout)
+    say("extra memory: " + ", ".join(f"{way} {size:.0f} MB" for way, size in megabytes.items()))
+    assert megabytes["ECQ"] > 1, "less would mean that nothing was measured"
+    assert max(megabytes["ECQ"], megabytes["ECQ^x"]) <= megabytes["dense"] / 5
