@@ -381,7 +381,7 @@ if full:
 
 # %% [markdown]
 # **What you see.** Over the whole net relevance comes into its own, because it is one currency for all layers: what one layer hands down, the next receives. A fifth of all filters can go for about one point of accuracy, without any training.
-# Norms of different layers cannot be compared, and magnitude does no better than chance. For single weights it is the other way round: magnitude is ahead of relevance, and z+ is little better than chance. So *relevance tells which filters matter*;
+# Norms of different layers cannot be compared, and magnitude does worse than chance. For single weights it is the other way round: magnitude is ahead of relevance, and z+ is little better than chance. So *relevance tells which filters matter*;
 # which of two weights in a filter matters is another question. Lesson 05 comes back to it.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
@@ -393,6 +393,9 @@ results_of.note(record, nets, results, budget)
 results_of.decide(record, nets, results, budget)
 record.save()
 print(claims_text(record.content))
+
+# %%
+print(claims_text(full) if full else "no full run has been recorded yet: relcomp run 04 --profile full --record")
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Exercise 1: hand it down

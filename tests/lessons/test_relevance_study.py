@@ -21,7 +21,7 @@ BUDGET = RelevanceBudget(
     oracle_weights=8,
     oracle_scenes=2,
     test_scenes=2,
-    shares={"layer": [0.0, 0.5], "weights": [0.9]},
+    shares={"layer": [0.0, 0.5], "weights": [0.5, 0.9]},
     reference_scenes=4,
     seeds=(0, 1),
 )
@@ -102,7 +102,11 @@ def test_record_decides_four_claims_and_is_summed_up(results, nets):
     results_of.decide(record, nets[:1], results, BUDGET)
     assert [claim["id"] for claim in record.content["claims"]] == ["B3", "B4", "B4c", "B4d"]
     lines = results_of.summary(record.content)
-    assert [line.split("  ")[0].strip() for line in lines] == list(study.MEASURES)
+    assert [line.split("  ")[0].strip() for line in lines[1:]] == list(study.MEASURES)
+    shares, curves = results_of.recorded_curves(record.content, "layer")
+    assert shares == [0.0, 0.5] and curves["most"][study.LRP] == [
+        results[0]["curves"]["pixel_accuracy"]["layer"]["most"][study.LRP]
+    ]
     assert not any(
         math.isnan(entry["value"]) for entry in record.content["measurements"] if isinstance(entry["value"], float)
     )
