@@ -6,9 +6,8 @@ from torch import Tensor, nn
 
 from relcomp_kit.errors import UserError
 from relcomp_kit.relevance.lrp.copies import read_batch
-from relcomp_kit.relevance.lrp.propagation import prepare
+from relcomp_kit.relevance.lrp.propagation import Channel, prepare, trace
 from relcomp_kit.relevance.lrp.start import Start, start_relevance
-from relcomp_kit.relevance.lrp.weights import Channel, trace
 
 
 def heatmap(

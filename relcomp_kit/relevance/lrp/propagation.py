@@ -119,6 +119,55 @@ class Propagation:
             listener(layer, found)
 
 
+class Channel:
+    """Channels of a layer's output, as a concept: relevance may go on through them only."""
+
+    def __init__(self, made: Propagation, layer: str, channels: int | Sequence[int]):
+        modules = dict(made.net.named_modules())
+        if layer not in modules:
+            raise UserError(f"there is no layer {layer!r} for a concept; see the net's named_modules()")
+        self.layer = layer
+        self.channels = [channels] if isinstance(channels, int) else list(channels)
+        self.value: Tensor | None = None
+        made.net.register_forward_pre_hook(self._forget)
+        modules[layer].register_forward_hook(self._remember)
+
+    def _forget(self, module: nn.Module, args: tuple) -> None:
+        self.value = None
+
+    def _remember(self, module: nn.Module, args: tuple, output: Tensor) -> Tensor:
+        if not isinstance(output, Tensor) or output.ndim < 2:
+            raise UserError(f"{self.layer} gives no tensor (N, channels, ...): choose one of the layers in it")
+        if self.value is not None:
+            raise UserError(
+                f"{self.layer} is used twice in one forward pass: choose the block that it is in, or another"
+            )
+        self.value = output
+        return output.clone()  # what comes next may change it in place, as the sum of a residual block does
+
+    def keep(self, carried: Tensor) -> Tensor:
+        """Return what is carried at the layer's outputs, with all other channels at 0."""
+        wrong = [channel for channel in self.channels if not 0 <= channel < carried.shape[1]]
+        if wrong or not self.channels:
+            raise UserError(f"{self.layer} has the channels 0 to {carried.shape[1] - 1}, not {wrong or 'none'}")
+        kept = torch.zeros_like(carried)
+        kept[:, self.channels] = carried[:, self.channels]
+        return kept
+
+
+def trace(
+    made: Propagation, channel: Channel | None, output: Tensor, relevance: Tensor, x: Tensor, *, again: bool = False
+) -> Tensor:
+    """Trace back from the outputs, by way of a channel if there is one; return the relevance of the inputs."""
+    carried = made.carried(output, relevance)
+    if channel is not None:
+        if channel.value is None:
+            raise UserError(f"the net does not use {channel.layer} in its forward pass: choose another layer")
+        (of_layer,) = made.carry(output, carried, [channel.value], again=True, listen=False)
+        output, carried = channel.value, channel.keep(of_layer)
+    return made.relevance(x, *made.carry(output, carried, [x], again=again))
+
+
 def stabilize(value: Tensor, epsilon: float = 1e-6) -> Tensor:
     """Return values moved away from 0 by epsilon, 0 itself to the positive side."""
     return value + torch.where(value < 0, -epsilon, epsilon)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from relcomp_kit.errors import UserError
 from relcomp_kit.relevance.lrp.copies import read_batch
-from relcomp_kit.relevance.lrp.propagation import LayerRelevance, Propagation, prepare
+from relcomp_kit.relevance.lrp.propagation import Channel, LayerRelevance, prepare, trace
 from relcomp_kit.relevance.lrp.start import Start, start_relevance
 
 AGGREGATES = ("sum", "abs_of_mean", "mean_of_abs")
@@ -67,8 +67,8 @@ def weight_relevance(
 
     Notes
     -----
-    Cost: "sum" with epsilon is one forward and one backward pass. The others need each sample's own gradients: a
-    batched product a layer, with memory for the batch of one layer's weights at a time.
+    Cost: "sum" with epsilon is one forward and one backward pass. "mean_of_abs" needs each sample's own gradients: a
+    batched product for each tap of a filter, with memory for one layer's weights for every sample.
     Source: Bach et al. 2015 (LRP); Becking et al. 2022 (relevance of weights).
     """
     asked = {None: class_}
@@ -160,54 +160,6 @@ def _stream(
         raise UserError(f"{what} in these batches: take more or other images, or another start")
     parameters = dict(model.named_parameters())
     return {key: running[key].result(parameters) for key in asked}
-
-
-def trace(
-    made: Propagation, channel: "Channel | None", output: Tensor, relevance: Tensor, x: Tensor, *, again: bool = False
-) -> Tensor:
-    """Trace back from the outputs, by way of a channel if there is one; return the relevance of the inputs."""
-    carried = made.carried(output, relevance)
-    if channel is not None:
-        if channel.value is None:
-            raise UserError(f"the net does not use {channel.layer} in its forward pass: choose another layer")
-        (of_layer,) = made.carry(output, carried, [channel.value], again=True, listen=False)
-        output, carried = channel.value, channel.keep(of_layer)
-    return made.relevance(x, *made.carry(output, carried, [x], again=again))
-
-
-class Channel:
-    """Channels of a layer's output, as a concept: relevance may go on through them only."""
-
-    def __init__(self, made: Propagation, layer: str, channels: int | Sequence[int]):
-        modules = dict(made.net.named_modules())
-        if layer not in modules:
-            raise UserError(f"there is no layer {layer!r} for a concept; see the net's named_modules()")
-        self.layer = layer
-        self.channels = [channels] if isinstance(channels, int) else list(channels)
-        self.value: Tensor | None = None
-        made.net.register_forward_pre_hook(self._forget)
-        modules[layer].register_forward_hook(self._remember)
-
-    def _forget(self, module: nn.Module, args: tuple) -> None:
-        self.value = None
-
-    def _remember(self, module: nn.Module, args: tuple, output: Tensor) -> None:
-        if not isinstance(output, Tensor) or output.ndim < 2:
-            raise UserError(f"{self.layer} gives no tensor (N, channels, ...): choose one of the layers in it")
-        if self.value is not None:
-            raise UserError(
-                f"{self.layer} is used twice in one forward pass: choose the block that it is in, or another"
-            )
-        self.value = output
-
-    def keep(self, carried: Tensor) -> Tensor:
-        """Return what is carried at the layer's outputs, with all other channels at 0."""
-        wrong = [channel for channel in self.channels if not 0 <= channel < carried.shape[1]]
-        if wrong or not self.channels:
-            raise UserError(f"{self.layer} has the channels 0 to {carried.shape[1] - 1}, not {wrong or 'none'}")
-        kept = torch.zeros_like(carried)
-        kept[:, self.channels] = carried[:, self.channels]
-        return kept
 
 
 class Running:

@@ -59,6 +59,19 @@ class Late(nn.Module):
         return self.flat(x + y)
 
 
+class Misordered(nn.Module):
+    """The batch-norm stands behind a layer that it is not used after."""
+
+    def __init__(self, channels):
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 3, 1), nn.Conv2d(3, channels, 1)
+        self.norm, self.relu, self.flat = nn.BatchNorm2d(3), nn.ReLU(), nn.Flatten()
+        self.norm.running_var.fill_(9)
+
+    def forward(self, x):
+        return self.flat(self.second(self.relu(self.norm(self.first(x)))))
+
+
 X = torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(0))
 T = torch.tensor([0, 1])
 
@@ -164,6 +177,8 @@ NETS = {
     "batch-norm alone by zennit": (
         weights(nn.Sequential(nn.BatchNorm2d(3), nn.Conv2d(3, 3, 4), nn.Flatten()).eval(), rule="z+"), "0 (batch-norm",
     ),
+    "merged into the wrong layer": (weights(Misordered(3).eval(), start="predicted", rule="z+"), "canonizer", "order"),
+    "merged where it does not fit": (weights(Misordered(4).eval(), start="predicted", rule="z+"), "does not fit"),
     "masked sigmoid": (weights(masked_sigmoid()), "sigmoid"),
     "no tensor": (weights(nn.LSTM(4, 3).eval(), batches=[(X[:, 0], T)]), "(N, classes, ...)"),
 }  # fmt: skip

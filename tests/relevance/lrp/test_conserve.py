@@ -112,6 +112,32 @@ def test_gradient_and_zennit_agree_on_epsilon(trained, scenes, flat, monkeypatch
     assert torch.cosine_similarity(fast, relevance("epsilon", "zennit"), 0) < 0.98, "interpolation needs its shares"
 
 
+class Mixing(nn.Module):
+    """Layers that mix the values of one channel, as modules or as functions."""
+
+    def __init__(self, functional):
+        super().__init__()
+        self.first, self.second, self.relu = nn.Conv2d(3, 4, 3, bias=False), nn.Conv2d(4, 3, 1), nn.ReLU()
+        self.functional = functional
+        self.up, self.pool = nn.Upsample(scale_factor=2, mode="bilinear"), nn.AdaptiveAvgPool2d(1)
+
+    def forward(self, x):
+        x = self.second(self.relu(self.first(x)))
+        if self.functional:
+            return nn.functional.interpolate(input=x, scale_factor=2, mode="bilinear").mean((2, 3))
+        return self.pool(self.up(x)).flatten(1)
+
+
+@pytest.mark.parametrize("functional", [False, True])
+def test_values_are_mixed_by_shares(seeded, random, flat, functional):
+    """The means are of numbers of both signs: handed on by distance alone, relevance would come out otherwise."""
+    net, x = seeded(Mixing, functional).double(), random(2, 3, 7, 7, dtype=torch.float64)
+    fast, other = (flat(weight_relevance(net, [x], start="positive", way=way)) for way in ("gradient", "zennit"))
+    assert torch.cosine_similarity(fast, other, 0) >= 0.999
+    for rule, way in CONSERVING:
+        assert conservation(net, x, rule=rule, way=way)["input"].error <= 1e-3
+
+
 @pytest.mark.parametrize("way", ["gradient", "zennit"])
 @pytest.mark.parametrize("activations", [*ACTIVATIONS, ("relu", "leaky_relu", "tanh")])
 def test_epsilon_is_the_formula_ii_traced_back(make_net, make_images, random, activations, way):

@@ -161,6 +161,15 @@ def test_channels_of_a_cut_add_up(trained, scenes, flat, rule, way):
     assert (sum(maps) - expected).norm() <= 1e-4 * expected.norm()
 
 
+def test_a_channel_before_a_sum_is_not_the_sum(trained, scenes, flat):
+    """torchvision adds the shortcut to this layer's output in place; zennit's canonizer makes a module of the sum."""
+    layer = "backbone.layer2.0.bn3"
+    options = {"start": "predicted", "concept": (layer, range(30))}
+    fast, other = (weight_relevance(trained, [scenes], way=way, **options) for way in ("gradient", "zennit"))
+    assert not fast["backbone.layer2.0.downsample.0.weight"].any()
+    assert torch.cosine_similarity(flat(fast), flat(other), 0) >= 0.999
+
+
 def test_a_concept_and_classes_together(trained, scenes):
     found = weight_relevance_per_class(trained, [scenes], [0, 2], concept=(STEM, 7))
     for class_, relevance in found.items():
