@@ -1,0 +1,122 @@
+"""What a net is trained for: batches, loss and scores, of small images with labels and of scenes."""
+
+import functools
+
+import torch
+from torch import Tensor, nn
+
+from relcomp_kit.compression.ecqx.recipe import QatRecipe
+from relcomp_kit.datasets.images import ImageSet
+from relcomp_kit.datasets.scenes import VOID, SceneSet, remember
+from relcomp_kit.datasets.transforms import normalize
+from relcomp_kit.errors import UserError
+from relcomp_kit.models.device import autocast, choose_device
+from relcomp_kit.models.masked_net import MaskedNet
+from relcomp_kit.models.metrics import evaluate
+from relcomp_kit.models.recipe import Recipe
+from relcomp_kit.models.scene_batches import TrainingBatches
+from relcomp_kit.models.segmentation import _class_weights
+from relcomp_kit.models.training import Batches, Samples, accuracy, one_hot_others_cold, prepare
+
+Batch = tuple[Tensor, Tensor]
+
+
+class Images:
+    """Small images for a fully connected net, which stays on the processor: a GPU would wait for it.
+
+    A `MaskedNet` is trained as in `relcomp_kit.models.training`, by the squared error to "one hot, others cold"; any
+    other net by cross entropy of its logits.
+    """
+
+    chosen_by = "accuracy"
+
+    def __init__(self, net: nn.Module, recipe: QatRecipe, data: ImageSet, seed: int):
+        self.device, self.classes, self.size = torch.device("cpu"), len(data.classes), data.train.images.shape[2:]
+        takes, pixels = tuple(next(net.parameters()).shape[1:]), self.size.numel()
+        if takes != (pixels,):
+            raise UserError(
+                f"the images of {data.name} have {pixels} pixels and the net takes {'x'.join(map(str, takes))}: "
+                "take a fully connected net that was trained on this set"
+            )
+        train, validation, test = _prepared(data, seed, recipe.noise, recipe.signed)
+        self.train, self.splits = train, {"validation": validation, "test": test}
+        self.batches = Batches(len(train), seed, recipe.batch)
+
+    def batch(self, step: int) -> Batch:
+        """Return the inputs and classes of a training batch."""
+        chosen = self.batches[step]
+        return self.train.x[chosen], self.train.labels[chosen]
+
+    def loss(self, net: nn.Module, batch: Batch) -> Tensor:
+        """Return the loss on a batch."""
+        x, labels = batch
+        output = _checked(net(x), self.classes)
+        if not isinstance(net, MaskedNet):
+            return nn.functional.cross_entropy(output, labels)
+        kept = net.layers[-1].output_mask
+        error = (output - one_hot_others_cold(labels, self.classes)) * kept
+        return error.square().sum() / (len(x) * kept.sum())
+
+    def scores(self, net: nn.Module, split: str) -> dict[str, float]:
+        """Return how well a net does on the validation or the test split."""
+        return {"accuracy": accuracy(net, self.splits[split])}
+
+
+class Scenes:
+    """Scenes for a net that segments, trained by cross entropy on all pixels that are not void."""
+
+    chosen_by = "pixel_accuracy"
+
+    def __init__(self, net: nn.Module, recipe: QatRecipe, data: SceneSet, seed: int):
+        self.device, self.classes, self.size = choose_device(), data.classes, data.train[0][1].shape
+        self.precision, self.batch_size = recipe.precision, recipe.batch
+        settings = {"class_weights": recipe.class_weights, "augment": recipe.augment}
+        self.recipe = Recipe("any", data.name, self.size, recipe.steps, recipe.batch, **settings)
+        self.data = data
+        self.batches = TrainingBatches(remember(data.train), self.recipe, len(data.classes), seed)
+        self.splits = {"validation": remember(data.validation), "test": data.test}
+
+    @functools.cached_property
+    def weights(self) -> Tensor | None:
+        """The weight of a pixel of each class; counted when it is needed, because that takes seconds."""
+        weights = _class_weights(self.recipe, self.data)
+        return None if weights is None else weights.to(self.device)
+
+    def batch(self, step: int) -> Batch:
+        """Return the inputs and classes (255: void) of a training batch."""
+        images, labels = (part.to(self.device) for part in self.batches[step])
+        return normalize(images).contiguous(memory_format=torch.channels_last), labels.long()
+
+    def loss(self, net: nn.Module, batch: Batch) -> Tensor:
+        """Return the loss on a batch."""
+        x, labels = batch
+        with autocast(self.precision, self.device):
+            output = _checked(net(x)["out"], len(self.classes)).float()
+        return nn.functional.cross_entropy(output, labels, self.weights, ignore_index=VOID)
+
+    def scores(self, net: nn.Module, split: str) -> dict[str, float]:
+        """Return how well a net does on the validation or the test split."""
+        found = evaluate(net, self.splits[split], self.classes, batch=self.batch_size, precision=self.precision)
+        return {"pixel_accuracy": found["pixel_accuracy"], "miou": found["miou"]}
+
+
+def task_of(net: nn.Module, recipe: QatRecipe, data: ImageSet | SceneSet, seed: int) -> Images | Scenes:
+    """Return what a net is trained for on a data set; the recipe is resolved."""
+    if seed < 0:
+        raise UserError(f"seed {seed} is below 0: take 0 or a higher number")
+    return (Scenes if isinstance(data, SceneSet) else Images)(net, recipe, data, seed)
+
+
+@functools.lru_cache(maxsize=1)
+def _prepared(data: ImageSet, seed: int, noise: bool, signed: bool) -> tuple[Samples, Samples, Samples]:
+    """Draw the noise of all three splits; kept, since neighbouring points of a sweep share data set and seed."""
+    splits = (data.train, data.validation, data.test)
+    return tuple(prepare(split, seed * 10 + i, noise, signed) for i, split in enumerate(splits))
+
+
+def _checked(output: Tensor, classes: int) -> Tensor:
+    if output.shape[1] != classes:
+        raise UserError(
+            f"the net has {output.shape[1]} outputs and the set {classes} classes: take a net trained on it"
+        )
+    return output
