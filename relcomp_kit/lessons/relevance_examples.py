@@ -65,24 +65,40 @@ def kept(found: dict[str, lrp.Conservation]) -> dict[str, tuple[float, float]]:
 
 
 def reference_crops(
-    net: nn.Module, split: Dataset, layer: str, class_: int, channels: Sequence[int], scenes: int, crops: int = 5
+    net: nn.Module, split: Dataset, layer: str, class_: int, channels: Sequence[int], scenes: int, crops: int = 4
 ) -> dict[str, list[list[Tensor]]]:
-    """Return crops of what channels stand for, by relevance and by activation: kind to a list of crops a channel.
+    """Return crops of what channels stand for: kind to a list of crops a channel.
 
-    A crop is cut where the relevance that passes the channel has most of its mass.
+    RelMax: from the scenes in which a channel is most relevant for the class, where the relevance that passes the
+    channel has most of its mass. ActMax: from those in which it is most active, whatever they hold, where it is so.
     """
     some = firsts(split, scenes)
-    found = {}
-    for kind, by in (("RelMax", "relevance"), ("ActMax", "activation")):
-        best = reference_images(net, some, layer, class_, by=by, images=crops, channels=channels)
-        found[kind] = [
-            [_crop(net, some[one.index][0], layer, class_, channel) for one in best[channel]] for channel in channels
-        ]
-    return found
+    relevant = reference_images(net, some, layer, class_, by="relevance", images=crops, channels=channels)
+    active = reference_images(net, some, layer, by="activation", images=crops, channels=channels)
+    relmax, actmax = [], []
+    for channel in channels:
+        shown = [some[one.index][0] for one in relevant[channel]]
+        maps = [concept_heatmaps(net, as_input([image]), layer, [channel], class_)[0, 0] for image in shown]
+        relmax.append([_crop(image, one) for image, one in zip(shown, maps)])
+        shown = [some[one.index][0] for one in active[channel]]
+        actmax.append([_crop(image, _activation(net, image, layer, channel)) for image in shown])
+    return {"RelMax": relmax, "ActMax": actmax}
 
 
-def _crop(net: nn.Module, image: Tensor, layer: str, class_: int, channel: int) -> Tensor:
-    (heatmap,) = concept_heatmaps(net, as_input([image]), layer, [channel], class_)[0]
+@torch.no_grad()
+def _activation(net: nn.Module, image: Tensor, layer: str, channel: int) -> Tensor:
+    """Return a channel's output, enlarged to the image's size."""
+    seen: list[Tensor] = []
+    handle = net.get_submodule(layer).register_forward_hook(lambda module, args, output: seen.append(output))
+    try:
+        net(as_input([image]))
+    finally:
+        handle.remove()
+    found = seen[0][:, channel : channel + 1]
+    return nn.functional.interpolate(found, image.shape[-2:], mode="bilinear", align_corners=False)[0, 0]
+
+
+def _crop(image: Tensor, heatmap: Tensor) -> Tensor:
     return receptive_crop(image.as_subclass(Tensor), heatmap, min(40, *heatmap.shape))
 
 
@@ -94,11 +110,11 @@ def _taylor_map(net: MaskedNet, x: Tensor, labels: Tensor) -> Tensor:
     return saliency.impact_map(net, x, labels, "pruning")
 
 
-def _gradient_map(net: MaskedNet, x: Tensor, labels: Tensor) -> Tensor:
-    return saliency.saliency_map(net, x, labels, "pruning").abs()
+def _unsigned_map(net: MaskedNet, x: Tensor, labels: Tensor) -> Tensor:
+    return _taylor_map(net, x, labels).abs()
 
 
-DIGIT_MAPS = {"LRP-ε": _lrp_map, "gradient × input": _taylor_map, "|gradient|": _gradient_map}
+DIGIT_MAPS = {"LRP-ε": _lrp_map, "gradient × input": _taylor_map, "|gradient × input|": _unsigned_map}
 
 
 def digit_maps(net: MaskedNet, x: Tensor, labels: Tensor, seed: int) -> dict[str, Tensor]:

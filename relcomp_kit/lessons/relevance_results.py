@@ -5,7 +5,7 @@ from statistics import fmean
 
 from relcomp_kit.lessons.profiles import RelevanceBudget
 from relcomp_kit.lessons.record import Record
-from relcomp_kit.lessons.relevance_study import CORNERS, LRP, MAGNITUDE, MEASURES, OTHER_AGGREGATE, RANDOM
+from relcomp_kit.lessons.relevance_study import CORNERS, LRP, MAGNITUDE, MEASURES, OTHER_AGGREGATE
 from relcomp_kit.lessons.segmentation_study import Segmenter
 from relcomp_kit.relevance.faithfulness import area
 
@@ -20,10 +20,14 @@ def areas(curves: dict[str, list[list[float]]], shares: Sequence[float]) -> dict
     return {name: [area(shares, curve) for curve in each] for name, each in curves.items()}
 
 
-def note(record: Record, nets: Sequence[Segmenter], results: Sequence[dict], budget: RelevanceBudget) -> None:
-    """Put what `measured` found for every net into a record."""
-    for made, found in zip(nets, results):
+def note(
+    record: Record, nets: Sequence[Segmenter], results: Sequence[dict], random: Sequence, budget: RelevanceBudget
+) -> None:
+    """Put what `measured` and `random_orders` found for every net into a record."""
+    for made, found, orders in zip(nets, results, random):
         labels = {"net": made.name, "seed": made.seed, "measured_by": found["commit"]}
+        for curve in orders:
+            record.measure("random order", curve, "share", shares=budget.shares["layer"], **labels)
         for of, values in found["corners"].items():
             for name, value in values.items():
                 record.measure(f"abs weight and relevance: {name}", value, "", of=of, **labels)
@@ -40,8 +44,11 @@ def note(record: Record, nets: Sequence[Segmenter], results: Sequence[dict], bud
                         )
 
 
-def decide(record: Record, nets: Sequence[Segmenter], results: Sequence[dict], budget: RelevanceBudget) -> None:
+def decide(
+    record: Record, nets: Sequence[Segmenter], results: Sequence[dict], random: Sequence, budget: RelevanceBudget
+) -> None:
     """Decide B3, B4 and its controls; the same share of every layer's filters is removed, the least first."""
+    by_chance = [fmean(area(budget.shares["layer"], curve) for curve in orders) for orders in random]
     seeds = [made.seed for made in nets]
     correlation = {name: [one["correlation"]["filters"][name] for one in results] for name in MEASURES}
     corner = {name: [one["corners"]["all classes"][name] for one in results] for name in CORNERS}
@@ -49,7 +56,7 @@ def decide(record: Record, nets: Sequence[Segmenter], results: Sequence[dict], b
     asked = {"at_scale": all(made.name == "resnet101" for made in nets), "seeds": seeds}
     record.claim("B3", **asked, **dict(zip(("correlation", "irrelevant", "relevant"), corner.values())))
     record.claim("B4", **asked, relevance=found[LRP], magnitude=found[MAGNITUDE])
-    record.claim("B4c", **asked, relevance=found[LRP], random=found[RANDOM])
+    record.claim("B4c", **asked, relevance=found[LRP], random=by_chance)
     record.claim(
         "B4d",
         **asked,
@@ -64,7 +71,10 @@ REMOVED = {"layer": "filters of every layer", "net": "filters of the whole net",
 
 
 def summary(record: dict) -> list[str]:
-    """Return what a record of lesson 04 says, a line a measure: mean accuracies while things are removed."""
+    """Return what a record of lesson 04 says, a line a measure: mean accuracies while things are removed.
+
+    The columns have shares of their own, so only numbers of one column can be compared.
+    """
     rows: dict[str, dict[str, list[float]]] = {}
     for entry in record["measurements"]:
         if entry["name"] == "pixel_accuracy after removal" and entry["first"] == "least":

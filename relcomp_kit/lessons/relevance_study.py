@@ -30,6 +30,7 @@ from relcomp_kit.relevance.lrp import filter_relevance, weight_relevance, weight
 Scores = dict[str, Tensor]
 
 CORNERS = ("correlation", "large, yet irrelevant", "small, yet relevant")
+RANDOM_ORDERS = 10
 FEWEST = 6  # values of a layer that a rank correlation is taken of
 VERSION = 1  # of `measured`; a new one makes everything anew
 LRP, OTHER_AGGREGATE, TAYLOR, PLUS = (
@@ -129,15 +130,9 @@ def measured(made: Segmenter, data: SceneSet, budget: RelevanceBudget) -> dict:
         measure to the rank correlation with ablation, by the absolute change of the loss, and the same within layers;
         ``curves``: "pixel_accuracy" or "miou", scope, order and measure to the value at each share; ``commit``.
     """
-    config = asdict(budget) | {
-        "net": made.name,
-        "seed": made.seed,
-        "recipe": asdict(made.recipe),
-        "made_by": made.commit,
-    }
-    return load_or_make("relevance-study", VERSION, config, data.sha256, lambda _: ({}, _measure(made, data, budget)))[
-        1
-    ]
+    return load_or_make(
+        "relevance-study", VERSION, _identity(made, budget), data.sha256, lambda _: ({}, _measure(made, data, budget))
+    )[1]
 
 
 def _measure(made: Segmenter, data: SceneSet, budget: RelevanceBudget) -> dict:
@@ -162,6 +157,27 @@ def _measure(made: Segmenter, data: SceneSet, budget: RelevanceBudget) -> dict:
         "curves": curves,
         "commit": commit(),
     }
+
+
+def random_orders(made: Segmenter, data: SceneSet, budget: RelevanceBudget) -> list[list[float]]:
+    """Return the pixel accuracies while filters go in `RANDOM_ORDERS` random orders, the same share of every layer.
+
+    One order is luck; the control is the mean of many.
+    """
+
+    def make(_) -> tuple[dict, dict]:
+        like, test = magnitude_scores(made.net, filters=True), remember(firsts(data.test, budget.test_scenes))
+        draw = torch.Generator().manual_seed(made.seed)
+        orders = (random_scores(like, draw) for _ in range(RANDOM_ORDERS))
+        shares = budget.shares["layer"]
+        curves = [_removal(made.net, one, test, data.classes, shares, "least", "layer") for one in orders]
+        return {}, {"curves": [one["pixel_accuracy"] for one in curves]}
+
+    return load_or_make("random-orders", VERSION, _identity(made, budget), data.sha256, make)[1]["curves"]
+
+
+def _identity(made: Segmenter, budget: RelevanceBudget) -> dict:
+    return asdict(budget) | {"net": made.name, "seed": made.seed, "recipe": asdict(made.recipe), "made_by": made.commit}
 
 
 def _with_ablation(

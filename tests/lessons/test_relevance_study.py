@@ -96,10 +96,19 @@ def test_measured_holds_every_measure(results, data):
             assert len(starts) == 1  # nothing removed: one and the same net
 
 
+def test_random_orders_begin_with_the_whole_net_and_differ(nets, data, tmp_path, monkeypatch):
+    monkeypatch.setenv("RELCOMP_CACHE", str(tmp_path))
+    monkeypatch.setattr(study, "RANDOM_ORDERS", 2)
+    one, other = study.random_orders(nets[0], data, BUDGET)
+    assert one[0] == other[0] and one[1] != other[1]
+
+
 def test_record_decides_four_claims_and_is_summed_up(results, nets):
     record = Record("04_ask_which_weights_matter", "quick", "rail-scenes")
-    results_of.note(record, nets[:1], results, BUDGET)
-    results_of.decide(record, nets[:1], results, BUDGET)
+    random = [[[0.9, 0.3], [0.9, 0.5]]]
+    results_of.note(record, nets[:1], results, random, BUDGET)
+    results_of.decide(record, nets[:1], results, random, BUDGET)
+    assert record.content["claims"][2]["measured"].endswith("against 65.0 %")  # the mean of both orders
     assert [claim["id"] for claim in record.content["claims"]] == ["B3", "B4", "B4c", "B4d"]
     lines = results_of.summary(record.content)
     assert [line.split("  ")[0].strip() for line in lines[1:]] == list(study.MEASURES)

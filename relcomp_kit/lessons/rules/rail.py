@@ -36,7 +36,7 @@ def b4(relevance: Series, magnitude: Series) -> Ruling:
 
 
 def b4c(relevance: Series, random: Series) -> Ruling:
-    """Series as in B4, by relevance and at random."""
+    """Series as in B4, by relevance and by the mean of random orders."""
     return Ruling(
         {"relevance above random": strictly(above(relevance, random))},
         f"mean accuracy {percent(relevance)} against {percent(random)}",
