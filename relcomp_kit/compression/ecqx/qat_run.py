@@ -39,9 +39,8 @@ def train(run: "Run", partial: Path, identity: dict, report: Report | None) -> N
         run.resume(partial, identity)
     cuda = run.task.device.type == "cuda"
     with torch.random.fork_rng(devices=[run.task.device] if cuda else []):
-        if run.done == 0:
-            run.assign()
         while run.done < run.recipe.steps:
+            run.fit()
             loss = run.step()
             if not math.isfinite(loss):
                 raise UserError(
@@ -106,24 +105,28 @@ class Run:
         self.losses.append(loss.item())
         return self.losses[-1]
 
+    def fit(self) -> None:
+        """Find what decides the indices anew, if it is time, after measuring relevance, if it is time for that.
+
+        That is before a step, not after it: no state is validated whose weights have just been moved about by new
+        relevance, and not been trained since.
+        """
+        recipe = self.recipe
+        due = recipe.arm not in ("ecq", "float") and self.done % recipe.relevance_every == 0
+        if due:
+            self.refresh()
+        elif self.fitted and self.done % recipe.fit_every and self.done != recipe.warm_up:
+            return
+        self.share = recipe.lambda_share(self.done)
+        for name, grid in self.grids.items():
+            relevance = normalized(self.relevance[name]) if self.relevance else None
+            grid = replace(grid, lam=grid.lam * self.share)
+            self.fitted[name], _ = fit(self.shadow[name], grid, relevance=relevance, give_back=recipe.give_back)
+        self.assign()
+
     def assign(self) -> None:
         """Write into the net what the shadow's weights are assigned to."""
-        recipe = self.recipe
-        anew = not self.fitted or self.done % recipe.fit_every == 0 or self.done == recipe.warm_up
-        if recipe.arm not in ("ecq", "float") and self.done % recipe.relevance_every == 0:
-            self.refresh()
-            anew = True
-        if anew:
-            self.share = recipe.lambda_share(self.done)
-        for name, grid in self.grids.items():
-            if anew:
-                relevance = normalized(self.relevance[name]) if self.relevance else None
-                grid = replace(grid, lam=grid.lam * self.share)
-                self.fitted[name], self.indices[name] = fit(
-                    self.shadow[name], grid, relevance=relevance, give_back=recipe.give_back
-                )
-            else:
-                self.indices[name] = self.fitted[name].indices(self.shadow[name])
+        self.indices = {name: fitted.indices(self.shadow[name]) for name, fitted in self.fitted.items()}
         self.load({name: index * self.grids[name].step for name, index in self.indices.items()})
 
     @torch.no_grad()

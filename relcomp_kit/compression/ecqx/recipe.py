@@ -114,8 +114,8 @@ class QatRecipe:
             raise UserError(
                 f"the momentum is the share of the old relevance, 0 or more and below 1, not {self.momentum}"
             )
-        if not 0 <= self.warm_up <= self.steps:
-            raise UserError(f"warm_up is {self.warm_up}: it must lie within the {self.steps} steps of the training")
+        if not 0 <= self.warm_up < self.steps:
+            raise UserError(f"warm_up is {self.warm_up}: it must end before the {self.steps} steps of the training do")
 
     def learning_rate_at(self, step: int) -> float:
         """Return the learning rate of a step, 0 being the first."""

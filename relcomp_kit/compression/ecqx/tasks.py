@@ -68,6 +68,11 @@ class Scenes:
     chosen_by = "pixel_accuracy"
 
     def __init__(self, net: nn.Module, recipe: QatRecipe, data: SceneSet, seed: int):
+        if min(recipe.batch, len(data.train)) < 2:
+            raise UserError(
+                f"{recipe.batch} of {len(data.train)} training scenes make no batch: "
+                "take 2 at least, which batch-norm needs"
+            )
         self.device, self.classes, self.size = choose_device(), data.classes, data.train[0][1].shape
         self.precision, self.batch_size = recipe.precision, recipe.batch
         settings = {"class_weights": recipe.class_weights, "augment": recipe.augment}

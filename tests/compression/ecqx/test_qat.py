@@ -66,8 +66,14 @@ def trained(digits) -> nn.Sequential:
 def start(net, data, recipe=RECIPE, seed=0, **changes) -> Run:
     recipe = resolve(dataclasses.replace(recipe, **changes))
     run = Run(net, recipe, task_of(net, recipe, data, seed), seed)
-    run.assign()
+    run.fit()
     return run
+
+
+def advance(run: Run) -> float:
+    loss = run.step()
+    run.assign()
+    return loss
 
 
 def same(one: dict, other: dict) -> bool:
@@ -97,8 +103,7 @@ def test_one_step_by_hand(scale):
     moved = weight - 0.05 * gradient / (gradient.abs() + 1e-8)  # Adam's first step
     bias_moved = bias - 0.05 * error.mean(0) / (error.mean(0).abs() + 1e-8)
 
-    loss = run.step()
-    run.assign()
+    loss = advance(run)
     assert loss == pytest.approx(nn.functional.cross_entropy(x @ q.T + bias, split.labels).item(), rel=1e-5)
     torch.testing.assert_close(run.shadow["0.weight"], moved, rtol=0, atol=1e-6)
     torch.testing.assert_close(run.net[0].bias.detach(), bias_moved, rtol=0, atol=1e-6)
@@ -112,8 +117,8 @@ def test_the_shadow_lies_in_memory_of_its_own(trained, digits, arm):
     before = copy.deepcopy(trained.state_dict())
     run = start(trained, digits, arm=arm, relevance_every=1)
     for _ in range(4):
-        run.step()
-        run.assign()
+        run.fit()
+        advance(run)
         for name, shadow in run.shadow.items():
             assert shadow.data_ptr() != run.weights[name].data_ptr()
             levels = run.weights[name].detach() / run.grids[name].step
@@ -146,14 +151,14 @@ def test_lambda_rises_and_states_of_that_time_are_not_chosen(trained, digits, ow
     recipe = dataclasses.replace(RECIPE, arm="ecq", Lambda=0.3, steps=12, warm_up=7, fit_every=3, learning_rate=1e-6)
     _, history = quantized_net(recipe, trained, digits, 0)
     assert [row["step"] for row in history] == [3, 6, 9, 12]
-    assert [row["Lambda"] for row in history] == pytest.approx([0.3 * 3 / 7, 0.3 * 6 / 7, 0.3, 0.3])
+    assert [row["Lambda"] for row in history] == pytest.approx([0, 0.3 * 3 / 7, 0.3, 0.3])
     assert history[0]["sparsity"] < history[1]["sparsity"] < history[2]["sparsity"]
     assert max(row["score"] for row in history[:2]) > max(row["score"] for row in history[2:]), "less lambda, less loss"
     assert [row["chosen"] for row in history].index(True) >= 2
     run = start(trained, digits, recipe)
     while run.done < 7:
-        run.step()
-        run.assign()
+        advance(run)
+        run.fit()
     assert run.share == 1, "at the end of warm-up all of lambda is in force, between two fits too"
 
 
@@ -185,8 +190,10 @@ def test_best_row_waits_for_the_end_of_warm_up():
 def test_relevance_keeps_a_tenth_of_the_old(trained, digits):
     """Across the 62 steps of an epoch too; measured on the shadow, in eval mode, on training images."""
     run = start(trained, digits, relevance_every=10, relevance_batches=2)
+    run.relevance = {}
     expected, keep = None, 0.1
     for step in range(71):
+        run.fit()
         if step % 10 == 0:
             net = copy.deepcopy(trained).eval()
             net.load_state_dict(run.net.state_dict() | run.shadow)
@@ -196,8 +203,7 @@ def test_relevance_keeps_a_tenth_of_the_old(trained, digits):
                 expected = {name: (1 - keep) * value + keep * old[name] for name, value in expected.items()}
             for name, value in expected.items():
                 torch.testing.assert_close(run.relevance[name], value, rtol=1e-4, atol=1e-9)
-        run.step()
-        run.assign()
+        advance(run)
         assert run.net.training
 
 
@@ -373,7 +379,7 @@ def test_scenes_sparse_and_better_than_the_most_frequent_class(scenes, own_cache
         ({"relevance_of": "net"}, "no relevance_of 'net'; choose one of shadow, quantized"),
         ({"momentum": 1}, "the momentum is the share of the old relevance"),
         ({"give_back": 2}, r"to give back must lie in \[0, 1\], not 2"),
-        ({"warm_up": 9}, "warm_up is 9: it must lie within the 8 steps"),
+        ({"warm_up": 8}, "warm_up is 8: it must end before the 8 steps"),
         ({"fit_every": 0}, "fit_every is 0: it must be 1 or more"),
         ({"learning_rate": 0}, "learning_rate is 0: it must be above 0"),
     ],
@@ -390,6 +396,8 @@ def test_what_does_not_fit_together_is_said_in_one_sentence(trained, digits, sce
         quantized_net(dataclasses.replace(RECIPE, arm="ecq"), mlp(classes=7), digits, 0)
     with pytest.raises(UserError, match="the net has 2 outputs and the set 7 classes"):
         quantized_net(dataclasses.replace(RECIPE, arm="ecq", batch=2), deeplab("compact", 2), scenes, 0)
+    with pytest.raises(UserError, match="1 of 8 training scenes make no batch: take 2 at least"):
+        quantized_net(dataclasses.replace(RECIPE, batch=1), deeplab("compact", 7), scenes, 0)
     with pytest.raises(UserError, match="no parameter or layer 'head' to leave out"):
         quantized_net(dataclasses.replace(RECIPE, exclude="head"), trained, digits, 0)
     with pytest.raises(UserError, match="seed -1 is below 0"):
