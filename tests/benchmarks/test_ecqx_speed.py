@@ -3,6 +3,7 @@
 import itertools
 import math
 import os
+import statistics
 import subprocess
 import sys
 import time
@@ -98,35 +99,44 @@ def test_assignment_against_one_bucketize(layers, interleaved, say):
 def test_assignment_against_all_costs(layers, say):
     """ECQ at least 10 times, ECQ^x at least 50 times as fast as by all costs, which are made anew for each beta.
 
-    Tensor by tensor, one way after the other. The indices are the same but for ties in the float32 costs, and under
-    ECQ^x, where each way stops at another beta, the sparsity is in its range.
+    The dense way runs once, between the kit's rounds. Its indices are the same but for ties in its float32 costs; under
+    ECQ^x, where each way stops at another beta, the sparsity is in its range. Keeping the costs of the other centroids
+    would save the dense way nearly a third.
     """
-    seconds: dict[str, list[float]] = {"ECQ": [], "all costs": [], "ECQ^x": [], "search": []}
+    seconds: dict[str, list[float]] = {"ECQ": [], "ECQ^x": []}
+
+    def kit(times: int) -> None:
+        for _ in range(times):
+            for way, give_back in (("ECQ", {}), ("ECQ^x", {"give_back": GIVE_BACK})):
+                took = 0.0
+                for w, *grid, relevance in layers:
+                    options = give_back and give_back | {"relevance": relevance}
+                    took += timed(lambda: ecqx.assign(w, *grid, **options))[0]  # noqa: B023 (called at once)
+                seconds[way].append(took)
+
+    kit(3)
+    plain = search = 0.0
     tried = different = 0
     for w, *grid, relevance in layers:
-        took, index = timed(lambda: ecqx.assign(w, *grid))  # noqa: B023 (called at once)
-        seconds["ECQ"].append(took)
         took, (expected, price) = timed(lambda: dense_ecq(w, *grid))  # noqa: B023
-        seconds["all costs"].append(took)
-        different += int((index.flatten() != expected).sum())
+        plain += took
         most = (expected == 0).sum().item() / w.numel()
-        took, index = timed(lambda: ecqx.assign(w, *grid, relevance=relevance, give_back=GIVE_BACK))  # noqa: B023
-        seconds["ECQ^x"].append(took)
         took, (searched, tries) = timed(lambda: dense_search(w, *grid[:2], price, relevance, most))  # noqa: B023
-        seconds["search"].append(took)
+        search += took
         tried += tries
-        for found in (index, searched):
+        different += int((ecqx.assign(w, *grid).flatten() != expected).sum())
+        for found in (ecqx.assign(w, *grid, relevance=relevance, give_back=GIVE_BACK), searched):
             assert most - GIVE_BACK - 1e-3 <= (found == 0).sum().item() / w.numel() <= most + 1e-3
-    total = {name: sum(values) for name, values in seconds.items()}
-    plain = total["all costs"] / total["ECQ"]
-    relevant = (total["all costs"] + total["search"]) / total["ECQ^x"]
+    kit(3)
+    median = {way: statistics.median(values) for way, values in seconds.items()}
+    ecq, ecqx_ratio = plain / median["ECQ"], (plain + search) / median["ECQ^x"]
     say(
-        f"against all costs: ECQ {total['ECQ']:.2f} s, {plain:.0f}x as fast; ECQ^x {total['ECQ^x']:.2f} s, "
-        f"{relevant:.0f}x, with {tried / len(layers):.1f} betas tried a tensor"
+        f"against all costs: ECQ {median['ECQ']:.2f} s, {ecq:.0f}x as fast; ECQ^x {median['ECQ^x']:.2f} s, "
+        f"{ecqx_ratio:.0f}x, with {tried / len(layers):.1f} betas tried a tensor"
     )
     assert different <= 1e-5 * sum(w.numel() for w, *_ in layers)
-    assert plain >= 10
-    assert relevant >= 50
+    assert ecq >= 10
+    assert ecqx_ratio >= 50
 
 
 MEMORY = """

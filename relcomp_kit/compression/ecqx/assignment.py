@@ -45,7 +45,7 @@ class Grid:
             raise UserError(f"lambda must be 0 or a positive number, not {self.lam}")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Assignment:
     """All that decides the indices of a tensor, so that they can be made again after its weights have moved a little.
 
@@ -61,7 +61,7 @@ class Assignment:
     price : (levels,)
         Of every index, in squared steps.
     relevance : Tensor, optional
-        In [0, 1], of the weights' shape.
+        In [0, 1], of the weights' shape; kept, not copied.
     beta : float
         The exponent of relevance.
     """
@@ -91,8 +91,8 @@ class Assignment:
         return result, result.view(-1).split(len(next(chunks(weight))))
 
     def chosen(self, critical: Tensor, index: Tensor) -> Tensor:
-        """Return 0 where a critical beta is reached, elsewhere the other index."""
-        return index * (critical > self.beta).to(index.dtype)
+        """Return 0 where a critical beta is reached, elsewhere the other index; uses up the critical betas."""
+        return index * critical.gt_(self.beta).to(index.dtype)  # in place, torch compares several numbers at once
 
     def critical(self, weight: Tensor, relevance: Tensor) -> tuple[Tensor, Tensor]:
         """Return the beta from which on a weight goes to 0, and the index that it has below that.
@@ -177,12 +177,11 @@ def choose_beta(critical: Tensor, start: float, fewest: int, most: int) -> float
         Not below 0.
     fewest, most : int
     """
-
     now = count_up_to(critical, start)
     if fewest <= now <= most:
         return start
     wanted = most if now > most else fewest
-    beta = kth_smallest(critical, wanted).item() if wanted else -math.inf
+    beta = kth_smallest(critical, wanted) if wanted else -math.inf
     if beta == math.inf or count_up_to(critical, beta) > most:
         before = critical[critical < beta]
         beta = before.max().item() if len(before) else 0.0

@@ -13,7 +13,7 @@ FEWEST = 2**14  # numbers for which a table is worth its making
 UNSURE = torch.iinfo(torch.int16).max
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Lookup:
     """Sorted borders and a label for each interval between them; a number on a border lies in the interval below.
 

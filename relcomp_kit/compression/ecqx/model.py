@@ -45,11 +45,10 @@ def quantizable(model: nn.Module, exclude: Iterable[str] = ()) -> dict[str, Tens
     }
     if not weights:
         raise UserError("the net has no weights with two dimensions to quantize, or all are left out")
-    first: dict[int, str] = {}
     for name in weights:
-        other = first.setdefault(id(named[name]), name)
-        if other != name:
-            raise UserError(f"{other} and {name} are one tensor: give each layer its own copy, or leave both out")
+        twins = [other for other, value in named.items() if value is named[name] and other != name]
+        if twins:
+            raise UserError(f"{name} and {twins[0]} are one tensor: give each layer its own copy, or leave both out")
     return weights
 
 

@@ -1,5 +1,6 @@
 """A quantized net: integer indices and one step per weight tensor, and the rest as it was."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +11,7 @@ from relcomp_kit.errors import UserError
 INDEX, STEP, FLOAT = "index:", "step:", "float:"  # before the names in a plain dict of tensors
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Quantized:
     """Weights on grids, on the processor: weight = index * step.
 
@@ -80,7 +81,7 @@ class Quantized:
 
 def _entropy(index: Tensor) -> float:
     share = torch.bincount(index.flatten().short() + 128).double() / index.numel()
-    return torch.special.entr(share).sum().item() / torch.tensor(2.0).log().item()
+    return torch.special.entr(share).sum().item() / math.log(2)
 
 
 def state_dict(quantized: Quantized) -> dict[str, Tensor]:

@@ -68,12 +68,12 @@ def centroid_step(weight: Tensor, bits: int, *, rule: str = "p99.9") -> float:
     if rule not in RULES:
         raise UserError(f"there is no rule {rule!r} for the step; choose one of {', '.join(RULES)}")
     sizes = weight.detach().reshape(-1).abs().to(torch.promote_types(weight.dtype, torch.float32))
-    top = kth_smallest(sizes, -(-999 * len(sizes) // 1000)) or sizes.max()
+    top = kth_smallest(sizes, -(-999 * len(sizes) // 1000)) or sizes.max().item()
     if top == 0:
         return 1.0
     own = torch.finfo(weight.dtype)
     smallest = own.smallest_normal * own.eps
-    step = max(top.item() / (2 ** (bits - 1) - 1), smallest)
+    step = max(top / (2 ** (bits - 1) - 1), smallest)
     if rule == "least-squares":
         step = _least_squares(weight, step, level_range(weight, bits))
     return max(torch.tensor(step, dtype=weight.dtype).item(), smallest)
@@ -106,31 +106,35 @@ def level_range(weight: Tensor, bits: int) -> tuple[int, int]:
     return (-most, most + 1) if total >= 0 else (-most - 1, most)
 
 
-def kth_smallest(values: Tensor, k: int) -> Tensor:
-    """Return the k-th smallest of many numbers (n,), counted from 1: exact, as a tensor without dimensions.
+def kth_smallest(values: Tensor, k: int) -> float:
+    """Return the k-th smallest of many numbers (n,), counted from 1, exactly.
 
     Two numbers of a sample enclose it, so that only what lies between them has to be searched (Floyd and Rivest 1975):
     a few comparisons a number, where `torch.kthvalue` moves all numbers several times and `torch.quantile` refuses
     more than 16 million. Should the sample mislead, all are searched.
     """
-    count = len(values)
-    size = min(count // 16, SAMPLE)
-    if size >= FEWEST and values.device.type == "cpu":
-        array, share = values.numpy(), k / count  # numpy compares and picks several times as fast
-        sample = np.sort(array[np.random.default_rng(0).integers(count, size=size)])
-        place, margin = share * size, 4 * math.sqrt(size * share * (1 - share)) + 4
-        first, last = math.floor(place - margin), math.ceil(place + margin)
+    if values.device.type != "cpu":
+        return values.kthvalue(k).values.item()
+    array, place = values.numpy(), k - 1
+    size = min(len(array) // 16, SAMPLE)
+    if size >= FEWEST:
+        sample = array[np.random.default_rng(0).integers(len(array), size=size)]
+        share = k / len(array)
+        margin = 4 * math.sqrt(size * share * (1 - share)) + 4
+        first, last = math.floor(share * size - margin), math.ceil(share * size + margin)
+        sample.partition([max(first, 0), min(last, size - 1)])
         low = sample[first] if first >= 0 else -np.inf
         high = sample[last] if last < size else np.inf
         below = np.count_nonzero(array < low)
         between = array[np.flatnonzero((array >= low) & (array <= high))]
-        if below < k <= below + len(between):
-            values, k = torch.from_numpy(between), k - below
-    return values.kthvalue(k).values
+        if below <= place < below + len(between):
+            array, place = between, place - below
+    return np.partition(array, place)[place].item()
 
 
 def count_up_to(values: Tensor, bound: float) -> int:
     """Return how many numbers are at most a bound, which is rounded to their type first."""
     if values.device.type == "cpu":
-        return np.count_nonzero(values.numpy() <= values.numpy().dtype.type(bound))
+        array = values.numpy()
+        return np.count_nonzero(array <= array.dtype.type(bound))  # a fifth of the time of torch's comparison
     return int((values <= bound).count_nonzero())

@@ -190,6 +190,8 @@ def test_bad_nets_are_refused(net):
     shared = nn.Sequential(net[4], net[4])
     with pytest.raises(UserError, match=r"0.weight and 1.weight are one tensor"):
         ecqx.quantize(shared, 4, 0.05)
+    with pytest.raises(UserError, match=r"1.weight and 0.weight are one tensor"):
+        ecqx.quantize(shared, 4, 0.05, exclude=["0"])
     assert ecqx.quantize(nn.Sequential(net[0], shared), 4, 0.05, exclude=["1"]).indices.keys() == {"0.weight"}
     large = nn.Linear(2, 1, bias=False).half()
     large.weight.data = torch.tensor([[50_000.0, 65_000.0]]).half()
