@@ -120,7 +120,7 @@ EXAMPLES = {
     "B2": ({"accuracy": three(0.87)}, ({"accuracy": three(0.85)}, "at least 86.2 %")),
     "B3": (
         {"correlation": three(0.4), "irrelevant": three(0.02), "relevant": three(0.03)},
-        ({"correlation": [0.4, 0.4, 0.5]}, "correlation below 0.5"),
+        ({"correlation": [0.5, 0.5, 0.6]}, "correlation below 0.5"),
         ({"irrelevant": three(0.005)}, "large and irrelevant"),
         ({"relevant": three(0.005)}, "small and relevant"),
     ),
