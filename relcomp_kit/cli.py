@@ -24,6 +24,7 @@ Lessons = Annotated[
 ]
 Out = Annotated[Path, typer.Option(help="Folder of the run: executed notebooks, pages, claims.json, index.html.")]
 DEFAULT_OUT = Path("relcomp-out")
+DEFAULT_SWEEP = DEFAULT_OUT / "sweep"
 
 
 def main() -> None:
@@ -189,6 +190,29 @@ def train(
     )
     if record:
         print(f"recorded in {commit_checkpoint(file)}")
+
+
+@app.command()
+def sweep(
+    plan: Annotated[Path, typer.Argument(metavar="PLAN.toml", help="Experiment, fixed values, grid, extra points.")],
+    workers: Annotated[int | None, typer.Option(metavar="N", help="Processes here; by default one a core.")] = None,
+    cluster: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Of a Dask scheduler, tcp://HOST:PORT.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the records; points that have one are done.")] = DEFAULT_SWEEP,
+) -> None:
+    """Run a grid of points of an experiment: a JSON record each, and what is done already is not run again."""
+    from relcomp_kit.lessons.sweeps.plan import read_plan
+    from relcomp_kit.lessons.sweeps.run import missing, run_missing
+
+    points = read_plan(plan)
+    print(f"{len(points)} points, {len(points) - len(missing(points, out))} of them done before", flush=True)
+    with interruptible(f"the records of finished points are in {out}"):
+        failed = run_missing(points, out, workers=workers, cluster=cluster)
+    print(f"{len(points) - failed} of {len(points)} records are in {out}", flush=True)
+    if failed:
+        print(f"relcomp: {failed} points failed; run the same command again to try them again", file=sys.stderr)
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -9,7 +9,18 @@ import pytest
 from relcomp_kit import cli
 from relcomp_kit.lessons import notebooks, runner
 
-HEAVY = ("torch", "numpy", "matplotlib", "papermill", "nbformat", "nbconvert", "jupytext", "zennit")
+HEAVY = (
+    "torch",
+    "numpy",
+    "matplotlib",
+    "papermill",
+    "nbformat",
+    "nbconvert",
+    "jupytext",
+    "zennit",
+    "joblib",
+    "distributed",
+)
 
 
 def call(monkeypatch, *arguments) -> int:
@@ -52,7 +63,7 @@ finally:
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr.strip() == "[]"
-    for command in ("check", "run", "lab", "fetch", "render", "exercises", "report"):
+    for command in ("check", "run", "lab", "fetch", "sweep", "render", "exercises", "report"):
         assert command in done.stdout
 
 

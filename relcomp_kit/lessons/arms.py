@@ -5,11 +5,9 @@ the artifact cache, so a second call, or one after a kill, computes only what is
 """
 
 import functools
-import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 
-import joblib
 import torch
 from torch import Tensor
 
@@ -22,6 +20,8 @@ from relcomp_kit.lessons.nets import trained_state
 from relcomp_kit.lessons.profiles import PruningBudget
 from relcomp_kit.lessons.progress import Progress
 from relcomp_kit.lessons.record import commit
+from relcomp_kit.lessons.sweeps.here import cores, run_here
+from relcomp_kit.lessons.sweeps.point import Failure, attempt
 
 RECIPE, VERSION = "pruning", 1
 
@@ -88,23 +88,13 @@ def pruning_arms(budget: PruningBudget) -> dict[str, list[Arm]]:
     return arms
 
 
-def workers() -> int:
-    """Return how many arms run at once: ``$RELCOMP_THREADS``, or the processors this process may use."""
-    chosen = os.environ.get("RELCOMP_THREADS")
-    if chosen:
-        if not chosen.isdecimal() or int(chosen) == 0:
-            raise UserError(f"RELCOMP_THREADS is {chosen!r}: set it to a number of threads, 1 or more, or unset it")
-        return int(chosen)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-
-
 @functools.lru_cache(maxsize=1)
 def _dataset(name: str):
     return datasets.load(name)
 
 
 def _run(name: str, arm: Arm) -> None:
-    """Compute one arm, in a worker with one thread: more threads do not speed up a net this small."""
+    """Compute one arm, with one thread: more threads do not speed up a net this small."""
     torch.set_num_threads(1)
     dataset = _dataset(name)
     counts = None
@@ -137,8 +127,53 @@ def run_arms(dataset, arms: list[Arm]) -> dict[Arm, tuple[dict[str, Tensor], dic
     first += [Arm(arm.like) for arm in arms if arm.like and Arm(arm.like) not in first]
     for stage in (first, [arm for arm in arms if arm.like]):
         todo = sorted(set(missing(stage)), key=lambda arm: arm.plan.seed)
-        with Progress(f"pruning curves on {workers()} cores", len(todo)) as progress:
-            jobs = (joblib.delayed(_run)(dataset.name, arm) for arm in todo)
-            for _ in joblib.Parallel(n_jobs=workers(), return_as="generator_unordered")(jobs):
+        jobs = {str(i): functools.partial(_run, dataset.name, arm) for i, arm in enumerate(todo)}
+        with Progress(f"pruning curves on {cores()} cores", len(jobs)) as progress:
+            for _, outcome in _outcomes(jobs):
+                if isinstance(outcome, Failure):
+                    raise RuntimeError(f"{outcome.sentence}\n{outcome.traceback}")
                 progress.advance()
     return {arm: read_artifact(artifact_path(RECIPE, VERSION, arm.config(), dataset.sha256)) for arm in arms}
+
+
+def _outcomes(jobs: dict[str, Callable[[], None]]) -> Iterator[tuple[str, object]]:
+    if cores() > 1:
+        return run_here(jobs, cores())
+    return ((name, attempt(job, 1)) for name, job in jobs.items())  # nothing to gain from a second process
+
+
+def prune(*, seed: int, dataset: str = "mnist", at_once: bool = False, **plan: Plan) -> dict:
+    """Run one arm, or take it from the cache: the experiment "prune" of sweeps.
+
+    Parameters
+    ----------
+    seed : int
+    dataset : str
+        One of `relcomp_kit.datasets.NAMES`.
+    at_once : bool
+        As in `Arm`, for the rule "match".
+    **plan
+        Fields of a `Plan`. With the rule "match" the arm takes the counts of the published one (rule "median", by outer
+        products) of the same seed, sparsification factor and steps, which is run first if the cache lacks it.
+    """
+    data = _dataset(dataset)
+    if data.stand_in_for:
+        raise UserError(f"{dataset} is not on this machine: run `relcomp fetch {dataset}`, or take dataset = 'digits'")
+    arm = Arm(Plan(seed=seed, **plan), at_once=at_once)
+    if arm.plan.rule == "match":
+        same = ("seed", "sf", "steps", "first_training", "fine_tuning")
+        arm = replace(arm, like=Plan(**{name: getattr(arm.plan, name) for name in same}))
+        _run(dataset, Arm(arm.like))
+    elif at_once:
+        raise UserError("at_once is for the rule 'match': leave one of them out")
+    _run(dataset, arm)
+    _, info = read_artifact(artifact_path(RECIPE, VERSION, arm.config(), data.sha256))
+    curve = info["curve"]
+    return {
+        "weights left": (curve["left"], "weights per layer"),
+        "validation accuracy": (curve["validation"], "share"),
+        "test accuracy": (curve["test"], "share"),
+        "SGD steps": curve["sgd_steps"],
+        "data": data.sha256,
+        "made by": info.get("commit", "unknown"),
+    }

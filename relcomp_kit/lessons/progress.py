@@ -1,5 +1,6 @@
-"""A progress line with the time left, in a terminal and in a notebook, that leaves nothing behind."""
+"""Progress with the time left: a line that is gone at the end, in a terminal or notebook; lines in a log, if asked."""
 
+import math
 import sys
 import time
 
@@ -13,10 +14,14 @@ class Progress:
         What is being done.
     total : int
         How many times `advance` will be called.
+    log_every : float, optional
+        Seconds between two lines where there is neither terminal nor notebook, as in a batch job; the first and the
+        last always come. By default there are none.
     """
 
-    def __init__(self, what: str, total: int):
+    def __init__(self, what: str, total: int, log_every: float | None = None):
         self.what, self.total, self.done = what, total, 0
+        self.log_every, self._logged = log_every, -math.inf
         self._start = time.monotonic()
         self._notebook = "ipykernel" in sys.modules
         self._width = 0
@@ -31,6 +36,12 @@ class Progress:
     def advance(self) -> None:
         """Count one more as done."""
         self.done += 1
+        self._show()
+
+    def say(self, text: str) -> None:
+        """Print a line on stderr that stays, above the progress."""
+        self._write("")
+        print(text, file=sys.stderr, flush=True)
         self._show()
 
     def _show(self) -> None:
@@ -52,4 +63,12 @@ class Progress:
         elif sys.stderr.isatty():
             sys.stderr.write("\r" + line.ljust(self._width) + ("" if line else "\r"))
             sys.stderr.flush()
+        elif self.log_every is not None and line and self._due():
+            print(line, file=sys.stderr, flush=True)
         self._width = len(line)
+
+    def _due(self) -> bool:
+        now = time.monotonic()
+        due = self.done == self.total or now - self._logged >= self.log_every
+        self._logged = now if due else self._logged
+        return due

@@ -28,8 +28,17 @@ def commit() -> str:
 
     try:
         return git("rev-parse", "--short=12", "HEAD") + ("+" if git("status", "--porcelain", "-uno") else "")
-    except (OSError, subprocess.SubprocessError):
+    except (OSError, subprocess.SubprocessError, UserError):  # no git, or the package without its clone
         return "unknown"
+
+
+def circumstances() -> dict:
+    """Return what made a measurement beside its parameters: commit, machine and versions."""
+    return {
+        "commit": commit(),
+        "machine": {"system": platform.system(), "processor": platform.machine(), "cores": os.cpu_count()},
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in LIBRARIES},
+    }
 
 
 class Record:
@@ -49,9 +58,7 @@ class Record:
             "lesson": lesson,
             "profile": profile,
             "dataset": dataset,
-            "commit": commit(),
-            "machine": {"system": platform.system(), "processor": platform.machine(), "cores": os.cpu_count()},
-            "versions": {"python": platform.python_version()} | {name: version(name) for name in LIBRARIES},
+            **circumstances(),
             "measurements": [],
             "claims": [],
         }

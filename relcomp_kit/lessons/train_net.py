@@ -1,6 +1,5 @@
 """What `relcomp train` does: train a net by its recipe, test it, and write weights, log and scores."""
 
-import platform
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from relcomp_kit.lessons.progress import Progress
 from relcomp_kit.lessons.record import commit
 from relcomp_kit.models.checkpoints import load_net, name_of, save_half
 from relcomp_kit.models.deeplab import SIZES
-from relcomp_kit.models.device import choose_device
+from relcomp_kit.models.device import choose_device, describe_device
 from relcomp_kit.models.metrics import evaluate, plain
 from relcomp_kit.models.recipe import Recipe, resolve
 from relcomp_kit.models.segmentation import trained
@@ -122,6 +121,4 @@ def check_fit_to_record(recipe: Recipe) -> None:
 
 def provenance() -> dict:
     """Return what made a net, for those who read its file."""
-    on_gpu = choose_device().type == "cuda"
-    device = torch.cuda.get_device_name() if on_gpu else f"{platform.machine()}, {torch.get_num_threads()} threads"
-    return {"commit": commit(), "torch": torch.__version__, "device": device}
+    return {"commit": commit(), "torch": torch.__version__, "device": describe_device()}

@@ -1,5 +1,7 @@
 """Where a net runs and in which precision."""
 
+import platform
+
 import torch
 
 from relcomp_kit.errors import UserError
@@ -10,6 +12,13 @@ PRECISIONS = ("fp32", "bf16", "auto")
 def choose_device() -> torch.device:
     """Return the first GPU of the CUDA kind if there is one, otherwise the CPU."""
     return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
+
+
+def describe_device() -> str:
+    """Return what `choose_device` chooses, for people."""
+    if choose_device().type == "cuda":
+        return torch.cuda.get_device_name()
+    return f"{platform.machine()}, {torch.get_num_threads()} threads"
 
 
 def choose_precision(precision: str, device: torch.device) -> str:

@@ -87,6 +87,36 @@ def test_an_arm_from_the_shared_net_is_the_arm_trained_alone(own_cache, monkeypa
     assert info["curve"] == alone_info["curve"]
 
 
+def test_sweeps_find_the_arms_of_the_lesson(own_cache, monkeypatch):
+    monkeypatch.setenv("RELCOMP_THREADS", "1")
+    groups = pruning_arms(TINY)
+    wanted = [groups[name][0] for name in ("pruned", "at once", "random")]
+    found = run_arms(datasets.load("digits"), wanted)
+    monkeypatch.setattr(arms, "prune_iteratively", None)  # all is in the cache
+    for arm, (_, info) in found.items():
+        values = {field.name: getattr(arm.plan, field.name) for field in dataclasses.fields(arm.plan)}
+        measured = arms.prune(dataset="digits", at_once=arm.at_once, **values)
+        assert measured["test accuracy"] == (info["curve"]["test"], "share")
+        assert measured["weights left"][0] == info["curve"]["left"] and measured["made by"] == info["commit"]
+
+
+def test_sweeps_take_no_stand_in_and_no_arm_that_is_none(monkeypatch):
+    digits = datasets.load("digits")
+    monkeypatch.setattr(arms, "_dataset", lambda name: dataclasses.replace(digits, stand_in_for="mnist"))
+    with pytest.raises(UserError, match="mnist is not on this machine: run `relcomp fetch mnist`, or take"):
+        arms.prune(seed=0)
+    monkeypatch.setattr(arms, "_dataset", lambda name: digits)
+    with pytest.raises(UserError, match="at_once is for the rule 'match'"):
+        arms.prune(seed=0, dataset="digits", at_once=True)
+
+
+def test_a_failing_arm_is_told_with_its_traceback(own_cache, monkeypatch):
+    monkeypatch.setenv("RELCOMP_THREADS", "1")
+    monkeypatch.setattr(arms, "prune_iteratively", None)
+    with pytest.raises(RuntimeError, match=r"TypeError: 'NoneType' object is not callable\nTraceback .*"):
+        run_arms(datasets.load("digits"), pruning_arms(TINY)["unpruned"])
+
+
 def test_every_group_of_arms_runs(own_cache, monkeypatch):
     monkeypatch.setenv("RELCOMP_THREADS", "1")
     groups = pruning_arms(TINY)
@@ -96,13 +126,13 @@ def test_every_group_of_arms_runs(own_cache, monkeypatch):
 
 def test_number_of_workers_is_the_chosen_one(monkeypatch):
     monkeypatch.setenv("RELCOMP_THREADS", "3")
-    assert arms.workers() == 3
+    assert arms.cores() == 3
     monkeypatch.delenv("RELCOMP_THREADS")
-    assert 1 <= arms.workers() <= os.cpu_count()
+    assert 1 <= arms.cores() <= os.cpu_count()
     for wrong in ("two", "0", "-1", "1.5"):
         monkeypatch.setenv("RELCOMP_THREADS", wrong)
         with pytest.raises(UserError, match=f"RELCOMP_THREADS is '{wrong}'"):
-            arms.workers()
+            arms.cores()
 
 
 class Terminal(io.StringIO):
@@ -122,6 +152,19 @@ def test_progress_says_how_far_and_leaves_nothing_behind(monkeypatch):
     assert lines[2].startswith("curves: 1 of 2, about 0 s left")
     assert lines[3].startswith("curves: 2 of 2")
     assert lines[-1] == "" and lines[-2].strip() == "" and len(lines[-2]) >= len(lines[3].rstrip())
+
+
+def test_progress_in_a_log_is_a_line_now_and_then(monkeypatch, capsys):
+    monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
+    with progress.Progress("curves", 3, log_every=60) as bar:
+        bar.advance()
+        bar.say("one failed")
+        monkeypatch.setattr(bar, "_logged", bar._logged - 60)
+        bar.advance()
+        bar.advance()
+    shown = capsys.readouterr().err.splitlines()
+    assert shown[:2] == ["curves: 0 of 3", "one failed"] and shown[3:] == ["curves: 3 of 3"]
+    assert shown[2].startswith("curves: 2 of 3, about 0 s left")
 
 
 def test_progress_is_silent_without_a_terminal(monkeypatch, capsys):
