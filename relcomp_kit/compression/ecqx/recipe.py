@@ -40,7 +40,9 @@ class QatRecipe:
     fit_every : int
         Probabilities, borders and beta are found anew every so many steps; indices at every step.
     relevance_every, relevance_batches : int
-        Relevance is measured anew every so many steps, on so many batches of training data.
+        Relevance is measured anew every so many steps, on so many batches of training data. New relevance moves many
+        weights in and out of 0, and the statistics of batch-norm need some dozen steps to follow: measured often and on
+        few images it costs accuracy.
     momentum : float
         The share of the old relevance that is kept when new one comes; 0.1 is the published one.
     relevance_of : {"shadow", "quantized"}
@@ -72,8 +74,8 @@ class QatRecipe:
     extreme: str = "max"
     gradient_scale: str = "none"
     fit_every: int = 10
-    relevance_every: int = 10
-    relevance_batches: int = 1
+    relevance_every: int = 40
+    relevance_batches: int = 4
     momentum: float = 0.1
     relevance_of: str = "shadow"
     rule: str = "epsilon"

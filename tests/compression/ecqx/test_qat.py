@@ -26,7 +26,8 @@ from relcomp_kit.models.scene_batches import draw
 from relcomp_kit.models.training import Batches, one_hot_others_cold, prepare, sgd_step, train
 from relcomp_kit.relevance.lrp import weight_relevance
 
-RECIPE = QatRecipe("lrp", bits=4, Lambda=0.1, steps=8, batch=20, validate_every=3, fit_every=2, relevance_every=4)
+RECIPE = QatRecipe("lrp", bits=4, Lambda=0.1, steps=8, batch=20, validate_every=3, fit_every=2)
+RECIPE = dataclasses.replace(RECIPE, relevance_every=4, relevance_batches=1)
 
 
 @pytest.fixture(scope="module")
@@ -358,7 +359,7 @@ def test_digits_sparse_and_hardly_worse(net, trained, digits, own_cache):
 
 
 def test_scenes_sparse_and_better_than_the_most_frequent_class(scenes, own_cache):
-    recipe = QatRecipe("lrp", 4, 0.1, steps=4, batch=4, validate_every=2, relevance_every=4, exclude="classifier.4")
+    recipe = QatRecipe("lrp", 4, 0.1, steps=4, batch=4, validate_every=2, relevance_batches=1, exclude="classifier.4")
     net = load_net("compact-rail-scenes-0")
     quantized, history = quantized_net(recipe, net, scenes, 0)
     assert not any(name.startswith("classifier.4") for name in quantized.indices)
