@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from relcomp_kit.relevance.lrp import filter_relevance, heatmap, weight_relevance
+from relcomp_kit.relevance.lrp.propagation import stabilize
 
 AGGREGATES = {
     "sum": lambda samples: samples.sum(0),
@@ -24,6 +25,11 @@ CONVOLUTIONS = {
     "alpha2-beta1": ("flat", "alpha2-beta1"),
 }
 WAYS = [("epsilon", "gradient"), *((rule, "zennit") for rule in CONVOLUTIONS)]
+
+
+def test_the_stabiliser_moves_away_from_zero():
+    values = torch.tensor([0.0, 1e-7, -1e-7, 3.0, -3.0])
+    assert torch.equal(stabilize(values, 0.5), values + torch.tensor([0.5, 0.5, -0.5, 0.5, -0.5]))
 
 
 def test_two_layers_by_hand():
@@ -224,7 +230,7 @@ def test_other_convolutions(seeded, random, rule, way, kind):
 def test_a_batch_norm_shares_the_constants(seeded, random, rule, way, bias):
     """Weight and bias of the two are one layer, ``fused``; its constant ``bias_bn + scale (bias - mean)`` is split."""
     net = seeded(
-        lambda: nn.Sequential(nn.Conv2d(2, 4, 1), nn.Conv2d(4, 4, 3, groups=2, bias=bias), nn.BatchNorm2d(4))
+        lambda: nn.Sequential(nn.Conv2d(2, 4, 1), nn.Conv2d(4, 4, 3, groups=2, bias=bias), nn.BatchNorm2d(4, eps=0.1))
     ).double()
     for parameter in net.parameters():
         parameter.data *= 100

@@ -170,10 +170,20 @@ def test_a_channel_before_a_sum_is_not_the_sum(trained, scenes, flat):
     assert torch.cosine_similarity(flat(fast), flat(other), 0) >= 0.999
 
 
-def test_a_concept_and_classes_together(trained, scenes):
-    found = weight_relevance_per_class(trained, [scenes], [0, 2], concept=(STEM, 7))
+def test_a_concept_with_classes_and_batches(trained, scenes):
+    options = {"concept": (STEM, 7), "aggregate": "sum"}
+    found = weight_relevance_per_class(trained, cut(scenes, 3, 1), [0, 2], **options)
     for class_, relevance in found.items():
-        torch.testing.assert_close(relevance, weight_relevance(trained, [scenes], class_=class_, concept=(STEM, 7)))
+        expected = weight_relevance(trained, [scenes], class_=class_, **options)
+        for name, value in relevance.items():
+            assert (value - expected[name]).norm() <= 1e-4 * expected[name].norm()
+
+
+def test_a_normalised_heatmap_is_a_share_of_the_start(small, batch):
+    x, target = batch[0][:2], batch[1][:2]
+    raw, found = (heatmap(small, x, target, start="true", normalize=one) for one in (False, True))
+    logits = small(x).gather(1, target[:, None]).detach()[..., None, None]
+    torch.testing.assert_close(found * logits.abs(), raw)
 
 
 def test_filters_are_sums_of_their_weights(small, batch):
