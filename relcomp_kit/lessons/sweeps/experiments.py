@@ -16,6 +16,7 @@ from relcomp_kit.errors import UserError
 
 EXPERIMENTS = {  # by reference, so that a worker imports only what it runs
     "prune": "relcomp_kit.lessons.arms:prune",
+    "quantize": "relcomp_kit.lessons.sweeps.quantize:quantize",
     "train": "relcomp_kit.lessons.sweeps.train:train",
 }
 

@@ -1,0 +1,49 @@
+"""The experiment "quantize": quantization-aware training of a trained net, by recipe and seed."""
+
+from torch import nn
+
+from relcomp_kit import datasets
+from relcomp_kit.compression.ecqx.qat import VERSION, QatRecipe, measure
+from relcomp_kit.datasets.download import NAMES
+from relcomp_kit.datasets.images import ImageSet
+from relcomp_kit.datasets.scenes import SceneSet
+from relcomp_kit.lessons.nets import trained_net
+from relcomp_kit.lessons.saliency_study import HIDDEN
+from relcomp_kit.lessons.segmentation_study import from_checkpoint, recipe_for, train_now
+from relcomp_kit.lessons.train_net import provenance
+from relcomp_kit.models import checkpoints
+
+__all__ = ["VERSION", "quantize"]
+
+
+def quantize(*, seed: int, net: str = "compact", dataset: str = "rail-scenes", **recipe: QatRecipe) -> dict:
+    """Quantize a trained net, or take the result from the cache; return its scores in the test and its size.
+
+    Parameters
+    ----------
+    seed : int
+        Of the net, and of its quantization.
+    net : str
+        A size of DeepLabV3 for scenes: the committed checkpoint, or a net trained by the "full" recipe. For small
+        images a key of `relcomp_kit.lessons.saliency_study.HIDDEN` ("tanh", "ReLU"): the thesis' net, as published.
+    dataset : str
+    **recipe
+        The fields of `relcomp_kit.compression.ecqx.recipe.QatRecipe`.
+    """
+    chosen = QatRecipe(**recipe)
+    model, data = _thesis_net(net, dataset, seed) if dataset in NAMES else _segmenter(net, dataset, seed)
+    return measure(chosen, model, data, seed) | {"data": data.sha256, "made by": provenance()["commit"]}
+
+
+def _thesis_net(net: str, dataset: str, seed: int) -> tuple[nn.Module, ImageSet]:
+    data = datasets.load(dataset)
+    return trained_net(data, seed, activations=HIDDEN[net]).net.eval(), data
+
+
+def _segmenter(net: str, dataset: str, seed: int) -> tuple[nn.Module, SceneSet]:
+    recipe = recipe_for(net, dataset, "full")
+    data = datasets.load_scenes(dataset, recipe.size)
+    stored = checkpoints.name_of(net, data.name, seed)
+    if stored in checkpoints.committed():
+        return from_checkpoint(stored, data.classes).net, data
+    return train_now(data, recipe, seed).net, data
