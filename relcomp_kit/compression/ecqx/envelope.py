@@ -25,7 +25,8 @@ def shares(weight: Tensor, step: float, levels: tuple[int, int]) -> np.ndarray:
     the one nearer to 0 is the nearest.
     """
     count = levels[1] - levels[0] + 1
-    nearest = borders(np.zeros(count), levels, step, weight)
+    level = np.arange(levels[0], levels[1] + 1.0)
+    nearest = _lookup(level, level[:-1] + 0.5, step, weight)
     counts = sum(torch.bincount(nearest(piece) - levels[0], minlength=count) for piece in chunks(weight))
     share = counts.cpu().numpy() / weight.numel()
     zero = share[-levels[0]]
@@ -76,8 +77,12 @@ def borders(price: np.ndarray, levels: tuple[int, int], step: float, weight: Ten
         meet = (k + k[:, None]) / 2 + (price - price[:, None]) / (2 * (k - k[:, None]))
     lower = np.tri(len(k), k=-1, dtype=bool)
     kept = np.where(lower, meet, -np.inf).max(1) < np.where(lower.T, meet, np.inf).min(1)
-    k, corners = k[kept], meet[kept][:, kept].diagonal(1)
-    border = np.maximum.accumulate(corners) * step
+    return _lookup(k[kept], np.maximum.accumulate(meet[kept][:, kept].diagonal(1)), step, weight)
+
+
+def _lookup(k: np.ndarray, corners: np.ndarray, step: float, weight: Tensor) -> Lookup:
+    """Return the look-up of weights for levels whose costs meet at corners, which are in steps."""
+    border = corners * step
     to_upper = np.abs(k[:-1]) > np.abs(k[1:])  # on these borders the level above is the one nearer to 0
     border = np.where(to_upper, np.nextafter(border, -np.inf), border)
     border = torch.from_numpy(_rounded_down(border, np.float64 if weight.dtype == torch.float64 else np.float32))

@@ -1,20 +1,22 @@
 """The grid: its percentile, its levels, its least-squares form."""
 
 import math
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relcomp_kit.compression.ecqx import centroid_step, level_range, steps
+from relcomp_kit.compression.ecqx import centroid_step, level_range
 from relcomp_kit.compression.ecqx.steps import SAMPLE, kth_smallest
 from relcomp_kit.errors import UserError
 
 
 @pytest.mark.parametrize("kind", ["normal", "ties", "constant", "infinite", "sorted"])
 def test_kth_smallest_is_that_of_the_sorted_numbers(kind):
-    values = torch.randn(10 * SAMPLE, generator=torch.Generator().manual_seed(0)) ** 3
+    values = torch.randn(100 * SAMPLE, generator=torch.Generator().manual_seed(0)) ** 3
     if kind == "ties":
         values = values.round()
     elif kind == "constant":
@@ -29,13 +31,12 @@ def test_kth_smallest_is_that_of_the_sorted_numbers(kind):
 
 
 def test_kth_smallest_where_the_sample_misleads(monkeypatch):
-    """The wanted number lies outside of what a sample of two equal numbers encloses."""
-    monkeypatch.setattr(steps, "SAMPLE", 2)
-    monkeypatch.setattr(steps, "FEWEST", 2)
-    values = torch.zeros(1000)
-    values[:20] = torch.arange(1.0, 21)
-    assert kth_smallest(values, 1000) == 20
-    assert kth_smallest(values, 981) == 1
+    """A sample that is the first number again and again."""
+    first = SimpleNamespace(integers=lambda high, size: np.zeros(size, int))
+    monkeypatch.setattr(np.random, "default_rng", lambda seed: first)
+    values = torch.arange(100_000.0)
+    for k in (1, 500, 50_000, 99_999, 100_000):
+        assert kth_smallest(values, k) == k - 1
 
 
 @given(count=st.integers(1, 3000), bits=st.integers(2, 8), seed=st.integers(0, 100), exponent=st.integers(-30, 30))
