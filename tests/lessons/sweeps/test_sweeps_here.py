@@ -84,7 +84,8 @@ def test_a_sweep_that_is_stopped_keeps_what_is_finished_and_leaves_no_process(fa
     said = process.communicate(timeout=20)[1]
     if stop == signal.SIGINT:
         assert process.returncode == 130
-        assert said.splitlines() == [
+        # loky's tracker may add a warning: rarely, it misses that a semaphore is gone
+        assert said.splitlines()[:3] == [
             "fake: 0 of 3",
             "",
             f"relcomp: interrupted; the records of finished points are in {out}; run the same command again to go on",
