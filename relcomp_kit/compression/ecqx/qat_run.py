@@ -17,6 +17,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from zennit.canonizers import SequentialMergeBatchNorm
 
 from relcomp_kit.artifacts import read_artifact, write_artifact
 from relcomp_kit.compression.ecqx.assignment import Assignment, Grid, fit
@@ -161,7 +162,10 @@ class Run:
         before = {name: weight.detach().clone() for name, weight in self.weights.items()}
         if recipe.relevance_of == "shadow":
             self.load(self.shadow)
-        found = weight_relevance(self.net.eval(), batches, rule=recipe.rule, aggregate=recipe.aggregate)
+        how = {"rule": recipe.rule, "aggregate": recipe.aggregate}
+        if not recipe.conserved:
+            how |= {"way": "zennit", "canonizers": [SequentialMergeBatchNorm()]}
+        found = weight_relevance(self.net.eval(), batches, **how)
         self.load(before)
         self.net.train()
         return found

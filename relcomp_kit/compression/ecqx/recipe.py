@@ -50,6 +50,9 @@ class QatRecipe:
         once become 0 is irrelevant from then on and returns only as far as momentum remembers.
     rule, aggregate : str
         As in `relcomp_kit.relevance.lrp.weight_relevance`.
+    conserved : bool
+        False leaves the sums of residual blocks without a rule, a defect of the published code: each branch receives
+        all of the relevance, block after block.
     validate_every : int
         Steps between two validations.
     precision : {"fp32", "bf16", "auto"}
@@ -80,6 +83,7 @@ class QatRecipe:
     relevance_of: str = "shadow"
     rule: str = "epsilon"
     aggregate: str = "mean_of_abs"
+    conserved: bool = True
     validate_every: int = 50
     precision: str = "auto"
     class_weights: str | None = "inverse_sqrt"

@@ -25,6 +25,7 @@ def weight_relevance(
     concept: tuple[str, int | Sequence[int]] | None = None,
     class_: int | None = None,
     way: str | None = None,
+    canonizers: Sequence | None = None,
 ) -> dict[str, Tensor]:
     """Return how much relevance flows through each parameter of a net.
 
@@ -52,6 +53,9 @@ def weight_relevance(
         Start at this class only.
     way : {"gradient", "zennit"}, optional
         How epsilon is computed.
+    canonizers : sequence of zennit canonizers, optional
+        Instead of the kit's choice. They are taken as they are: with sums or batch-norms left out, relevance is not
+        conserved, as in code that forgets them; `relcomp_kit.relevance.lrp.conservation` shows how much.
 
     Returns
     -------
@@ -72,7 +76,7 @@ def weight_relevance(
     Source: Bach et al. 2015 (LRP); Becking et al. 2022 (relevance of weights).
     """
     asked = {None: class_}
-    return _stream(model, batches, asked, rule, aggregate, start, normalize, momentum, concept, way)[None]
+    return _stream(model, batches, asked, rule, aggregate, start, normalize, momentum, concept, way, canonizers)[None]
 
 
 def weight_relevance_per_class(
@@ -95,8 +99,8 @@ def weight_relevance_per_class(
     if not classes:
         raise UserError("there is no class to ask for: give at least one")
     defaults = {"rule": "epsilon", "aggregate": "mean_of_abs", "start": "true", "normalize": False}
-    settings = {**defaults, "momentum": None, "concept": None, "way": None, **options}
-    return _stream(model, batches, {int(one): int(one) for one in classes}, **settings)
+    settings = {**defaults, "momentum": None, "concept": None, "way": None, "canonizers": None}
+    return _stream(model, batches, {int(one): int(one) for one in classes}, **settings | options)
 
 
 def filter_relevance(relevance: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -130,20 +134,21 @@ def _stream(
     momentum: float | None,
     concept: tuple | None,
     way: str | None,
+    canonizers: Sequence | None,
 ) -> dict:
     """Return for every key of ``asked`` (key to class or None) the relevance of the parameters."""
     if aggregate not in AGGREGATES:
         raise UserError(f"there is no aggregate {aggregate!r}; choose one of {', '.join(AGGREGATES)}")
     if momentum is not None and not 0 <= momentum < 1:
         raise UserError(f"the momentum is the share of the old value, 0 or more and below 1, not {momentum}")
-    made = prepare(model, rule, way=way)
+    made = prepare(model, rule, way=way, canonizers=canonizers)
     channel = Channel(made, *concept) if concept is not None else None
     running = {key: Running(aggregate, momentum) for key in asked}
     device, empty, last = next(model.parameters()).device, True, list(asked)[-1]
     for batch in batches:
         empty = False
         x, target = read_batch(batch, device)
-        output = made.forward(x.requires_grad_())
+        output = made.forward(x.requires_grad_(), strict=canonizers is None)
         for key, class_ in asked.items():
             relevance = start_relevance(output, target, start, class_=class_, normalize=normalize)
             if relevance.any():
