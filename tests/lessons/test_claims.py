@@ -12,7 +12,8 @@ from relcomp_kit.lessons.rules import RULES
 
 THESIS = "1a 1b 1c 1d 2 3 3c 4 4c 5 5c 6 7 8a 8b 8c 8d 8e 9 10 11 11c 12 13 13a 13b"
 RAIL = "1 2 3 4 4c 4d 5 6 7 8 9 10 11 12 13"
-IDS = [f"T{name}" for name in THESIS.split()] + [f"B{name}" for name in RAIL.split()] + ["X1", "X2", "X3"]
+QUANTIZED = "1 1c 2 2c 3"
+IDS = [f"{letter}{name}" for letter, names in zip("TBX", (THESIS, RAIL, QUANTIZED)) for name in names.split()]
 COLUMNS = {
     *("id", "source", "statement", "published", "measured", "unit", "verdict", "profile", "dataset"),
     *("published_dataset", "seeds", "commit", "lesson"),
