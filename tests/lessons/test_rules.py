@@ -27,9 +27,10 @@ T8C = {"predicted": {"SF 0.9": three(650.0)}, "measured": {"SF 0.9": three(655.0
 T11 = {"slow": {"SF 0.9": three(0.9)}, "fast": {"SF 0.9": three(0.85)}}
 T13 = T2 | T4
 X1 = {bits: three(0.90) for bits in (2, 3, 4, 5)}
+AXES = ("equal sparsity", "equal bytes")
 X2 = {
-    arm: {"equal sparsity": three(value), "equal bytes": three(value + 0.01)}
-    for arm, value in (("relevance", 0.9), ("ecq", 0.87), ("magnitude", 0.88), ("random", 0.86))
+    "relevance": dict.fromkeys(AXES, three(0.9)),
+    "rivals": {name: dict.fromkeys(AXES, three(0.87)) for name in ("ECQ", "magnitude", "random")},
 }
 
 # id -> (what meets the rule, (what has to change so that it does not, the condition that then fails)...)
@@ -147,18 +148,20 @@ EXAMPLES = {
         )
         for name, reference in (("X1", "start"), ("X1c", "trained"))
     },
-    "X2": (
-        X2,
-        *(
-            ({arm: X2[arm] | {axis: three(0.92)}}, f"above {name} at {axis}")
-            for arm, name in (("ecq", "ECQ"), ("magnitude", "magnitude"), ("random", "random"))
-            for axis in X2["ecq"]
-        ),
-    ),
-    "X2c": (
-        {arm: X2[arm] for arm in ("relevance", "ecq")},
-        *(({"ecq": X2["ecq"] | {axis: three(0.92)}}, f"above ECQ at {axis}") for axis in X2["ecq"]),
-    ),
+    **{
+        name: (
+            X2,
+            *(
+                (
+                    {"rivals": X2["rivals"] | {rival: X2["rivals"][rival] | {axis: three(0.92)}}},
+                    f"above {rival} at {axis}",
+                )
+                for rival in rivals
+                for axis in AXES
+            ),
+        )
+        for name, rivals in (("X2", X2["rivals"]), ("X2c", ["ECQ"]))
+    },
     "X3": (
         {"ratio": [103.0, 110.0, 120.0], "lost": [0.01, 0.0, -0.002]},
         ({"ratio": three(40.0)}, TIMES_SMALLER),
@@ -210,8 +213,8 @@ def test_a_passing_example_is_reproduced_only_with_three_seeds(name):
         ("T3", {"start": [0.8] * 3, "pruned": [0.9] * 3, "unpruned": [0.9] * 3}, "pruned above unpruned"),
         ("T11", {"slow": {"SF 0.9": [0.9] * 3}, "fast": {"SF 0.9": [0.9] * 3}}, "slow above fast, SF 0.9"),
         ("T12", {"unit_range": [0.0] * 3, "signed_noisy": [0.0] * 3}, "some without"),
-        ("X2", X2 | {"random": X2["relevance"]}, "above random at equal bytes"),
-        ("X2c", {"relevance": X2["ecq"], "ecq": X2["ecq"]}, "above ECQ at equal sparsity"),
+        ("X2", X2 | {"relevance": X2["rivals"]["random"]}, "above random at equal bytes"),
+        ("X2c", X2 | {"relevance": X2["rivals"]["ECQ"]}, "above ECQ at equal sparsity"),
     ],
 )
 def test_above_means_above(name, series, condition):

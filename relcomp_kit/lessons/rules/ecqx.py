@@ -7,6 +7,7 @@ from relcomp_kit.lessons.claims import Ruling
 from relcomp_kit.lessons.rules.series import Series, above, percent, spread, strictly
 
 AXES = ("equal sparsity", "equal bytes")
+RIVALS = ("ECQ", "magnitude", "random")
 TIMES_SMALLER = 103
 
 
@@ -29,16 +30,14 @@ def _without_loss(accuracy: dict[int, Series], reference: Series) -> Ruling:
     )
 
 
-def x2(
-    relevance: dict[str, Series], ecq: dict[str, Series], magnitude: dict[str, Series], random: dict[str, Series]
-) -> Ruling:
-    """Per axis, "equal sparsity" and "equal bytes", the mean accuracy over the range that all arms have in common."""
-    return _ahead(relevance, {"ECQ": ecq, "magnitude": magnitude, "random": random})
+def x2(relevance: dict[str, Series], rivals: dict[str, dict[str, Series]]) -> Ruling:
+    """Axis ("equal sparsity", "equal bytes") to mean accuracy over the range that all arms share, and each rival's."""
+    return _ahead(relevance, {name: rivals[name] for name in RIVALS})
 
 
-def x2c(relevance: dict[str, Series], ecq: dict[str, Series]) -> Ruling:
-    """Series as in X2."""
-    return _ahead(relevance, {"ECQ": ecq})
+def x2c(relevance: dict[str, Series], rivals: dict[str, dict[str, Series]]) -> Ruling:
+    """Series as in X2, of which the rival ECQ counts."""
+    return _ahead(relevance, {"ECQ": rivals["ECQ"]})
 
 
 def _ahead(relevance: dict[str, Series], rivals: dict[str, dict[str, Series]]) -> Ruling:
