@@ -21,7 +21,7 @@ from relcomp_kit.models.processes import count, launch
 from relcomp_kit.models.recipe import Recipe, resolve
 from relcomp_kit.models.training_log import write_tensorboard
 
-__all__ = ["Recipe", "Trained", "resolve", "train", "trained"]
+__all__ = ["Recipe", "Trained", "class_weights", "resolve", "train", "trained"]
 
 VERSION = 1  # of the training: a change that gives other weights raises it
 FREQUENCY_SCENES = 400  # that class weights are counted on
@@ -136,7 +136,7 @@ def train(
         "data": data.sha256,
         "processes": processes,
     }
-    weights = _class_weights(recipe, data)
+    weights = class_weights(recipe, data)
     with TemporaryDirectory() as folder:
         files = Files(Path(partial or Path(folder) / "run.partial"), log, log_dir, identity)
         work = functools.partial(
@@ -171,8 +171,22 @@ def _check(recipe: Recipe, data: SceneSet, seed: int, processes: int) -> None:
         )
 
 
-def _class_weights(recipe: Recipe, data: SceneSet) -> Tensor | None:
-    """Return the weight of a pixel of each class (classes,): 1 on the average pixel; None where all weigh the same."""
+def class_weights(recipe: Recipe, data: SceneSet) -> Tensor | None:
+    """Return what a pixel of each class weighs in the loss.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        Its ``class_weights`` say how: by 1 / square root of the share of its class, or all the same.
+    data : SceneSet
+        Shares are counted on its training split, on `FREQUENCY_SCENES` scenes at most.
+
+    Returns
+    -------
+    (classes,) Tensor, or None
+        1 on the average pixel; classes rarer than `RAREST` weigh as if they had that share. None where all weigh the
+        same.
+    """
     if recipe.class_weights is None:
         return None
     shares, _ = class_frequencies(data.train, data.classes, limit=FREQUENCY_SCENES)

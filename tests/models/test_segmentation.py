@@ -25,7 +25,7 @@ from relcomp_kit.models.fit import Run, memory_share, workers
 from relcomp_kit.models.metrics import evaluate
 from relcomp_kit.models.processes import Group, launch
 from relcomp_kit.models.scene_batches import TrainingBatches
-from relcomp_kit.models.segmentation import Recipe, train, trained
+from relcomp_kit.models.segmentation import RAREST, Recipe, class_weights, train, trained
 
 CLASSES, COLOURS = ("red", "green", "blue"), ((200, 30, 30), (30, 200, 30), (30, 30, 200))
 
@@ -111,6 +111,16 @@ def test_seed_decides_and_the_random_numbers_of_the_caller_go_on(tmp_path):
     assert torch.equal(torch.random.get_rng_state(), before)
     assert same(first, again)
     assert not same(first, other)
+
+
+def test_pixels_of_rare_classes_weigh_more_and_the_average_pixel_1():
+    label = torch.tensor([[0, 0, 0, 0, VOID], [0, 1, 0, 0, 0]], dtype=torch.uint8)  # 8 to 1 to none
+    data = dataclasses.replace(stripes(), train=[(torch.zeros(3, 2, 5, dtype=torch.uint8), label)])
+    found = class_weights(dataclasses.replace(RECIPE, class_weights="inverse_sqrt"), data)
+    assert found[1] / found[0] == pytest.approx(8**0.5)
+    assert found[2] / found[0] == pytest.approx((8 / 9 / RAREST) ** 0.5), "a class that does not occur stays finite"
+    assert (8 * found[0] + found[1]) / 9 == pytest.approx(1)
+    assert class_weights(RECIPE, data) is None
 
 
 def test_training_learns_and_keeps_the_best_state(tmp_path):

@@ -15,7 +15,7 @@ from relcomp_kit.models.masked_net import MaskedNet
 from relcomp_kit.models.metrics import evaluate
 from relcomp_kit.models.recipe import Recipe
 from relcomp_kit.models.scene_batches import TrainingBatches
-from relcomp_kit.models.segmentation import _class_weights
+from relcomp_kit.models.segmentation import class_weights
 from relcomp_kit.models.training import Batches, Samples, accuracy, one_hot_others_cold, prepare
 
 Batch = tuple[Tensor, Tensor]
@@ -84,7 +84,7 @@ class Scenes:
     @functools.cached_property
     def weights(self) -> Tensor | None:
         """The weight of a pixel of each class; counted when it is needed, because that takes seconds."""
-        weights = _class_weights(self.recipe, self.data)
+        weights = class_weights(self.recipe, self.data)
         return None if weights is None else weights.to(self.device)
 
     def batch(self, step: int) -> Batch:
