@@ -9,6 +9,7 @@ import json
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import torch
 from safetensors.torch import save
 from torch import nn
 
@@ -90,7 +91,7 @@ def measure(
     """
     quantized, history = quantized_net(recipe, net, data, seed, report=report)
     task = task_of(net, resolve(recipe), data, seed)
-    trained = copy.deepcopy(net).to(task.device).eval()
+    trained = copy.deepcopy(net).to(task.device, memory_format=torch.channels_last).eval()
     trained.load_state_dict(state_dict(quantized))
     # Without the masks of a `MaskedNet`: what they hide has the index 0.
     sized = replace(quantized, rest={n: v for n, v in quantized.rest.items() if not n.endswith("weight_mask")})

@@ -1,12 +1,15 @@
 """The experiment "quantize": quantization-aware training of a trained net, by recipe and seed."""
 
+import functools
+from dataclasses import replace
+
 from torch import nn
 
 from relcomp_kit import datasets
 from relcomp_kit.compression.ecqx.qat import VERSION, QatRecipe, measure
 from relcomp_kit.datasets.download import NAMES
 from relcomp_kit.datasets.images import ImageSet
-from relcomp_kit.datasets.scenes import SceneSet
+from relcomp_kit.datasets.scenes import SceneSet, remember
 from relcomp_kit.lessons.nets import trained_net
 from relcomp_kit.lessons.saliency_study import HIDDEN
 from relcomp_kit.lessons.segmentation_study import from_checkpoint, recipe_for, train_now
@@ -31,8 +34,13 @@ def quantize(*, seed: int, net: str = "compact", dataset: str = "rail-scenes", *
         The fields of `relcomp_kit.compression.ecqx.recipe.QatRecipe`.
     """
     chosen = QatRecipe(**recipe)
-    model, data = _thesis_net(net, dataset, seed) if dataset in NAMES else _segmenter(net, dataset, seed)
+    model, data = trained(net, dataset, seed)
     return measure(chosen, model, data, seed) | {"data": data.sha256, "made by": provenance()["commit"]}
+
+
+def trained(net: str, dataset: str, seed: int) -> tuple[nn.Module, ImageSet | SceneSet]:
+    """Return the net that is quantized, in eval mode, and its data set; parameters as in `quantize`."""
+    return _thesis_net(net, dataset, seed) if dataset in NAMES else _segmenter(net, dataset, seed)
 
 
 def _thesis_net(net: str, dataset: str, seed: int) -> tuple[nn.Module, ImageSet]:
@@ -42,8 +50,15 @@ def _thesis_net(net: str, dataset: str, seed: int) -> tuple[nn.Module, ImageSet]
 
 def _segmenter(net: str, dataset: str, seed: int) -> tuple[nn.Module, SceneSet]:
     recipe = recipe_for(net, dataset, "full")
-    data = datasets.load_scenes(dataset, recipe.size)
+    data = _scenes(dataset, recipe.size)
     stored = checkpoints.name_of(net, data.name, seed)
     if stored in checkpoints.committed():
         return from_checkpoint(stored, data.classes).net, data
     return train_now(data, recipe, seed).net, data
+
+
+@functools.lru_cache(maxsize=1)
+def _scenes(name: str, size: tuple[int, int]) -> SceneSet:
+    """Load a set of scenes once a process: to draw or decode them for every point would take as long as to train."""
+    data = datasets.load_scenes(name, size)
+    return replace(data, train=remember(data.train), validation=remember(data.validation), test=remember(data.test))
