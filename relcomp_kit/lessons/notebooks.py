@@ -73,9 +73,18 @@ def lesson_title(notebook: NotebookNode) -> str:
 
 def own_dataset(notebook: NotebookNode) -> str | None:
     """Return the data set that a lesson's parameters cell names, None if it does not let you choose one."""
+    return next(iter(_datasets(notebook)), None)
+
+
+def other_datasets(notebook: NotebookNode) -> list[str]:
+    """Return the data sets that a comment behind the lesson's own one lists, if it cannot run on all of its kind."""
+    return _datasets(notebook)[1:]
+
+
+def _datasets(notebook: NotebookNode) -> list[str]:
     cells = [cell.source for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
-    found = re.search(r'^dataset = "([\w-]+)"$', "\n".join(cells), re.MULTILINE)
-    return found[1] if found else None
+    line = re.search(r'^dataset = "[\w-]+"( *#.*)?$', "\n".join(cells), re.MULTILINE)
+    return re.findall(r'"([\w-]+)"', line[0]) if line else []
 
 
 def render(source: Path) -> Path:

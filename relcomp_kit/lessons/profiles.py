@@ -63,6 +63,19 @@ class RelevanceBudget:
 
 
 @dataclass(frozen=True)
+class QuantizeBudget:
+    """Lesson 05: which plans of ``data/sweeps`` are run, and how long one watches a quantization-aware training."""
+
+    plans: dict[str, tuple[str, ...]]  # by data set
+    live_steps: int  # of the small net
+    live_scene_steps: int  # of DeepLabV3
+    one_shot: tuple[tuple[int, float], ...]  # bits and Lambda, without training
+    one_shot_nets: dict[str, tuple[int, ...]]  # size of DeepLabV3 to seeds
+    relevance_scenes: int  # training scenes
+    test_scenes: int  # of the quantization without training
+
+
+@dataclass(frozen=True)
 class Profile:
     """A named set of budgets."""
 
@@ -71,6 +84,7 @@ class Profile:
     pruning: PruningBudget
     segmentation: SegmentationBudget
     relevance: RelevanceBudget
+    quantize: QuantizeBudget
 
 
 PROFILES = {
@@ -103,6 +117,15 @@ PROFILES = {
             test_scenes=24,
             shares={"layer": [0.0, 0.1, 0.2, 0.3, 0.5]},
             reference_scenes=40,
+        ),
+        QuantizeBudget(
+            plans={"mnist": ("ecqx-mnist-quick",), "rail-scenes": ("ecqx-rail-scenes-quick",)},
+            live_steps=300,
+            live_scene_steps=30,
+            one_shot=((4, 0.05),),
+            one_shot_nets={"compact": (0,)},
+            relevance_scenes=32,
+            test_scenes=40,
         ),
     ),
     "full": Profile(
@@ -143,6 +166,18 @@ PROFILES = {
                 "weights": [0.0, 0.2, 0.4, 0.6, 0.7, 0.8, 0.9, 0.95],
             },
             reference_scenes=200,
+        ),
+        QuantizeBudget(
+            plans={
+                "mnist": ("ecqx-mnist-2bit", "ecqx-mnist"),
+                "rail-scenes": ("ecqx-rail-scenes-2bit", "ecqx-rail-scenes"),
+            },
+            live_steps=300,
+            live_scene_steps=30,
+            one_shot=((5, 0.05), (4, 0.05), (3, 0.05), (2, 0.05)),
+            one_shot_nets={"compact": (0, 1, 2), "resnet101": (0,)},
+            relevance_scenes=64,
+            test_scenes=200,
         ),
     ),
 }

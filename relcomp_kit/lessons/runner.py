@@ -45,10 +45,13 @@ def check_request(names: Sequence[str], profile: str, out: Path, dataset: str | 
 
 def _check_dataset(source: Path, dataset: str) -> None:
     """Refuse a data set of which a lesson can make nothing: it takes images to classify, or scenes to segment."""
-    own = notebooks.own_dataset(notebooks.read_source(source))
+    notebook = notebooks.read_source(source)
+    own, others = notebooks.own_dataset(notebook), notebooks.other_datasets(notebook)
     if own is None:
         raise UserError(f"lesson {source.stem} has no choice of data set; run it without --dataset")
-    if own in NAMES:
+    if others:
+        choice = (own, *others)
+    elif own in NAMES:
         choice = NAMES
     else:
         from relcomp_kit.datasets.scenes import SCENE_NAMES as choice

@@ -1,0 +1,218 @@
+"""What lesson 05 makes of its rows: curves at equal sparsity and at equal size, claims, a record and its summary."""
+
+import math
+from collections.abc import Sequence
+from statistics import fmean
+
+import numpy as np
+
+from relcomp_kit.compression.ecqx import Quantized
+from relcomp_kit.lessons.record import Record
+from relcomp_kit.lessons.rules.series import percent, spread
+from relcomp_kit.relevance.faithfulness import area
+
+ARMS = ("ecq", "lrp", "magnitude", "random")
+RIVALS = {"ecq": "ECQ", "magnitude": "magnitude", "random": "random"}
+AXES = {"equal sparsity": "sparsity", "equal bytes": "bytes"}
+SPARSE = 0.5  # zeros of a net that is called sparse
+FEW = 0.01  # accuracy that a small net may lose on validation
+GRID = 21  # places at which curves are read off
+Rows = Sequence[dict]
+
+
+def judged(rows: Rows) -> list[dict]:
+    """Return the rows that claims are decided by: the published grid, but at 2 bit, where it collapses, the other."""
+    return [row for row in rows if row["step_rule"] == ("least-squares" if row["bits"] == 2 else "p99.9")]
+
+
+def of(rows: Rows, **values) -> list[dict]:
+    """Return the rows that have these values."""
+    return [row for row in rows if all(row[name] == value for name, value in values.items())]
+
+
+def distinct(rows: Rows, name: str) -> list:
+    """Return the different values that a column has, in order; the arm "float" has no bits."""
+    return sorted({row[name] for row in rows if row["arm"] != "float"})
+
+
+def curve(rows: Rows, axis: str) -> list[tuple[float, float]]:
+    """Return (value on the axis, accuracy on the test split) of every Lambda of one net, by rising Lambda."""
+    return [(row[axis], row["accuracy"]) for row in sorted(rows, key=lambda row: row["Lambda"])]
+
+
+def curves(rows: Rows, axis: str) -> dict[str, dict[str, list[list[tuple[float, float]]]]]:
+    """Return what the figure draws: bit width and arm to a curve a seed."""
+    return {
+        f"{bits} bit": {
+            arm: [curve(of(rows, bits=bits, arm=arm, seed=seed), axis) for seed in distinct(rows, "seed")]
+            for arm in ARMS
+        }
+        for bits in distinct(rows, "bits")
+    }
+
+
+def mean_accuracy(rows: Rows, axis: str) -> dict[str, float]:
+    """Return the mean accuracy of every arm over the range that all arms reach, for one seed and bit width.
+
+    Accuracies between two Lambdas lie on a line; bytes count by their logarithm, because half of them is a step
+    anywhere. NaN where the arms have no range in common.
+    """
+    found = {arm: np.array(curve(of(rows, arm=arm), axis)) for arm in ARMS}
+    if axis == "bytes":
+        found = {arm: np.column_stack([np.log(each[:, 0]), each[:, 1]]) for arm, each in found.items()}
+    first = max(each[:, 0].min() for each in found.values())
+    last = min(each[:, 0].max() for each in found.values())
+    if first >= last:
+        return dict.fromkeys(ARMS, math.nan)
+    places = np.linspace(first, last, GRID)
+    means = {}
+    for arm, each in found.items():
+        each = each[each[:, 0].argsort()]
+        means[arm] = area(places.tolist(), np.interp(places, each[:, 0], each[:, 1]).tolist())
+    return means
+
+
+def mean_accuracies(rows: Rows) -> dict[str, dict[str, list[float]]]:
+    """Return `mean_accuracy` as a mean over bit widths: axis and arm to one value a seed."""
+    found: dict[str, dict[str, list[float]]] = {}
+    for name, axis in AXES.items():
+        per_seed = [
+            [mean_accuracy(of(rows, bits=bits, seed=seed), axis) for bits in distinct(rows, "bits")]
+            for seed in distinct(rows, "seed")
+        ]
+        found[name] = {arm: [fmean(one[arm] for one in seed) for seed in per_seed] for arm in ARMS}
+    return found
+
+
+def best_sparse(rows: Rows) -> dict:
+    """Return the row with the best validation of those with half of the weights 0; of all, if there is none."""
+    sparse = [row for row in rows if row["sparsity"] >= SPARSE]
+    return max(sparse or rows, key=lambda row: row["validation"])
+
+
+def smallest(rows: Rows, start: float) -> dict:
+    """Return the smallest net that loses at most a point on validation; if all lose more, the one that loses least."""
+    good = [row for row in rows if row["validation"] >= start - FEW]
+    return min(good, key=lambda row: row["bytes"]) if good else max(rows, key=lambda row: row["validation"])
+
+
+def at_sparsity(rows: Rows, sparsity: float) -> float:
+    """Return the accuracy of one net at a sparsity, on the line between two Lambdas; NaN outside of their range."""
+    x, y = np.array(sorted(curve(rows, "sparsity"))).T
+    return float(np.interp(sparsity, x, y, left=math.nan, right=math.nan))
+
+
+def decide(record: Record, rows: Rows, start: dict[int, dict[str, float]]) -> None:
+    """Decide X1 to X3 and their controls.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        As `relcomp_kit.lessons.quantize_study.swept` returns them.
+    start : dict
+        Seed to "test" and "validation", of the net before it was quantized.
+    """
+    asked = {"at_scale": False, "seeds": distinct(rows, "seed")}
+    rows, longer = judged(rows), of(rows, arm="float")
+    lrp, seeds = of(rows, arm="lrp"), asked["seeds"]
+    tests = [start[seed]["test"] for seed in seeds]
+    chosen = {
+        bits: [best_sparse(of(lrp, bits=bits, seed=seed))["accuracy"] for seed in seeds]
+        for bits in distinct(rows, "bits")
+    }
+    record.claim("X1", **asked, accuracy=chosen, start=tests)
+    trained = [of(longer, seed=seed)[0]["accuracy"] for seed in seeds]
+    record.claim("X1c", **asked, accuracy=chosen, trained=trained)
+    means = mean_accuracies(rows)
+    relevance = {name: arms["lrp"] for name, arms in means.items()}
+    rivals = {label: {name: arms[arm] for name, arms in means.items()} for arm, label in RIVALS.items()}
+    record.claim("X2", **asked, relevance=relevance, rivals=rivals)
+    record.claim("X2c", **asked, relevance=relevance, rivals={"ECQ": rivals["ECQ"]})
+    small = [smallest(of(lrp, seed=seed), start[seed]["validation"]) for seed in seeds]
+    lost = [test - row["accuracy"] for test, row in zip(tests, small)]
+    record.claim("X3", **asked, ratio=[row["ratio"] for row in small], lost=lost)
+
+
+def note(record: Record, rows: Rows, start: dict[int, dict[str, float]]) -> None:
+    """Put every row of a sweep into a record, and what the nets scored before."""
+    for seed, scores in start.items():
+        for split, value in scores.items():
+            record.measure("accuracy before quantization", value, "share", seed=seed, split=split)
+    for row in rows:
+        record.measure("accuracy after quantization", row["accuracy"], "share", **row)
+
+
+def note_one_shot(record: Record, name: str, seed: int, rows: Rows, dataset: str) -> None:
+    """Put what quantization without training measured into a record."""
+    for row in rows:
+        labels = {"net": name, "seed": seed, "dataset": dataset} | row
+        record.measure("accuracy without training", row["accuracy"], "share", **labels)
+
+
+def recorded(record: dict) -> tuple[list[dict], dict[int, dict[str, float]]]:
+    """Return the rows of a record and what its nets scored before, as `note` took them."""
+    rows, start = [], {}
+    for entry in record["measurements"]:
+        if entry["name"] == "accuracy after quantization":
+            rows.append(entry)
+        elif entry["name"] == "accuracy before quantization":
+            start.setdefault(entry["seed"], {})[entry["split"]] = entry["value"]
+    return rows, start
+
+
+def by_arm(each: Sequence[Rows], bits: int) -> dict[str, list[float]]:
+    """Return the accuracies of several nets without training at a bit width: arm to one value a net."""
+    arms = dict.fromkeys(row["arm"] for rows in each for row in rows)
+    return {
+        arm: [row["accuracy"] for rows in each for row in rows if row["arm"] == arm and row["bits"] in (bits, None)]
+        for arm in arms
+    }
+
+
+def one_shot_table(once: dict) -> list[str]:
+    """Return what quantization without training does, as text: a line for each size of net, bit width and arm."""
+    lines = []
+    for name in dict.fromkeys(made.name for made in once):
+        each = [rows for made, rows in once.items() if made.name == name]
+        for some in zip(*each):
+            bits = f"{some[0]['bits']} bit" if some[0]["bits"] else ""
+            zeros = f", {percent_of([row['sparsity'] for row in some])} zeros" if some[0]["bits"] else ""
+            lines.append(f"{name:10}{bits:7}{some[0]['arm']:20}{percent([row['accuracy'] for row in some])}{zeros}")
+    return lines
+
+
+def changed(plain: Quantized, adjusted: Quantized) -> dict[str, tuple[float, float]]:
+    """Return of every tensor the share of weights that only the second net keeps, and that only it sends to 0."""
+    found = {}
+    for name, index in plain.indices.items():
+        before, after = index != 0, adjusted.indices[name] != 0
+        found[name] = ((~before & after).float().mean().item(), (before & ~after).float().mean().item())
+    return found
+
+
+def summary(rows: Rows, start: dict[int, dict[str, float]]) -> list[str]:
+    """Return a table as text: what ECQ^x by LRP and ECQ lose at each bit width, at 70 % zeros and at their best."""
+    rows, seeds = judged(rows), distinct(rows, "seed")
+    before = fmean(start[seed]["test"] for seed in seeds)
+    lines = [f"float: {100 * before:.1f} %, so many points lost, mean and range over {len(seeds)} nets:"]
+    lines += [f"{'':8}{'arm':12}{'at 70 % zeros':>22}{'best, half zeros':>22}{'zeros':>10}{'smaller':>10}"]
+    for bits in distinct(rows, "bits"):
+        for arm in ARMS:
+            each = [of(rows, bits=bits, arm=arm, seed=seed) for seed in seeds]
+            lost = [start[seed]["test"] - at_sparsity(some, 0.7) for seed, some in zip(seeds, each)]
+            best = [best_sparse(some) for some in each]
+            best_lost = [start[seed]["test"] - row["accuracy"] for seed, row in zip(seeds, best)]
+            lines.append(
+                f"{bits} bit   {arm:12}{_points(lost):>22}{_points(best_lost):>22}"
+                f"{percent_of([row['sparsity'] for row in best]):>10}{fmean(row['ratio'] for row in best):>9.1f}x"
+            )
+    return lines
+
+
+def percent_of(values: Sequence[float]) -> str:
+    """Return the mean of shares in whole percent."""
+    return f"{100 * fmean(values):.0f} %"
+
+
+def _points(lost: Sequence[float]) -> str:
+    return spread([100 * value for value in lost], 2)
