@@ -6,6 +6,8 @@ from itertools import pairwise
 import pytest
 import torch
 from torch import nn
+from torchvision.models import resnet18
+from zennit.canonizers import SequentialMergeBatchNorm
 
 from relcomp_kit.models.checkpoints import load_net
 from relcomp_kit.relevance.lrp import (
@@ -271,3 +273,47 @@ def test_images_are_not_written_to_by_a_net_that_begins_in_place(seeded, random)
     for rule, way in WAYS:
         weight_relevance(net, [x], start="predicted", rule=rule, way=way)
         assert torch.equal(x, seen)
+
+
+class Residual(nn.Module):
+    """Two sums outside of modules, one after the other, and no constants that could keep relevance."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.one, self.two = (nn.Conv2d(inputs, 4, 1, bias=False) for inputs in (3, 4, 4))
+        self.last = nn.Linear(16, 3, bias=False)
+
+    def forward(self, x):
+        x = self.first(x)
+        x = x + self.one(x)
+        x = x + self.two(x)
+        return self.last(x.flatten(1))
+
+
+MERGED_ONLY = [SequentialMergeBatchNorm()]  # the sums of residual blocks are left to plain gradients
+
+
+def test_a_sum_without_a_rule_gives_all_to_both_branches(seeded, random):
+    net, x = seeded(Residual).double(), random(5, 3, 2, 2, dtype=torch.float64)
+    logits, target = net(x).detach().max(1)
+    options = {"start": "true", "aggregate": "sum"}
+    whole = weight_relevance(net, [(x, target)], **options)
+    assert whole["first.weight"].sum().item() == pytest.approx(logits.sum().item(), rel=1e-3)
+    found = weight_relevance(net, [(x, target)], canonizers=MERGED_ONLY, **options)
+    for layer, share in {"last": 1, "two": 1, "one": 2, "first": 4}.items():
+        assert found[f"{layer}.weight"].sum().item() == pytest.approx(share * logits.sum().item(), rel=1e-3)
+    classes = target.unique().tolist()
+    per_class = weight_relevance_per_class(net, [(x, target)], classes, canonizers=MERGED_ONLY, **options)
+    assert len(classes) > 1 and list(per_class) == classes
+    assert_close({name: sum(one[name] for one in per_class.values()) for name in found}, found)
+
+
+def test_without_a_rule_for_sums_the_relevance_of_a_resnet_explodes(seeded, random):
+    net, x = seeded(resnet18, num_classes=5), random(2, 3, 32, 32)
+    before = anatomy(net)
+    whole = weight_relevance(net, [x], start="predicted")
+    found = weight_relevance(net, [x], start="predicted", canonizers=MERGED_ONLY)
+    after = anatomy(net)
+    assert [part for part in after if after[part] != before[part]] == []
+    torch.testing.assert_close(found["fc.weight"], whole["fc.weight"], rtol=1e-3, atol=1e-6)  # no sum up to there
+    assert found["conv1.weight"].sum() > 1e6 * whole["conv1.weight"].sum()
