@@ -113,7 +113,8 @@ def quantize(
         hardly count, so keep more of their precision.
     relevance : dict of str to Tensor, optional
         As `relcomp_kit.relevance.lrp.weight_relevance` gives it: names and shapes of the parameters, 0 or more, in any
-        unit; it is divided by each tensor's largest. A tensor without any relevance is quantized by ECQ.
+        unit; it is divided by each tensor's largest. A tensor without any relevance is quantized by ECQ. In others, a
+        weight whose relevance is 0 becomes 0: if more have none than ECQ zeroes, the tensor is sparser than by ECQ.
     give_back : float
         The most sparsity of a tensor that its relevance may give back, in [0, 1].
     exclude : iterable of str
