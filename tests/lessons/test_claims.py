@@ -5,6 +5,7 @@ import math
 
 import pytest
 
+from relcomp_kit.datasets.scenes import SCENE_NAMES
 from relcomp_kit.errors import UserError
 from relcomp_kit.lessons import claims, record
 from relcomp_kit.lessons.claims import Ruling, decide
@@ -31,6 +32,7 @@ def test_ledger_holds_every_claim_once_with_all_that_a_row_needs():
         assert all(row[key] for key in ("source", "statement", "published", "rule", "lesson"))
     assert set(RULES) <= set(IDS)
     assert {row["needs"] for row in rows if row["id"][0] == "T"} == {"", "mnist", "fashion-mnist"}
+    assert {row["needs"] for row in rows if row["id"][0] == "B"} <= {"", *SCENE_NAMES}
     assert claims.find("T8a")["published"] == "40.1421"
     with pytest.raises(UserError, match="no claim 'T99'"):
         claims.find("T99")
