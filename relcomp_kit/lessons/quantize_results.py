@@ -160,13 +160,10 @@ def recorded(record: dict) -> tuple[list[dict], dict[int, dict[str, float]]]:
     return rows, start
 
 
-def by_arm(each: Sequence[Rows], bits: int) -> dict[str, list[float]]:
-    """Return the accuracies of several nets without training at a bit width: arm to one value a net."""
-    arms = dict.fromkeys(row["arm"] for rows in each for row in rows)
-    return {
-        arm: [row["accuracy"] for rows in each for row in rows if row["arm"] == arm and row["bits"] in (bits, None)]
-        for arm in arms
-    }
+def by_arm(each: Sequence[Rows], bits: int, Lambda: float) -> dict[str, list[float]]:
+    """Return the accuracies of several nets without training: arm to one value a net, the float nets first."""
+    some = [[row for row in rows if (row["bits"], row["Lambda"]) in ((None, None), (bits, Lambda))] for rows in each]
+    return {rows[0]["arm"]: [row["accuracy"] for row in rows] for rows in zip(*some)}
 
 
 def one_shot_table(once: dict) -> list[str]:
@@ -175,9 +172,10 @@ def one_shot_table(once: dict) -> list[str]:
     for name in dict.fromkeys(made.name for made in once):
         each = [rows for made, rows in once.items() if made.name == name]
         for some in zip(*each):
-            bits = f"{some[0]['bits']} bit" if some[0]["bits"] else ""
-            zeros = f", {percent_of([row['sparsity'] for row in some])} zeros" if some[0]["bits"] else ""
-            lines.append(f"{name:10}{bits:7}{some[0]['arm']:20}{percent([row['accuracy'] for row in some])}{zeros}")
+            arm, bits, Lambda = (some[0][key] for key in ("arm", "bits", "Lambda"))
+            how = f"{bits} bit, Λ {Lambda:<6}" if bits else ""
+            zeros = f", {percent_of([row['sparsity'] for row in some])} zeros" if bits else ""
+            lines.append(f"{name:10}{how:16}{arm:20}{percent([row['accuracy'] for row in some])}{zeros}")
     return lines
 
 
