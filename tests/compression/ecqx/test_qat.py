@@ -208,6 +208,27 @@ def test_relevance_keeps_a_tenth_of_the_old(trained, digits):
         assert run.net.training
 
 
+def test_relevance_of_an_unconserved_net_grows_with_every_sum(scenes):
+    """Each block hands on more than it received; up to the last sum nothing differs."""
+    net, layers = load_net("compact-rail-scenes-0"), ("backbone.conv1", "backbone.layer4.0.conv1", "classifier.4")
+    right, wrong = (start(net, scenes, batch=2, class_weights=None, conserved=one) for one in (True, False))
+    first, middle, last = (
+        wrong.relevance[f"{layer}.weight"].sum() / right.relevance[f"{layer}.weight"].sum() for layer in layers
+    )
+    assert last == pytest.approx(1, rel=1e-3)
+    assert first > 1e3 * middle > 1e6
+    assert not torch.equal(right.indices["backbone.conv1.weight"], wrong.indices["backbone.conv1.weight"])
+
+
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
+def test_a_net_without_sums_conserves_either_way(digits, activation):
+    net = MaskedNet((64, 12, 10), activation, seed=1)
+    right, wrong = (start(net, digits, conserved=one).relevance for one in (True, False))
+    for name, value in right.items():
+        assert value.any() and value.isfinite().all()
+        torch.testing.assert_close(wrong[name], value, rtol=1e-3, atol=1e-3 * value.max().item())
+
+
 def test_a_weight_at_0_has_relevance_on_the_shadow_only(trained, digits):
     shares = {}
     for source in ("shadow", "quantized"):
