@@ -84,16 +84,16 @@ def mean_accuracies(rows: Rows) -> dict[str, dict[str, list[float]]]:
     return found
 
 
-def best_sparse(rows: Rows) -> dict:
-    """Return the row with the best validation of those with half of the weights 0; of all, if there is none."""
+def best_sparse(rows: Rows) -> dict | None:
+    """Return the row with the best validation of those with half of the weights 0, if there is one."""
     sparse = [row for row in rows if row["sparsity"] >= SPARSE]
-    return max(sparse or rows, key=lambda row: row["validation"])
+    return max(sparse, key=lambda row: row["validation"], default=None)
 
 
-def smallest(rows: Rows, start: float) -> dict:
-    """Return the smallest net that loses at most a point on validation; if all lose more, the one that loses least."""
+def smallest(rows: Rows, start: float) -> dict | None:
+    """Return the smallest net that loses at most a point on validation, if there is one."""
     good = [row for row in rows if row["validation"] >= start - FEW]
-    return min(good, key=lambda row: row["bytes"]) if good else max(rows, key=lambda row: row["validation"])
+    return min(good, key=lambda row: row["bytes"], default=None)
 
 
 def at_sparsity(rows: Rows, sparsity: float) -> float:
@@ -116,10 +116,8 @@ def decide(record: Record, rows: Rows, start: dict[int, dict[str, float]]) -> No
     rows, longer = judged(rows), of(rows, arm="float")
     lrp, seeds = of(rows, arm="lrp"), asked["seeds"]
     tests = [start[seed]["test"] for seed in seeds]
-    chosen = {
-        bits: [best_sparse(of(lrp, bits=bits, seed=seed))["accuracy"] for seed in seeds]
-        for bits in distinct(rows, "bits")
-    }
+    found = {bits: [best_sparse(of(lrp, bits=bits, seed=seed)) for seed in seeds] for bits in distinct(rows, "bits")}
+    chosen = {bits: [row["accuracy"] if row else math.nan for row in each] for bits, each in found.items()}
     record.claim("X1", **asked, accuracy=chosen, start=tests)
     trained = [of(longer, seed=seed)[0]["accuracy"] for seed in seeds]
     record.claim("X1c", **asked, accuracy=chosen, trained=trained)
@@ -129,8 +127,8 @@ def decide(record: Record, rows: Rows, start: dict[int, dict[str, float]]) -> No
     record.claim("X2", **asked, relevance=relevance, rivals=rivals)
     record.claim("X2c", **asked, relevance=relevance, rivals={"ECQ": rivals["ECQ"]})
     small = [smallest(of(lrp, seed=seed), start[seed]["validation"]) for seed in seeds]
-    lost = [test - row["accuracy"] for test, row in zip(tests, small)]
-    record.claim("X3", **asked, ratio=[row["ratio"] for row in small], lost=lost)
+    lost = [test - row["accuracy"] if row else 0.0 for test, row in zip(tests, small)]  # none: the float net stays
+    record.claim("X3", **asked, ratio=[row["ratio"] if row else 1.0 for row in small], lost=lost)
 
 
 def note(record: Record, rows: Rows, start: dict[int, dict[str, float]]) -> None:
@@ -193,17 +191,18 @@ def summary(rows: Rows, start: dict[int, dict[str, float]]) -> list[str]:
     rows, seeds = judged(rows), distinct(rows, "seed")
     before = fmean(start[seed]["test"] for seed in seeds)
     lines = [f"float: {100 * before:.1f} %, so many points lost, mean and range over {len(seeds)} nets:"]
-    lines += [f"{'':8}{'arm':12}{'at 70 % zeros':>22}{'best, half zeros':>22}{'zeros':>10}{'smaller':>10}"]
+    lines += [f"{'':8}{'arm':12}{'at 70 % zeros':>26}{'best, half zeros':>26}{'zeros':>10}{'smaller':>10}"]
     for bits in distinct(rows, "bits"):
         for arm in ARMS:
             each = [of(rows, bits=bits, arm=arm, seed=seed) for seed in seeds]
             lost = [start[seed]["test"] - at_sparsity(some, 0.7) for seed, some in zip(seeds, each)]
             best = [best_sparse(some) for some in each]
-            best_lost = [start[seed]["test"] - row["accuracy"] for seed, row in zip(seeds, best)]
-            lines.append(
-                f"{bits} bit   {arm:12}{_points(lost):>22}{_points(best_lost):>22}"
-                f"{percent_of([row['sparsity'] for row in best]):>10}{fmean(row['ratio'] for row in best):>9.1f}x"
-            )
+            line = f"{bits} bit   {arm:12}{_points(lost):>26}"
+            if all(best):
+                best_lost = [start[seed]["test"] - row["accuracy"] for seed, row in zip(seeds, best)]
+                zeros, ratio = percent_of([row["sparsity"] for row in best]), fmean(row["ratio"] for row in best)
+                line += f"{_points(best_lost):>26}{zeros:>10}{ratio:>9.1f}x"
+            lines.append(line)
     return lines
 
 

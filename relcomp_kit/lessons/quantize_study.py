@@ -31,7 +31,7 @@ from relcomp_kit.relevance.faithfulness import random_scores
 from relcomp_kit.relevance.lrp import weight_relevance
 
 VERSION = 1  # of `one_shot`; a new one makes everything anew
-ECQ, LRP, BROKEN, MAGNITUDE, RANDOM = "ECQ", "LRP", "LRP, sums left out", "magnitude", "random"
+ECQ, LRP, BROKEN, MAGNITUDE, RANDOM = "ecq", "lrp", "lrp, sums left out", "magnitude", "random"
 
 
 def points(plan: str) -> list[Point]:

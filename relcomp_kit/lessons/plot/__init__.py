@@ -18,6 +18,8 @@ from relcomp_kit.lessons.plot.maps import (
     program_flow,
     two_orders,
 )
+from relcomp_kit.lessons.plot.quantize import cost_parabolas, kept_weights, weights_on_grid, zero_cluster
+from relcomp_kit.lessons.plot.quantize_curves import bars, changed_by_layer, pareto, training
 from relcomp_kit.lessons.plot.relevance import heatmaps, reference_crops, small_net
 from relcomp_kit.lessons.plot.relevance_curves import agreement, areas, conservation, flipping, removal_curves
 from relcomp_kit.lessons.plot.relevance_weights import gradient_identity, weight_against_relevance
@@ -37,11 +39,14 @@ __all__ = [
     "agreement",
     "areas",
     "arms_against",
+    "bars",
     "bytes_of_nets",
+    "changed_by_layer",
     "class_shares",
     "confusion",
     "conservation",
     "conv_maps",
+    "cost_parabolas",
     "counts_over_steps",
     "crops_of_class",
     "flipping",
@@ -50,11 +55,13 @@ __all__ = [
     "image_rows",
     "input_maps",
     "iou_per_class",
+    "kept_weights",
     "learning_curves",
     "limits_over_sf",
     "measures",
     "neuron_tiles",
     "outer_product",
+    "pareto",
     "predictions",
     "predictions_beside_truth",
     "program_flow",
@@ -63,6 +70,9 @@ __all__ = [
     "scene_sheet",
     "small_net",
     "sparsity_over_sf",
+    "training",
     "two_orders",
     "weight_against_relevance",
+    "weights_on_grid",
+    "zero_cluster",
 ]

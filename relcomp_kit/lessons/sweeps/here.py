@@ -1,5 +1,6 @@
 """Jobs on the cores of this machine."""
 
+import math
 import os
 import signal
 import threading
@@ -9,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, wait
 
 import joblib
-from joblib.externals.loky import ProcessPoolExecutor
+from joblib.externals.loky import ProcessPoolExecutor, process_executor
 
 from relcomp_kit.errors import UserError
 from relcomp_kit.lessons.sweeps.point import Failure, attempt, sentence
@@ -73,6 +74,7 @@ def _pool(threads: int) -> ProcessPoolExecutor:
 def _stay_with(parent: int) -> None:
     """Let this process end with the one that waits for it, even if that is killed; Ctrl-C is for that one too."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    process_executor._MAX_MEMORY_LEAK_SIZE = math.inf  # or it takes remembered scenes for a leak
 
     def watch() -> None:
         while os.getppid() == parent:
