@@ -63,6 +63,15 @@ class RelevanceBudget:
 
 
 @dataclass(frozen=True)
+class OneShot:
+    """Nets that are quantized without training, and on how many scenes."""
+
+    seeds: tuple[int, ...]
+    relevance_scenes: int  # of the training split
+    test_scenes: int
+
+
+@dataclass(frozen=True)
 class QuantizeBudget:
     """Lesson 05: which plans of ``data/sweeps`` are run, and how long one watches a quantization-aware training."""
 
@@ -70,9 +79,7 @@ class QuantizeBudget:
     live_steps: int  # of the small net
     live_scene_steps: int  # of DeepLabV3
     one_shot: tuple[tuple[int, float], ...]  # bits and Lambda, without training
-    one_shot_nets: dict[str, tuple[int, ...]]  # size of DeepLabV3 to seeds
-    relevance_scenes: int  # training scenes
-    test_scenes: int  # of the quantization without training
+    one_shot_nets: dict[str, OneShot]  # by size of DeepLabV3
 
 
 @dataclass(frozen=True)
@@ -123,9 +130,7 @@ PROFILES = {
             live_steps=300,
             live_scene_steps=30,
             one_shot=((4, 0.2),),
-            one_shot_nets={"compact": (0,)},
-            relevance_scenes=32,
-            test_scenes=40,
+            one_shot_nets={"compact": OneShot((0,), relevance_scenes=32, test_scenes=40)},
         ),
     ),
     "full": Profile(
@@ -175,9 +180,10 @@ PROFILES = {
             live_steps=300,
             live_scene_steps=30,
             one_shot=((4, 0.05), (4, 0.1), (4, 0.2), (3, 0.1)),
-            one_shot_nets={"compact": (0, 1, 2), "resnet101": (0,)},
-            relevance_scenes=64,
-            test_scenes=200,
+            one_shot_nets={
+                "compact": OneShot((0, 1, 2), relevance_scenes=64, test_scenes=200),
+                "resnet101": OneShot((0,), relevance_scenes=16, test_scenes=40),
+            },
         ),
     ),
 }

@@ -35,16 +35,16 @@ def distinct(rows: Rows, name: str) -> list:
     return sorted({row[name] for row in rows if row["arm"] != "float"})
 
 
-def curve(rows: Rows, axis: str) -> list[tuple[float, float]]:
-    """Return (value on the axis, accuracy on the test split) of every Lambda of one net, by rising Lambda."""
-    return [(row[axis], row["accuracy"]) for row in sorted(rows, key=lambda row: row["Lambda"])]
+def curve(rows: Rows, axis: str, score: str = "accuracy") -> list[tuple[float, float]]:
+    """Return (value on the axis, score on the test split) of every Lambda of one net, by rising Lambda."""
+    return [(row[axis], row[score]) for row in sorted(rows, key=lambda row: row["Lambda"])]
 
 
-def curves(rows: Rows, axis: str) -> dict[str, dict[str, list[list[tuple[float, float]]]]]:
-    """Return what the figure draws: bit width and arm to a curve a seed."""
+def curves(rows: Rows, axis: str, score: str = "accuracy") -> dict[str, dict[str, list[list[tuple[float, float]]]]]:
+    """Return what the figure draws: bit width and arm to a curve a seed; the score is "accuracy" or "miou"."""
     return {
         f"{bits} bit": {
-            arm: [curve(of(rows, bits=bits, arm=arm, seed=seed), axis) for seed in distinct(rows, "seed")]
+            arm: [curve(of(rows, bits=bits, arm=arm, seed=seed), axis, score) for seed in distinct(rows, "seed")]
             for arm in ARMS
         }
         for bits in distinct(rows, "bits")

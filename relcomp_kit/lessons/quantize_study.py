@@ -17,7 +17,7 @@ from relcomp_kit.datasets.images import ImageSet
 from relcomp_kit.datasets.scenes import SceneSet, remember
 from relcomp_kit.errors import UserError
 from relcomp_kit.files import cache_dir, checkout
-from relcomp_kit.lessons.profiles import QuantizeBudget, get_profile
+from relcomp_kit.lessons.profiles import OneShot, QuantizeBudget, get_profile
 from relcomp_kit.lessons.record import commit
 from relcomp_kit.lessons.relevance_study import batches
 from relcomp_kit.lessons.segmentation_study import Segmenter, firsts, from_checkpoint, recipe_for, train_now
@@ -120,32 +120,33 @@ def one_shot(made: Segmenter, data: SceneSet, budget: QuantizeBudget) -> list[di
         ``arm``, ``bits``, ``Lambda``, ``accuracy`` (pixel accuracy), ``miou``, ``sparsity``, ``bytes``; first of all
         the net as it is, as the arm "float".
     """
+    scenes = budget.one_shot_nets[made.name]
     config = {
         "net": fingerprint(made.net),
         "seed": made.seed,
         "settings": budget.one_shot,
-        "scenes": [budget.relevance_scenes, budget.test_scenes],
+        "scenes": [scenes.relevance_scenes, scenes.test_scenes],
         "size": list(made.recipe.size),
     }
 
     def make(_) -> tuple[dict, dict]:
-        return {}, {"rows": _one_shot(made, data, budget), "commit": commit()}
+        return {}, {"rows": _one_shot(made, data, budget.one_shot, scenes), "commit": commit()}
 
     return load_or_make("one-shot", VERSION, config, data.sha256, make)[1]["rows"]
 
 
-def _one_shot(made: Segmenter, data: SceneSet, budget: QuantizeBudget) -> list[dict]:
-    test = remember(firsts(data.test, budget.test_scenes))
+def _one_shot(made: Segmenter, data: SceneSet, settings: Sequence[tuple[int, float]], scenes: OneShot) -> list[dict]:
+    test = remember(firsts(data.test, scenes.test_scenes))
 
     def score() -> dict:
         found = evaluate(made.net, test, data.classes, precision="auto")
         return {"accuracy": found["pixel_accuracy"], "miou": found["miou"]}
 
     rows = [{"arm": "float", "bits": None, "Lambda": None, "sparsity": None, "bytes": None} | score()]
-    found = relevances(made.net, batches(data.train, budget.relevance_scenes), made.seed)
+    found = relevances(made.net, batches(data.train, scenes.relevance_scenes), made.seed)
     state = {name: value.clone() for name, value in made.net.state_dict().items()}
     try:
-        for bits, Lambda in budget.one_shot:
+        for bits, Lambda in settings:
             for arm, relevance in found.items():
                 made.net.load_state_dict(state)
                 quantized = ecqx.quantize(
@@ -162,8 +163,8 @@ def _one_shot(made: Segmenter, data: SceneSet, budget: QuantizeBudget) -> list[d
 def segmenters(data: SceneSet, profile: str) -> list[Segmenter]:
     """Return the nets that are quantized without training: committed checkpoints, or nets of the full recipe."""
     made = []
-    for size, seeds in get_profile(profile).quantize.one_shot_nets.items():
-        for seed in seeds:
+    for size, wanted in get_profile(profile).quantize.one_shot_nets.items():
+        for seed in wanted.seeds:
             stored = checkpoints.name_of(size, data.name, seed)
             if stored in checkpoints.committed():
                 made.append(from_checkpoint(stored, data.classes))
