@@ -1,5 +1,8 @@
 """The rules of the claims about rail segmentation (B). Accuracies are shares in [0, 1]."""
 
+import math
+import statistics
+
 from relcomp_kit.lessons.claims import Ruling
 from relcomp_kit.lessons.rules.series import Series, above, below, percent, spread, strictly
 
@@ -52,6 +55,50 @@ def b4d(mean_of_abs: Series, abs_of_mean: Series, mean_area: Series, other_area:
         },
         f"correlation {spread(mean_of_abs, 2)} against {spread(abs_of_mean, 2)}; "
         f"mean accuracy {percent(mean_area)} against {percent(other_area)}",
+    )
+
+
+def b5(saved: Series, lost: Series) -> Ruling:
+    """Share of the multiply-adds saved by the smallest expert, and the IoU that it loses on its class in the test."""
+    return _expert(saved, lost, 0.75)
+
+
+def b8(saved: Series, lost: Series) -> Ruling:
+    """Series as in B5."""
+    return _expert(saved, lost, 0.70)
+
+
+def _expert(saved: Series, lost: Series, bound: float) -> Ruling:
+    margins = [times - bound if points <= 0.02 else -bound for times, points in zip(saved, lost, strict=True)]
+    return Ruling(
+        {f"over {bound:.0%} saved at no more than 2 points lost": strictly(margins)},
+        f"saved {percent(saved)}; points of IoU lost: {spread([100 * points for points in lost], 1)}",
+    )
+
+
+def b9(advantage: dict[str, Series], frequency: dict[str, float]) -> Ruling:
+    """Class to what relevance is ahead of magnitude by, in IoU, and to its share of the pixels."""
+    rows = list(zip(*advantage.values()))
+    logs = [math.log(frequency[name]) for name in advantage]
+    correlation = [statistics.correlation(logs, row) for row in rows]
+    behind = [name for name, values in advantage.items() if max(values) < 0]
+    return Ruling(
+        {
+            "magnitude ahead for some class": strictly([-min(row) for row in rows]),
+            "advantage grows with frequency": strictly(correlation),
+        },
+        f"correlation with log frequency {spread(correlation, 2)}; behind magnitude on every net: "
+        f"{', '.join(behind) or 'no class'}",
+    )
+
+
+def b10(joined: dict[str, Series], single: dict[str, Series]) -> Ruling:
+    """Class to the IoU of the joined expert on it, and of the expert for that class alone."""
+    return Ruling(
+        {name: above(values, [value - 0.01 for value in single[name]]) for name, values in joined.items()},
+        "; ".join(
+            f"{name}: {percent(values)} joined, {percent(single[name])} alone" for name, values in joined.items()
+        ),
     )
 
 
