@@ -3,7 +3,6 @@
 import copy
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -15,16 +14,13 @@ from relcomp_kit.compression.ecqx.qat import QatRecipe, fingerprint, resolve
 from relcomp_kit.compression.ecqx.tasks import task_of
 from relcomp_kit.datasets.images import ImageSet
 from relcomp_kit.datasets.scenes import SceneSet, remember
-from relcomp_kit.errors import UserError
-from relcomp_kit.files import cache_dir, checkout
 from relcomp_kit.lessons.profiles import OneShot, QuantizeBudget, get_profile
 from relcomp_kit.lessons.record import commit
 from relcomp_kit.lessons.relevance_study import batches
 from relcomp_kit.lessons.segmentation_study import Segmenter, firsts, from_checkpoint, recipe_for, train_now
-from relcomp_kit.lessons.sweeps.plan import read_plan
+from relcomp_kit.lessons.sweeps import plans
 from relcomp_kit.lessons.sweeps.point import Point
 from relcomp_kit.lessons.sweeps.quantize import trained
-from relcomp_kit.lessons.sweeps.run import missing, read_records, run_missing
 from relcomp_kit.models import checkpoints
 from relcomp_kit.models.metrics import evaluate
 from relcomp_kit.relevance.faithfulness import random_scores
@@ -34,30 +30,9 @@ VERSION = 1  # of `one_shot`; a new one makes everything anew
 ECQ, LRP, BROKEN, MAGNITUDE, RANDOM = "ecq", "lrp", "lrp, sums left out", "magnitude", "random"
 
 
-def points(plan: str) -> list[Point]:
-    """Return the points of a plan in ``data/sweeps``, by its name."""
-    return read_plan(checkout() / "data" / "sweeps" / f"{plan}.toml")
-
-
-def folder(plan: str, data: ImageSet | SceneSet) -> Path:
-    """Return where the records of a plan lie: a stand-in has a folder of its own."""
-    wanted = points(plan)[0].values["dataset"]
-    return cache_dir() / "sweeps" / (plan if data.name == wanted else f"{plan}-{data.name}")
-
-
 def swept(plan: str, data: ImageSet | SceneSet) -> list[dict]:
-    """Run what is missing of a plan, and return a row a point; see `row`.
-
-    Raises
-    ------
-    UserError
-        If a point failed.
-    """
-    wanted, place = points(plan), folder(plan, data)
-    if run_missing(wanted, place):
-        left = missing(wanted, place)
-        raise UserError(f"{len(left)} of {len(wanted)} points of {plan} failed: see the tracebacks in {place}")
-    return [row(record) for record in read_records(wanted, place)]
+    """Run what is missing of a plan, and return a row a point; see `row`."""
+    return [row(record) for record in plans.swept(plan, data)]
 
 
 def row(record: dict) -> dict:

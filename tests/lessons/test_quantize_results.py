@@ -7,11 +7,11 @@ import pytest
 
 from relcomp_kit.errors import UserError
 from relcomp_kit.lessons import quantize_results as results_of
-from relcomp_kit.lessons import quantize_study as study
 from relcomp_kit.lessons.notebooks import other_datasets, own_dataset, read_source
 from relcomp_kit.lessons.profiles import PROFILES
 from relcomp_kit.lessons.record import Record
 from relcomp_kit.lessons.runner import check_request
+from relcomp_kit.lessons.sweeps.plans import points as points_of
 
 LAMBDAS = (0.1, 0.2, 0.4)
 BETTER = {"ecq": 0.0, "lrp": 0.01, "magnitude": -0.01, "random": -0.05}
@@ -116,7 +116,7 @@ def test_claims_follow_from_the_rows_and_come_back_from_the_record():
 @pytest.mark.parametrize("profile", PROFILES)
 def test_plans_of_the_lesson_can_be_read_and_compared(profile):
     for dataset, plans in PROFILES[profile].quantize.plans.items():
-        points = [point for plan in plans for point in study.points(plan)]
+        points = [point for plan in plans for point in points_of(plan)]
         assert {point.values["dataset"] for point in points} == {dataset}
         assert {"float", *BETTER} == {point.values["arm"] for point in points}
         nets = {(point.values["net"], point.values["noise"], point.values["batch"]) for point in points}
