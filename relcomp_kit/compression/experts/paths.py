@@ -1,0 +1,263 @@
+"""Which filters an expert keeps: by relevance of a class, of several, of a concept, by magnitude, or by chance.
+
+A path is a dict: name of a layer -> (output channels,) bool, True where the filter is kept. It has a mask for every
+convolution and linear layer but the last, and coupled filters (`groups`) have equal masks.
+"""
+
+import math
+from collections.abc import Hashable, Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from relcomp_kit.compression.experts.coupling import Groups, Path, groups
+from relcomp_kit.errors import UserError
+from relcomp_kit.relevance.channels import inner_layers, layer_weights
+from relcomp_kit.relevance.lrp import filter_relevance
+
+BUDGETS = ("filters", "score")
+NORMS = {
+    "none": lambda score: score,
+    "sum": lambda score: score / score.sum(),
+    "mean": lambda score: score / score.mean(),
+}
+ROUNDING = 1e-9  # so that 0.3 of 10 filters are 3, although 0.3 * 10 is a little more in floating point
+Keep = float | dict[str, float]
+
+
+def relevant_path(
+    net: nn.Module,
+    relevance: dict[str, Tensor],
+    keep: Keep,
+    example: Tensor,
+    *,
+    by: str = "filters",
+    normalize: str = "none",
+    minimum: int = 1,
+) -> Path:
+    """Return the path of the most relevant filters. Filters that can only go together have the sum of their scores.
+
+    Parameters
+    ----------
+    net : nn.Module
+    relevance : dict of str to Tensor
+        Of filters, layer name to (output channels,), or of weights, from which `filter_relevance` makes it; 0 or more.
+        It may be that of a class, of a concept, or any other score. Layers without any (all 0), such as those behind
+        a concept's, keep all their filters.
+    keep : float or dict of str to float
+        In (0, 1]. A number is a budget for the net, see ``by``; a dict gives the shares of single layers, and layers
+        that it does not name keep all. 1 always keeps everything.
+    example : Tensor
+        An input of the net, as in `groups`.
+    by : {"filters", "score"}
+        What ``keep`` is a share of. "filters": of the number of filters; a single number is shared out by rank among
+        all layers, so that some become narrower than others. "score": of the relevance of each layer, which is carried
+        by as few filters as possible.
+    normalize : {"none", "sum", "mean"}
+        How scores of different layers are made comparable before they are ranked together. "none": as they are, which
+        suits relevance, because every layer hands on what it received. "sum" and "mean": divided by those of their
+        layer, for scores in units of their own. A filter of a narrow layer starts with a larger part of the sum, so
+        that wide layers are cut more; with "mean" all layers start alike. Only for "filters" with a single number.
+    minimum : int
+        As many filters are kept in every layer at least, even if the budget is exceeded.
+
+    Returns
+    -------
+    dict of str to Tensor
+        No less than the budget: a unit that crosses it is kept.
+
+    Raises
+    ------
+    UserError
+        In one sentence, if an argument is outside its range or the relevance does not fit the net.
+    """
+    found = groups(net, example)
+    return _choose(net, found, unit_scores(found, relevance), keep, by, normalize, minimum)
+
+
+def most_critical(
+    net: nn.Module,
+    relevance_per_class: Mapping[Hashable, dict[str, Tensor]],
+    classes: Sequence[Hashable],
+    keep: Keep,
+    example: Tensor,
+    **options,
+) -> Path:
+    """Return the path of a set of classes, by the mean of their relevances.
+
+    Each class counts alike, whatever the size of its logits: its relevance is divided by its sum over the net first.
+
+    Parameters
+    ----------
+    relevance_per_class : dict
+        Class to relevance, as `relcomp_kit.relevance.lrp.weight_relevance_per_class` gives it, or that of filters.
+    classes : sequence
+        Keys of it.
+    net, keep, example, **options
+        As in `relevant_path`.
+    """
+    unknown = [one for one in classes if one not in relevance_per_class]
+    if unknown or not classes:
+        known = ", ".join(map(str, relevance_per_class)) or "none"
+        what = f"of class {unknown[0]}" if unknown else "without a class to ask for"
+        raise UserError(f"there is no relevance {what}: it was measured for the classes {known}")
+    found = groups(net, example)
+    scores = torch.stack([unit_scores(found, relevance_per_class[one]) for one in classes])
+    total = scores.sum(1, keepdim=True)
+    return _choose(net, found, (scores / total.where(total > 0, 1)).mean(0), keep, **options)
+
+
+def average_rel_path(
+    net: nn.Module,
+    relevance_per_class: Mapping[Hashable, dict[str, Tensor]],
+    keep: Keep,
+    example: Tensor,
+    **options,
+) -> Path:
+    """Return the path of all classes together; see `most_critical`."""
+    return most_critical(net, relevance_per_class, list(relevance_per_class), keep, example, **options)
+
+
+def magnitude_path(net: nn.Module, keep: Keep, example: Tensor, **options) -> Path:
+    """Return the path of the largest filters, by the sum of their absolute weights, which knows no classes.
+
+    By default, filters of different layers are compared by their part of the layer's sum.
+
+    Source: Li, Kadav, Durdanovic, Samet, Graf: "Pruning Filters for Efficient ConvNets", 2017.
+    """
+    magnitude = {name: value.detach().abs() for name, value in layer_weights(net).items()}
+    return relevant_path(net, magnitude, keep, example, **{"normalize": "sum"} | options)
+
+
+def random_path(net: nn.Module, keep: Keep, example: Tensor, generator: torch.Generator, **options) -> Path:
+    """Return a path by chance, as a control."""
+    found = groups(net, example)
+    chance = torch.rand(found.count, generator=generator, dtype=torch.float64)
+    return _choose(net, found, chance, keep, **options)
+
+
+def join(*paths: Path | Sequence[Path]) -> Path:
+    """Return the union of paths, given one by one or as one list: what any of several experts keeps."""
+    return _combine(paths, torch.logical_or)
+
+
+def intersection(*paths: Path | Sequence[Path]) -> Path:
+    """Return what all of several experts keep; a layer may be left without filters, and then no net can use it."""
+    return _combine(paths, torch.logical_and)
+
+
+def _combine(paths: tuple, function) -> Path:
+    if len(paths) == 1 and not isinstance(paths[0], Mapping):
+        paths = tuple(paths[0])
+    if not paths:
+        raise UserError("there is no path to combine: give one at least")
+    result = dict(paths[0])
+    for path in paths[1:]:
+        check_alike(result, path)
+        result = {name: function(mask, path[name]) for name, mask in result.items()}
+    return result
+
+
+def check_alike(path: Path, other: Path) -> None:
+    """Raise a `UserError` unless two paths are of one net."""
+    if {name: mask.shape for name, mask in path.items()} != {name: mask.shape for name, mask in other.items()}:
+        raise UserError("the paths are of different nets: make both on the same one")
+
+
+def filter_scores(relevance: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return relevance of filters as it is, and that of weights summed for each filter."""
+    return filter_relevance(relevance) if any(value.ndim > 1 for value in relevance.values()) else relevance
+
+
+def unit_scores(found: Groups, relevance: dict[str, Tensor]) -> Tensor:
+    """Return the score of every unit, (units,) float64: the sum over the filters in it."""
+    scores = filter_scores(relevance)
+    total = torch.zeros(found.count, dtype=torch.float64)
+    for name, unit in found.units.items():
+        if name not in scores:
+            raise UserError(f"there is no relevance of {name}: measure it on this net")
+        score = scores[name].detach().cpu().double()
+        if score.shape != unit.shape:
+            raise UserError(
+                f"the relevance of {name} has the shape {tuple(score.shape)} and the layer has {len(unit)} output "
+                "channels: measure it on this net"
+            )
+        if not (score >= 0).all() or score.isinf().any():
+            raise UserError(
+                f"the relevance of {name} must be finite and 0 or more: take absolute values, as the aggregate "
+                "mean_of_abs does"
+            )
+        total.index_add_(0, unit, score)
+    return total
+
+
+def _members(found: Groups) -> list[Tensor]:
+    """Return the units of every group."""
+    return [found.units[members[0]] for members in found.layers]
+
+
+def _choose(
+    net: nn.Module,
+    found: Groups,
+    scores: Tensor,
+    keep: Keep,
+    by: str = "filters",
+    normalize: str = "none",
+    minimum: int = 1,
+) -> Path:
+    """Return the path that keeps the units with the highest scores."""
+    _check(found, keep, by, normalize, minimum)
+    kept = torch.ones(found.count, dtype=torch.bool)
+    scored = [(members, unit) for members, unit in zip(found.layers, _members(found)) if scores[unit].any()]
+    if by == "filters" and not isinstance(keep, dict):
+        if scored:
+            units = torch.cat([unit for _, unit in scored])
+            cost = torch.cat([torch.full((len(unit),), float(len(members))) for members, unit in scored])
+            kept[units] = _best(torch.cat([NORMS[normalize](scores[unit]) for _, unit in scored]), keep, cost)
+        for _, unit in scored:
+            kept[unit] |= _rank(scores[unit]) < minimum
+    else:
+        for members, unit in scored:
+            share = _share(members, keep)
+            cost = scores[unit] if by == "score" else torch.ones(len(unit))
+            kept[unit] = _best(scores[unit], share, cost) | (_rank(scores[unit]) < minimum)
+    full = {name: torch.ones(len(layer.weight), dtype=torch.bool) for name, layer in inner_layers(net).items()}
+    return full | {name: kept[unit] for name, unit in found.units.items()}
+
+
+def _rank(scores: Tensor) -> Tensor:
+    """Return the place of every score, (n,), 0 for the highest; of equal ones, the first comes first."""
+    return scores.argsort(descending=True, stable=True).argsort()
+
+
+def _best(scores: Tensor, share: float, cost: Tensor) -> Tensor:
+    """Return the highest scores, (n,) bool, as few as cost a share of the total cost at least; all if it is 1."""
+    if share == 1:
+        return torch.ones_like(scores, dtype=torch.bool)
+    order = scores.argsort(descending=True, stable=True)
+    cost = cost.double()[order]
+    before = cost.cumsum(0) - cost
+    return torch.zeros_like(scores, dtype=torch.bool).index_copy_(0, order, before < (share - ROUNDING) * cost.sum())
+
+
+def _share(members: tuple[str, ...], keep: Keep) -> float:
+    """Return the share that a group of layers keeps."""
+    if not isinstance(keep, dict):
+        return keep
+    wanted = {keep[name] for name in members if name in keep}
+    if len(wanted) > 1:
+        raise UserError(f"{members[0]} and {members[-1]} are summed and keep the same filters: give them one share")
+    return wanted.pop() if wanted else 1.0
+
+
+def _check(found: Groups, keep: Keep, by: str, normalize: str, minimum: int) -> None:
+    for what, value, known in (("budget", by, BUDGETS), ("normalization", normalize, tuple(NORMS))):
+        if value not in known:
+            raise UserError(f"there is no {what} {value!r}; choose one of {', '.join(known)}")
+    for name, share in keep.items() if isinstance(keep, dict) else [("", keep)]:
+        if name and name not in found.units:
+            raise UserError(f"keep names {name!r}, which is no layer whose filters can be removed")
+        if not 0 < share <= 1 or math.isnan(share):
+            raise UserError(f"the share to keep{' of ' + name if name else ''} must lie in (0, 1], not {share}")
+    if not 1 <= minimum:
+        raise UserError(f"every layer must keep 1 filter at least, not {minimum}")
