@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from relcomp_kit import cli_nnc
 from relcomp_kit.errors import UserError
 
 app = typer.Typer(
@@ -213,6 +214,10 @@ def sweep(
     if failed:
         print(f"relcomp: {failed} points failed; run the same command again to try them again", file=sys.stderr)
         raise typer.Exit(1)
+
+
+for command in (cli_nnc.encode, cli_nnc.decode, cli_nnc.info):
+    app.command()(command)
 
 
 @app.command()

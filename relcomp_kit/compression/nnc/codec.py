@@ -1,0 +1,182 @@
+"""A quantized net to bytes, and back."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from relcomp_kit.compression.ecqx.quantized import Quantized
+from relcomp_kit.compression.nnc import bitstream, folding
+from relcomp_kit.compression.nnc.bitstream import Header, Numbers
+from relcomp_kit.compression.nnc.masks import join_masks, split_masks
+from relcomp_kit.compression.nnc.numbers import ITEM_BYTES
+from relcomp_kit.compression.nnc.process import decode_apart, seconds_for
+from relcomp_kit.errors import UserError
+
+DTYPES = {name: getattr(torch, name) for name in ITEM_BYTES}
+NAMES = {dtype: name for name, dtype in DTYPES.items()}
+WEIGHT, STEP, REST, MASKS = "weight:", "step:", "rest:", "masks"  # before the names in a file, or the name itself
+MOST_BYTES = 2**30
+Paths = dict[str, dict[str, Tensor]]
+
+
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """What a file held.
+
+    Attributes
+    ----------
+    quantized : Quantized
+    paths : dict of str to dict of str to Tensor
+        Name of an expert to its path: module name to (output channels,) bool.
+    info : dict
+    """
+
+    quantized: Quantized
+    paths: Paths
+    info: dict
+
+
+def encode(
+    quantized: Quantized,
+    *,
+    paths: Paths | None = None,
+    info: dict | None = None,
+    fold: bool = False,
+    eps: float = 1e-5,
+    float_bits: int | None = None,
+) -> bytes:
+    """Return a quantized net as bytes, which `decode` takes back exactly unless something coarser is asked for.
+
+    Parameters
+    ----------
+    quantized : Quantized
+        int8 or int16 indices, one step each, and the rest in any type of torch up to 64 bit a real number.
+    paths : dict of str to dict of str to Tensor, optional
+        Experts inside this net: name to (module name to (output channels,) bool).
+    info : dict, optional
+        JSON-able: class names, where the net comes from.
+    fold : bool
+        Store each batch-norm as gamma_fold = gamma / sqrt(var + eps) and beta_fold = beta - mean * gamma_fold. It is
+        decoded with variance 1 and mean 0 and gives the same outputs, up to rounding, in eval mode only.
+    eps : float
+        That of the net's batch-norms, for folding. torch's default.
+    float_bits : int, optional
+        8 to 16: float numbers of the rest become that many bits each, variances excepted; see `folding.to_levels`.
+
+    Raises
+    ------
+    UserError
+        If a type cannot be stored, a step is missing, a mask is no vector of bool or the info is no JSON.
+    """
+    rest, folded, coarse = dict(quantized.rest), [], []
+    if fold:
+        rest, folded = folding.fold(rest, eps)
+    if float_bits is not None:
+        rest, coarse = folding.to_levels(rest, float_bits)
+    notes: dict = {"info": info or {}}
+    if folded:
+        notes |= {"folded": folded, "eps": eps}
+    if coarse:
+        notes["levels"] = coarse
+    integers = []
+    for name, index in quantized.indices.items():
+        step = quantized.steps.get(name)
+        if step is None or step.ndim or index.dtype not in (torch.int8, torch.int16):
+            raise UserError(f"{name} needs int8 or int16 indices and one step: give what `ecqx.quantize` returns")
+        integers.append((WEIGHT + name, index.detach().cpu().numpy()))
+    if paths:
+        joined, notes["paths"] = join_masks(paths)
+        integers.append((MASKS, joined))
+    steps = {STEP + name: quantized.steps[name] for name in quantized.indices}
+    numbers = steps | {REST + name: value for name, value in rest.items()}
+    return bitstream.write(integers, [_stored(name, value) for name, value in numbers.items()], notes)
+
+
+def decode(
+    data: bytes,
+    *,
+    trusted: bool = False,
+    most_bytes: int = MOST_BYTES,
+    seconds: float | None = None,
+    source: str = "the file",
+) -> Decoded:
+    """Return the net that `encode` made bytes of.
+
+    The digest is verified first, and no memory is taken before the header has said how much that will be.
+
+    Parameters
+    ----------
+    data : bytes
+    trusted : bool
+        Decode in this process. A digest tells that a file is whole, not who made it: one that was made to do harm can
+        crash the process in which it is decoded, so that is another one, with limits, unless the file is yours.
+    most_bytes : int
+        That the decoded tensors may take.
+    seconds : float, optional
+        That the other process may take; by default 4 and 2 a megabyte.
+    source : str
+        What the file is called in an error.
+
+    Raises
+    ------
+    UserError
+        In one sentence, if the bytes are not a whole file, or the file does not hold what it announces.
+    """
+    header = bitstream.read(data, source)
+    if header.plain > most_bytes:
+        raise UserError(
+            f"{source} says that it takes {header.plain / 1e6:,.0f} MB when decoded and {most_bytes / 1e6:,.0f} MB are "
+            "allowed: allow more if you know where it comes from"
+        )
+    if trusted:
+        plain = _decode_here(data, header, source)
+    else:
+        plain = decode_apart(data, header, source, seconds_for(data) if seconds is None else seconds)
+    try:
+        return _assemble(header, _tensors(header, plain))
+    except (KeyError, ValueError, TypeError, AttributeError, RuntimeError, OverflowError) as error:
+        raise UserError(f"{source} holds tensors that are no quantized net ({error}): encode the net anew") from error
+
+
+def _decode_here(data: bytes, header: Header, source: str) -> bytearray:
+    try:
+        return bytearray(b"".join(bitstream.plain_parts(data, header)))
+    except Exception as error:  # the coder raises a type of its own
+        raise UserError(f"{source} does not hold what its header announces ({error}): encode the net anew") from error
+
+
+def _stored(name: str, value: Tensor) -> tuple[Numbers, bytes]:
+    if value.dtype not in NAMES:
+        raise UserError(f"{name} is {value.dtype}, which cannot be stored: convert it to one of {', '.join(DTYPES)}")
+    content = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+    return Numbers(name, NAMES[value.dtype], tuple(value.shape)), content
+
+
+def _tensors(header: Header, plain: bytearray) -> dict[str, Tensor]:
+    """Return the tensors of a file by their names in it; they own their memory."""
+    tensors, start = {}, 0
+    for entry in (*header.integers, *header.numbers):
+        content = torch.empty(0, dtype=torch.uint8)
+        if entry.plain:
+            content = torch.frombuffer(plain, dtype=torch.uint8, count=entry.plain, offset=start).clone()
+            start += entry.plain
+        if entry.dtype == "bool" and (content > 1).any():
+            raise ValueError(f"{entry.name} holds bytes that are neither true nor false")
+        tensors[entry.name] = content.view(DTYPES[entry.dtype]).reshape(entry.shape)
+    return tensors
+
+
+def _assemble(header: Header, tensors: dict[str, Tensor]) -> Decoded:
+    parts = {
+        prefix: {name.removeprefix(prefix): tensors[name] for name in tensors if name.startswith(prefix)}
+        for prefix in (WEIGHT, STEP, REST)
+    }
+    indices, steps, rest = parts.values()
+    if indices.keys() != steps.keys() or any(step.ndim for step in steps.values()):
+        raise ValueError("each weight needs one step")
+    notes = header.notes
+    rest = folding.from_levels(rest, notes.get("levels", []))
+    rest = folding.unfold(rest, notes.get("folded", []), notes.get("eps", 0.0))
+    paths = split_masks(tensors[MASKS], notes["paths"]) if MASKS in tensors else {}
+    return Decoded(Quantized(indices, steps, rest), paths, notes["info"])
