@@ -164,17 +164,28 @@ def by_arm(each: Sequence[Rows], bits: int, Lambda: float) -> dict[str, list[flo
     return {rows[0]["arm"]: [row["accuracy"] for row in rows] for rows in zip(*some)}
 
 
-def one_shot_table(once: dict) -> list[str]:
-    """Return what quantization without training does, as text: a line for each size of net, bit width and arm."""
+def one_shot_table(once: Sequence[tuple[str, Rows]]) -> list[str]:
+    """Return what quantization without training does, as text, from (size, rows) of every net.
+
+    There is a line for each size of net, bit width, Lambda and arm.
+    """
     lines = []
-    for name in dict.fromkeys(made.name for made in once):
-        each = [rows for made, rows in once.items() if made.name == name]
-        for some in zip(*each):
+    for name in dict.fromkeys(name for name, _ in once):
+        for some in zip(*(rows for size, rows in once if size == name)):
             arm, bits, Lambda = (some[0][key] for key in ("arm", "bits", "Lambda"))
             how = f"{bits} bit, Λ {Lambda:<6}" if bits else ""
             zeros = f", {percent_of([row['sparsity'] for row in some])} zeros" if bits else ""
             lines.append(f"{name:10}{how:16}{arm:20}{percent([row['accuracy'] for row in some])}{zeros}")
     return lines
+
+
+def recorded_one_shot(record: dict) -> list[tuple[str, list[dict]]]:
+    """Return what a record holds of quantization without training: (size, rows) of every net."""
+    found: dict[tuple, list[dict]] = {}
+    for entry in record["measurements"]:
+        if entry["name"] == "accuracy without training":
+            found.setdefault((entry["net"], entry["seed"]), []).append(entry)
+    return [(net, rows) for (net, _), rows in found.items()]
 
 
 def changed(plain: Quantized, adjusted: Quantized) -> dict[str, tuple[float, float]]:
