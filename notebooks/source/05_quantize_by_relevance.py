@@ -230,7 +230,7 @@ for line in results_of.one_shot_table([(name, rows) for name, rows in once_recor
 
 # %% [markdown]
 # With LRP it has *more* zeros than with ECQ and is more accurate: relevance finds millions of weights that nothing flows through, in filters that the short training never woke, and sends them to 0 whatever their size. That is the promise of the method, kept where a net has much to spare. The arm with the sums left out is missing:
-# doubled at each of 33 blocks, and multiplied on the way, its relevance leaves the range of float32.
+# its relevance grows at every one of 33 sums, until it leaves the range of float32.
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # ### What was kept
