@@ -90,6 +90,7 @@ class Remembered(Dataset):
     def __init__(self, dataset: Dataset, limit: int):
         self._dataset, self._free = dataset, limit
         self._samples: list[tuple | None] = [None] * len(dataset)
+        self.size = getattr(dataset, "size", None)
 
     def __len__(self) -> int:
         return len(self._samples)

@@ -1,6 +1,6 @@
 """Every budget of every lesson, in one place: what `quick` and `full` mean."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from relcomp_kit.errors import UserError
 
@@ -83,6 +83,19 @@ class QuantizeBudget:
 
 
 @dataclass(frozen=True)
+class ExpertBudget:
+    """Lesson 06: whom experts are for, which plans of ``data/sweeps`` are run, and on how many scenes it looks."""
+
+    plans: dict[str, tuple[str, ...]]  # by data set
+    relevance_scenes: int  # of the training split
+    weather_scenes: int  # of the test split
+    wanted: dict[str, str] = field(
+        default_factory=lambda: {"rail-scenes": "rail", "camvid": "tree", "railsem19": "rail-track"}
+    )
+    shown: tuple[float, ...] = (1.0, 0.8, 0.65, 0.5, 0.4, 0.3)  # shares of the filters
+
+
+@dataclass(frozen=True)
 class Profile:
     """A named set of budgets."""
 
@@ -92,6 +105,7 @@ class Profile:
     segmentation: SegmentationBudget
     relevance: RelevanceBudget
     quantize: QuantizeBudget
+    experts: ExpertBudget
 
 
 PROFILES = {
@@ -132,6 +146,7 @@ PROFILES = {
             one_shot=((4, 0.2),),
             one_shot_nets={"compact": OneShot((0,), relevance_scenes=32, test_scenes=40)},
         ),
+        ExpertBudget(plans={"rail-scenes": ("experts-rail-scenes-quick",)}, relevance_scenes=32, weather_scenes=60),
     ),
     "full": Profile(
         "full",
@@ -184,6 +199,11 @@ PROFILES = {
                 "compact": OneShot((0, 1, 2), relevance_scenes=64, test_scenes=200),
                 "resnet101": OneShot((0,), relevance_scenes=16, test_scenes=40),
             },
+        ),
+        ExpertBudget(
+            plans={"rail-scenes": ("experts-rail-scenes", "experts-rail-scenes-classes")},
+            relevance_scenes=64,
+            weather_scenes=200,
         ),
     ),
 }

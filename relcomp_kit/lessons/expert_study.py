@@ -1,0 +1,128 @@
+"""What lesson 06 measures: whom filters serve, experts of every size, in other weather, and how fast they are."""
+
+import functools
+import tempfile
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from relcomp_kit.compression import experts
+from relcomp_kit.compression.experts import ALL
+from relcomp_kit.datasets.rail_scenes import RailScenes
+from relcomp_kit.datasets.scenes import SceneSet, remember
+from relcomp_kit.datasets.transforms import normalize
+from relcomp_kit.lessons import expert_results
+from relcomp_kit.lessons.relevance_study import batches
+from relcomp_kit.lessons.segmentation_study import firsts, predict
+from relcomp_kit.lessons.sweeps import plans
+from relcomp_kit.models.metrics import evaluate, plain
+from relcomp_kit.relevance.channels import batch_norms
+from relcomp_kit.relevance.lrp import filter_relevance, weight_relevance_per_class
+
+Filters = dict[str, Tensor]
+DAY, SNOW = "day", "snow"
+
+
+def swept(plan: str, data: SceneSet) -> list[dict]:
+    """Run what is missing of a plan, and return a row a point; see `relcomp_kit.lessons.expert_results.row`."""
+    return [expert_results.row(record) for record in plans.swept(plan, data)]
+
+
+def as_example(data: SceneSet) -> Tensor:
+    """Return one image as a net takes it, (1, 3, height, width)."""
+    return normalize(data.test[0][0].as_subclass(Tensor)[None])
+
+
+@torch.no_grad()
+def channel_means(net: nn.Module, x: Tensor, layer: str, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the mean output of each channel behind a layer's batch-norm, (channels,): masked before it, and behind it.
+
+    Parameters
+    ----------
+    net : nn.Module
+    x : (N, 3, H, W)
+    layer : str
+        A convolution with a batch-norm.
+    mask : (channels,) bool
+    """
+    found = {}
+    kept = mask.float()[:, None, None]
+    convolution, norm = net.get_submodule(layer), net.get_submodule(batch_norms(net)[layer])
+    hooks = [
+        convolution.register_forward_hook(lambda module, inputs, output: output * kept),
+        norm.register_forward_hook(lambda module, inputs, output: found.update(leaky=output.mean((0, 2, 3)))),
+    ]
+    net(x)
+    for hook in hooks:
+        hook.remove()
+    hook = norm.register_forward_hook(
+        lambda module, inputs, output: found.update(clean=(output * kept).mean((0, 2, 3)))
+    )
+    net(x)
+    hook.remove()
+    return found["leaky"], found["clean"]
+
+
+def grown(net: nn.Module, image: Tensor, paths: dict[float, Filters], example: Tensor) -> dict[str, Tensor]:
+    """Return what experts of several sizes see: a title to the class of every pixel."""
+    whole, found = experts.macs(net, example)[ALL], {}
+    for keep, path in paths.items():
+        small = experts.compact(net, path, example)
+        found[f"{keep:.0%}: {experts.macs(small, example)[ALL] / whole:.0%} MACs"] = predict(small, image)
+    return found
+
+
+def class_iou(net: nn.Module, split: Dataset, data: SceneSet, wanted: str) -> float:
+    """Return the IoU of a class on a split."""
+    return plain(evaluate(net, split, data.classes, precision="auto")["iou"])[wanted]
+
+
+def weather_relevance(net: nn.Module, wanted: int, weather: str, scenes: int) -> Filters:
+    """Return the relevance of filters for a class, on training scenes that are drawn in a weather."""
+    images = batches(RailScenes("train", weather=weather), scenes)
+    return filter_relevance(weight_relevance_per_class(net, images, [wanted], normalize=True)[wanted])
+
+
+def in_weather(
+    net: nn.Module, data: SceneSet, wanted: str, scenes: int, test_scenes: int, keep: float
+) -> dict[str, dict[str, float]]:
+    """Return the IoU of a class by day and in snow, of the net and of experts cut for the one and for the other.
+
+    Experts are as cut, without training; relevance is measured on training scenes in each weather, snow being one that
+    the net was never trained in.
+    """
+    example, class_ = as_example(data), data.classes.index(wanted)
+    paths = {
+        f"cut {'by' if weather == DAY else 'in'} {weather}": experts.relevant_path(
+            net, weather_relevance(net, class_, weather, scenes), keep, example, normalize="none"
+        )
+        for weather in (DAY, SNOW)
+    }
+    paths["magnitude"] = experts.magnitude_path(net, keep, example)
+    found: dict[str, dict[str, float]] = {}
+    for weather in (DAY, SNOW):
+        split = remember(firsts(RailScenes("test", weather=weather), test_scenes))
+        row = found.setdefault(f"tested {'by' if weather == DAY else 'in'} {weather}", {})
+        row["super-net"] = class_iou(net, split, data, wanted)
+        for name, path in paths.items():
+            with experts.gate(net, path):
+                row[name] = class_iou(net, split, data, wanted)
+    return found
+
+
+def scene_with(data: SceneSet, wanted: str, scenes: int = 40) -> int:
+    """Return which of the first test scenes has most pixels of a class."""
+    class_ = data.classes.index(wanted)
+    return max(range(min(scenes, len(data.test))), key=lambda index: int((data.test[index][1] == class_).sum()))
+
+
+def times(net: nn.Module, small: nn.Module, example: Tensor) -> dict[str, float]:
+    """Return the median seconds of one image through super-net and expert, in PyTorch and in ONNX Runtime."""
+    runs = {"super-net": lambda: net(example), "expert": lambda: small(example)}
+    with tempfile.TemporaryDirectory() as folder:
+        for name, one in (("super-net, ONNX", net), ("expert, ONNX", small)):
+            run = experts.open_onnx(experts.export_onnx(one, example, Path(folder) / f"{len(runs)}.onnx"))
+            runs[name] = functools.partial(run, example)
+        return experts.latencies(runs)

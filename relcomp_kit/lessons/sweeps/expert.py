@@ -1,0 +1,132 @@
+"""The experiment "expert": a small net for one class, cut out of a trained one, and a short training after it."""
+
+import functools
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from relcomp_kit.compression import ecqx, experts
+from relcomp_kit.compression.ecqx.qat import QatRecipe, quantized_net
+from relcomp_kit.compression.experts import ALL
+from relcomp_kit.datasets.download import NAMES
+from relcomp_kit.datasets.scenes import SceneSet
+from relcomp_kit.errors import UserError
+from relcomp_kit.lessons.relevance_study import batches
+from relcomp_kit.lessons.sweeps.quantize import trained
+from relcomp_kit.lessons.train_net import provenance
+from relcomp_kit.models.metrics import evaluate, plain
+from relcomp_kit.relevance.lrp import filter_relevance, weight_relevance_per_class
+
+__all__ = ["VERSION", "class_relevance", "expert"]
+
+VERSION = 1
+ARMS = ("relevance", "average", "magnitude", "random")
+
+
+def expert(
+    *,
+    seed: int,
+    keep: float,
+    wanted: tuple[str, ...] = ("rail",),
+    arm: str = "relevance",
+    net: str = "compact",
+    dataset: str = "rail-scenes",
+    steps: int = 200,
+    batch: int = 8,
+    learning_rate: float = 1e-3,
+    relevance_scenes: int = 64,
+) -> dict:
+    """Cut an expert out of a trained net, train it a little, and return what it costs and how well it does.
+
+    Parameters
+    ----------
+    seed : int
+        Of the net, of the training after the cut, and of the path by chance.
+    keep : float
+        The share of all filters that the path keeps, in (0, 1].
+    wanted : tuple of str
+        The class that the expert is for; of several, the experts are joined.
+    arm : {"relevance", "average", "magnitude", "random"}
+        What the path is made by: relevance of the class wanted, of all classes, weight magnitude, chance. Relevance of
+        one class has one unit in all layers and is ranked as it is; the others by their share of each layer's mean.
+    net, dataset : str
+        A size of DeepLabV3 and a set of scenes, as in the experiment "quantize".
+    steps, batch, learning_rate
+        Of the training after the cut, on all classes; 0 steps leave it out.
+    relevance_scenes : int
+        Training scenes that relevance is measured on.
+    """
+    if arm not in ARMS:
+        raise UserError(f"there is no arm {arm!r}; choose one of {', '.join(ARMS)}")
+    if dataset in NAMES:
+        raise UserError(f"{dataset} has nothing to segment: take a set of scenes")
+    model, data = _net(net, dataset, seed)
+    unknown = [name for name in wanted if name not in data.classes]
+    if unknown or not wanted:
+        what = f"no class {unknown[0]!r}" if unknown else "no expert for no class"
+        raise UserError(f"{data.name} has {what}; choose one of {', '.join(data.classes)}")
+    example = data.train[0][0].as_subclass(Tensor)[None].float()
+    path = _path(model, data, arm, wanted, keep, seed, relevance_scenes, example)
+    small = experts.compact(model, path, example)
+    found = {
+        "MACs": (experts.macs(small, example)[ALL] / experts.macs(model, example)[ALL], "share"),
+        "parameters": (experts.parameters(small)[ALL] / experts.parameters(model)[ALL], "share"),
+        "filters": (1 - experts.pruning_ratio(path)[ALL], "share"),
+    }
+    found |= _scores("as cut", small, data)
+    if steps:
+        recipe = QatRecipe("float", steps=steps, batch=batch, learning_rate=learning_rate, schedule="poly")
+        state, history = quantized_net(recipe, small, data, seed)
+        small.load_state_dict(ecqx.state_dict(state))
+        found |= _scores("trained", small, data) | {"training time": (history[-1]["seconds"], "s")}
+    return found | {"classes": list(data.classes), "data": data.sha256, "made by": provenance()["commit"]}
+
+
+@functools.lru_cache(maxsize=1)
+def _net(net: str, dataset: str, seed: int) -> tuple[nn.Module, SceneSet]:
+    return trained(net, dataset, seed)
+
+
+def _path(
+    net: nn.Module,
+    data: SceneSet,
+    arm: str,
+    wanted: Sequence[str],
+    keep: float,
+    seed: int,
+    scenes: int,
+    example: Tensor,
+) -> dict[str, Tensor]:
+    if arm == "magnitude":
+        return experts.magnitude_path(net, keep, example)
+    if arm == "random":
+        return experts.random_path(net, keep, example, torch.Generator().manual_seed(seed))
+    relevance = class_relevance(net, data, scenes)
+    if arm == "average":
+        return experts.average_rel_path(net, relevance, keep, example)
+    for name in wanted:
+        if name not in relevance:
+            raise UserError(f"{name} occurs in none of {scenes} training scenes: take more with relevance_scenes")
+    return experts.join(
+        *(experts.relevant_path(net, relevance[name], keep, example, normalize="none") for name in wanted)
+    )
+
+
+@functools.lru_cache(maxsize=1)
+def class_relevance(net: nn.Module, data: SceneSet, scenes: int) -> dict[str, dict[str, Tensor]]:
+    """Return the relevance of filters for every class that occurs in the first training scenes, by its name."""
+    images = batches(data.train, scenes)
+    seen = [k for k in range(len(data.classes)) if any((labels == k).any() for _, labels in images)]
+    found = weight_relevance_per_class(net, images, seen, normalize=True)
+    return {data.classes[k]: filter_relevance(one) for k, one in found.items()}
+
+
+def _scores(when: str, net: nn.Module, data: SceneSet) -> dict[str, tuple]:
+    """Return pixel accuracy and the IoU of every class on the validation and the test split."""
+    found = {}
+    for split in ("validation", "test"):
+        scores = evaluate(net, getattr(data, split), data.classes, precision="auto")
+        found[f"{split} pixel accuracy {when}"] = (scores["pixel_accuracy"], "share")
+        found[f"{split} IoU {when}"] = (list(plain(scores["iou"]).values()), "share")
+    return found
