@@ -51,7 +51,7 @@ def expert_curves(
             for name, seeds in arms.items():
                 x, y = np.moveaxis(100 * np.array(seeds, float), -1, 0)
                 _band(axis, x.mean(0), y, looks[name], name)
-                axis.lines[-1].set(marker="o", markersize=5)  # what is measured, of which there may be few
+                axis.lines[-1].set(marker="o", markersize=5)  # the nets that were measured
             for score, line, width in ((start, "--", 1.8), (goal, "-", 1.2)):
                 if score is not None:
                     axis.axhline(100 * score, color=INK, linestyle=line, linewidth=width)
