@@ -1,6 +1,6 @@
 """Experts: small nets inside the big one, each made of the filters that matter to a class, a concept, or several.
 
-- `coupling`: which filters can only go together. `paths`: which filters an expert keeps, and joining experts.
+- `coupling`: which filters can only go together. `scores`, `paths`: which filters an expert keeps, joining experts.
 - `gating`: an expert switched on in the running net. `cutting`: an expert as a net of its own, from float or quantized.
 - `measures`: what is left of the net. `exporting`: the expert as a file for `torch.export` or ONNX Runtime.
 

@@ -14,7 +14,6 @@ from relcomp_kit.compression.ecqx import Quantized
 from relcomp_kit.compression.experts.coupling import Groups, Path, fitting_example, groups, kept_units
 from relcomp_kit.compression.experts.gating import gate
 from relcomp_kit.errors import UserError
-from relcomp_kit.models.masked_net import MaskedLayer
 from relcomp_kit.relevance.channels import check_eval
 
 TOLERANCE = 1e-4  # of the largest logit: what other orders of summation may change
@@ -55,8 +54,8 @@ def compact(net: nn.Module, path: Path, example: Tensor) -> nn.Module:
         apart = (logits(small(example)) - wanted).abs().max()
     if not apart <= max(TOLERANCE, 10 * torch.finfo(wanted.dtype).eps) * largest:
         raise UserError(
-            f"cut out, the expert computes something else than gated ({apart / largest:.1e} of the largest logit): take "
-            "a net whose activations make 0 of 0, and whose weights are finite"
+            f"cut out, the expert computes something else than gated ({apart / largest:.1e} of the largest logit): "
+            "take a net whose activations make 0 of 0, and whose weights are finite"
         )
     return small
 

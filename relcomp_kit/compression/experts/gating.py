@@ -16,7 +16,6 @@ from relcomp_kit.compression.experts.coupling import Path, check_path
 from relcomp_kit.errors import UserError
 from relcomp_kit.relevance.channels import batch_norms, check_eval, inner_layers
 
-
 _known: WeakKeyDictionary = WeakKeyDictionary()  # net -> (its modules, what `_outlets` found)
 
 

@@ -13,7 +13,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from relcomp_kit.compression.ecqx import Quantized
 from relcomp_kit.compression.experts.coupling import Path, blueprint, fitting_example
-from relcomp_kit.compression.experts.paths import check_alike, filter_scores
+from relcomp_kit.compression.experts.paths import check_alike
+from relcomp_kit.compression.experts.scores import filter_scores
 from relcomp_kit.errors import UserError
 from relcomp_kit.relevance.channels import channel_layers
 

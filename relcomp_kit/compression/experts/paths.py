@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from relcomp_kit.compression.experts.coupling import Groups, Path, groups
+from relcomp_kit.compression.experts.scores import unit_scores
 from relcomp_kit.errors import UserError
 from relcomp_kit.relevance.channels import inner_layers, layer_weights
-from relcomp_kit.relevance.lrp import filter_relevance
 
 BUDGETS = ("filters", "score")
 NORMS = {
@@ -164,33 +164,6 @@ def check_alike(path: Path, other: Path) -> None:
         raise UserError("the paths are of different nets: make both on the same one")
 
 
-def filter_scores(relevance: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return relevance of filters as it is, and that of weights summed for each filter."""
-    return filter_relevance(relevance) if any(value.ndim > 1 for value in relevance.values()) else relevance
-
-
-def unit_scores(found: Groups, relevance: dict[str, Tensor]) -> Tensor:
-    """Return the score of every unit, (units,) float64: the sum over the filters in it."""
-    scores = filter_scores(relevance)
-    total = torch.zeros(found.count, dtype=torch.float64)
-    for name, unit in found.units.items():
-        if name not in scores:
-            raise UserError(f"there is no relevance of {name}: measure it on this net")
-        score = scores[name].detach().cpu().double()
-        if score.shape != unit.shape:
-            raise UserError(
-                f"the relevance of {name} has the shape {tuple(score.shape)} and the layer has {len(unit)} output "
-                "channels: measure it on this net"
-            )
-        if not (score >= 0).all() or score.isinf().any():
-            raise UserError(
-                f"the relevance of {name} must be finite and 0 or more: take absolute values, as the aggregate "
-                "mean_of_abs does"
-            )
-        total.index_add_(0, unit, score)
-    return total
-
-
 def _members(found: Groups) -> list[Tensor]:
     """Return the units of every group."""
     return [found.units[members[0]] for members in found.layers]
@@ -259,5 +232,5 @@ def _check(found: Groups, keep: Keep, by: str, normalize: str, minimum: int) -> 
             raise UserError(f"keep names {name!r}, which is no layer whose filters can be removed")
         if not 0 < share <= 1 or math.isnan(share):
             raise UserError(f"the share to keep{' of ' + name if name else ''} must lie in (0, 1], not {share}")
-    if not 1 <= minimum:
+    if minimum < 1:
         raise UserError(f"every layer must keep 1 filter at least, not {minimum}")

@@ -1,0 +1,174 @@
+"""Gates: what they switch off, that nothing of it stays, gates in gates, one path for each element of a batch."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from relcomp_kit.compression.experts import gate, gate_each, intersection, join, random_path
+from relcomp_kit.errors import UserError
+from relcomp_kit.models.masked_net import MaskedNet
+from relcomp_kit.relevance.channels import batch_norms
+
+
+def some_path(net, x, seed=1, keep=0.6):
+    return random_path(net, keep, x, torch.Generator().manual_seed(seed))
+
+
+@torch.inference_mode()
+def out(net, x):
+    output = net(x)
+    return output["out"] if isinstance(output, dict) else output
+
+
+def same(net, before):
+    return all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+
+
+def test_left_out_channels_are_0_behind_the_batch_norm_and_only_they(compact_net, x):
+    path, norms, seen = some_path(compact_net, x), batch_norms(compact_net), {}
+    handles = [
+        compact_net.get_submodule(norms[name]).register_forward_hook(
+            lambda module, inputs, output, name=name: seen.update({name: output.detach().clone()})
+        )
+        for name in path
+    ]
+    with gate(compact_net, path):
+        out(compact_net, x)
+    for handle in handles:
+        handle.remove()
+    assert seen.keys() == path.keys()
+    for name, mask in path.items():
+        alive = seen[name].abs().amax((0, 2, 3)) > 0
+        assert torch.equal(alive, mask), name
+
+
+def test_the_output_is_that_of_a_net_whose_vectors_were_zeroed_by_hand(compact_net, x):
+    path = some_path(compact_net, x)
+    other = copy.deepcopy(compact_net)
+    with torch.no_grad():
+        for name, norm in batch_norms(other).items():
+            other.get_submodule(norm).weight[~path[name]] = 0
+            other.get_submodule(norm).bias[~path[name]] = 0
+    with gate(compact_net, path) as net:
+        assert net is compact_net
+        assert torch.equal(out(net, x), out(other, x))
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_leaving_restores_the_net_to_the_bit(compact_net, x, fails):
+    before, output = copy.deepcopy(compact_net.state_dict()), out(compact_net, x)
+    parameters = list(compact_net.parameters())
+    try:
+        with gate(compact_net, some_path(compact_net, x)):
+            assert not torch.equal(out(compact_net, x), output)
+            if fails:
+                raise KeyboardInterrupt
+    except KeyboardInterrupt:
+        assert fails
+    assert same(compact_net, before)
+    assert torch.equal(out(compact_net, x), output)
+    assert all(one is other for one, other in zip(parameters, compact_net.parameters()))
+
+
+def test_a_path_of_everything_is_the_super_net_to_the_bit(compact_net, x):
+    output = out(compact_net, x)
+    with gate(compact_net, some_path(compact_net, x, keep=1)):
+        assert torch.equal(out(compact_net, x), output)
+
+
+def test_a_gate_in_a_gate_keeps_what_both_keep(compact_net, x):
+    a, b = (some_path(compact_net, x, seed, 0.8) for seed in (1, 2))
+    with gate(compact_net, intersection(a, b)):
+        expected = out(compact_net, x)
+    with gate(compact_net, a):
+        alone = out(compact_net, x)
+        with gate(compact_net, b):
+            assert torch.equal(out(compact_net, x), expected)
+        assert torch.equal(out(compact_net, x), alone)
+        with pytest.raises(UserError), gate(compact_net, {}):
+            pass
+        assert torch.equal(out(compact_net, x), alone)
+
+
+def test_joined_experts_of_which_one_contains_the_other(compact_net, x):
+    a, b = (some_path(compact_net, x, 1, keep) for keep in (0.5, 0.9))
+    with gate(compact_net, b):
+        expected = out(compact_net, x)
+    with gate(compact_net, join(a, b)):
+        if all((b[name] | ~mask).all() for name, mask in a.items()):
+            assert torch.equal(out(compact_net, x), expected)
+        else:
+            pytest.fail("paths of one seed are nested")
+
+
+@pytest.mark.parametrize("activations", ["tanh", "sigmoid"])
+def test_layers_without_batch_norm(activations, draw):
+    net, x = MaskedNet((7, 6, 5, 3), activations).eval(), draw(4, 7)
+    path = some_path(net, x)
+    with gate(net, path), torch.no_grad():
+        values = net.trace(x)
+        output = net(x)
+    for layer, mask in zip((1, 2), path.values()):
+        assert torch.equal((values[layer] != 0).any(0), mask)
+    other = copy.deepcopy(net)
+    for layer, mask in zip(other.layers, path.values()):
+        layer.output_mask.copy_(mask)
+    assert torch.equal(output, out(other, x))
+    assert not any(module._forward_hooks for module in net.modules())
+
+
+def test_every_element_of_a_batch_takes_its_own_path(compact_net, x):
+    paths = [some_path(compact_net, x, seed) for seed in (1, 2)]
+    with gate_each(compact_net, paths):
+        both = out(compact_net, x)
+        with pytest.raises(UserError, match="there are 2 paths for a batch of 1"):
+            out(compact_net, x[:1])
+    for index, path in enumerate(paths):
+        with gate(compact_net, path):
+            assert torch.allclose(both[index], out(compact_net, x[index : index + 1])[0], atol=1e-5)
+    assert not any(module._forward_hooks for module in compact_net.modules())
+
+
+def test_gradients_flow_to_the_weights_of_a_gated_net(compact_net, x):
+    path = some_path(compact_net, x)
+    net = copy.deepcopy(compact_net)
+    with gate(net, path):
+        net(x)["out"].sum().backward()
+    grad = net.backbone.conv1.weight.grad
+    assert torch.equal(grad.flatten(1).any(1), path["backbone.conv1"])
+
+
+def test_bad_input_is_said_in_a_sentence(compact_net, build, x):
+    path = some_path(compact_net, x)
+    with pytest.raises(UserError, match=r"has no mask for backbone\.layer1\.2"), gate(build("resnet50"), path):
+        pass
+    with pytest.raises(UserError, match="names strange, which this net does not have"):
+        gate(compact_net, path | {"strange": path["backbone.conv1"]}).__enter__()
+    for wrong in (path["backbone.conv1"][1:], path["backbone.conv1"].float()):
+        with (
+            pytest.raises(UserError, match="make the path on this net"),
+            gate(compact_net, path | {"backbone.conv1": wrong}),
+        ):
+            pass
+    empty = path | {"backbone.conv1": torch.zeros(16, dtype=torch.bool)}
+    with pytest.raises(UserError, match=r"leaves backbone.conv1 without filters"), gate(compact_net, empty):
+        pass
+    with pytest.raises(UserError, match="there is no path"), gate_each(compact_net, []):
+        pass
+    net = copy.deepcopy(compact_net).train()
+    with pytest.raises(UserError, match="train mode"), gate(net, path):
+        pass
+
+
+def test_a_replaced_module_is_noticed(draw):
+    net = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 2, 1)).eval()
+    x = draw(1, 3, 4, 4)
+    path = {"0": torch.tensor([True, False, True, False])}
+    with gate(net, path):
+        out(net, x)
+    net[1] = nn.BatchNorm2d(4).eval()
+    nn.init.ones_(net[1].bias)
+    with gate(net, path):
+        assert torch.equal(out(net[:2], x).abs().amax((0, 2, 3)) > 0, path["0"])
