@@ -1,7 +1,6 @@
 """Experts for use outside of the kit: as a program of `torch.export`, and as ONNX for ONNX Runtime."""
 
 import io
-import logging
 import warnings
 from collections.abc import Callable
 from pathlib import Path as File
@@ -84,6 +83,5 @@ def open_onnx(file: File, threads: int | None = None) -> Callable[[Tensor], Tens
 
 def _program(net: nn.Module, example: Tensor) -> torch.export.ExportedProgram:
     check_eval(net)
-    logging.getLogger("torch.export").setLevel(logging.ERROR)
     with torch.no_grad(), fitting_example():
         return torch.export.export(Logits(net).eval(), (example,))
