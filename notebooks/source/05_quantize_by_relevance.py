@@ -51,7 +51,7 @@ print(datasets.banner(digits))
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Whole numbers times one step
-# All weights of a layer become $w = k\,\Delta$: a whole number $k$, its *index*, times a step $\Delta$ that the layer shares. With $b$ bits there are $2^b$ indices. The published step puts the last one at the weight that 99.9 %
+# All weights of a layer become $w = k\,\Delta$: a whole number $k$, its *index*, times a step $\Delta$ that the layer shares. With $b$ bits there are $2^b$ indices. That is an even number, so one side of 0 has one more. The published step puts the last index that both sides have at the size that 99.9 %
 # of all weights do not exceed: $\Delta = P_{99.9}(|w|) / (2^{b-1} - 1)$. Here is the first layer of the thesis' net. (If the banner says *digits*, there is no MNIST here, and a small stand-in takes its place.)
 
 # %%
@@ -79,9 +79,10 @@ for name, (bits, step) in (steps | {"2 bit, least squares": (2, fitted)}).items(
 plot.weights_on_grid(weight, panels)
 
 # %% [markdown]
-# **What you see.** Grey, the weights; the needles, where they go. At 4 bit a fine comb. At 2 bit the published step puts the one centroid above zero out in the tail, and nearly all weights fall to 0. The grid on the right is the one of *least squared error*: the kit takes it at 2 bit, and says so.
+# **What you see.** Grey, the weights; the needles, where they go and how many, on a logarithmic scale. At 4 bit a fine comb. At 2 bit $2^{b-1} - 1$ is 1, so the first centroid on either side already lies out in the tail, and nearly all weights fall to 0. The grid on the right has the *least squared error*. The plans of this lesson take it at 2 bit, because
+# the published one cannot leave fewer than nine zeros in ten; whether it is better will be seen.
 #
-# Nobody has to spend equally many bits on each index. A coder that gives frequent ones short words needs the *entropy* $H = -\sum_k P_k \log_2 P_k$ bits a weight on average, and no coder of single indices does better. Until lesson 07, the size of a net is this number.
+# Nobody has to spend equally many bits on each index. A coder that gives frequent ones short words needs the *entropy* $H = -\sum_k P_k \log_2 P_k$ bits a weight on average, and no coder of single indices does better. Until lesson 07, the size of a net is this number times its weights, plus biases, batch-norm and steps as they are. *Sparsity* is the share of zeros.
 
 
 # %%
@@ -105,7 +106,7 @@ check.close(
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## What a centroid costs
-# Rounding picks the nearest centroid. ECQ picks the cheapest: $(w - k\Delta)^2 - \lambda \log_2 P_k$, the squared error plus $\lambda$ times the bits of the index. $P_k$ is the share of weights that $k$ is nearest to, and that of 0 counts as one half at least, so 0 is always the cheapest word.
+# Rounding picks the nearest centroid. ECQ picks the cheapest: $(w - k\Delta)^2 - \lambda \log_2 P_k$, the squared error plus $\lambda$ times the bits of the index. $P_k$ is the share of weights that $k$ is nearest to, and that of 0 counts as one half at least (the others shrink to make up for it), so 0 is always the cheapest word. At 3 bit, with the $\lambda$ that the method gives this layer, without any, and with eight times as much:
 
 # %%
 grid = ecqx.plan(net, 3, 0.05)["layers.0.weight"]
@@ -122,12 +123,12 @@ def costs(w, lam):
 
 # %%
 some = torch.linspace(-1.1, 1.1, 401) * grid.step * levels.max()
-shown = {f"λ = {factor:g} × default": costs(some, factor * grid.lam) for factor in (0, 1, 8)}
+shown = {f"{factor:g} × λ of the layer": costs(some, factor * grid.lam) for factor in (0, 1, 8)}
 plot.cost_parabolas({name: (some, cost, levels.tolist()) for name, cost in shown.items()})
 
 # %% [markdown]
-# **What you see.** One parabola for each centroid, all of one shape. $\lambda$ lifts those of rare indices, so their stretch on the axis shrinks and that of 0 grows. A larger $\lambda$ means more zeros, fewer bits and more error. No gradient is needed, and nothing to search: without $w^2$ the
-# parabolas are straight lines, and the cheapest index changes where two lines cross. The kit computes these borders once and sorts the weights between them. It never builds the table of costs that your cell builds, which for a DeepLabV3 would take 3.7 GB.
+# **What you see.** One parabola for each centroid, all of one shape. $\lambda$ lifts each by the bits of its index, rare ones most, so all borders move outwards, and the stretch of 0 grows. A larger $\lambda$ means more zeros, fewer bits and more error. No gradient is needed, and nothing to search: without $w^2$ the
+# parabolas are straight lines, and the cheapest index changes where two lines cross. The kit computes these borders once and sorts the weights between them. It never builds the table of costs that your cell builds, which for the 58 million weights of a DeepLabV3 with ResNet-101 would take 3.7 GB at 4 bit.
 
 # %% tags=["nbval-check-output"]
 cheapest = levels[costs(weight.flatten(), grid.lam).argmin(0)].view_as(weight)
@@ -144,8 +145,8 @@ check.true(
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## What relevance changes
-# ECQ does not know what a weight is for. ECQ^x multiplies the cost of index 0 by $\rho R^\beta$, with $R$ the weight's relevance over the largest of its layer and $\rho = 2$: a relevant weight pays up to twice for becoming 0, an irrelevant one next to nothing.
-# $\beta = \ln 0.5 / \ln \bar R$ to begin with, so that a weight of mean relevance is treated as by ECQ. Then $\beta$ is moved until there are no more zeros than ECQ has, and at most a share of $p = 0.1$ fewer.
+# ECQ does not know what a weight is for. ECQ^x multiplies the cost of index 0 by $\rho R^\beta$, with $R$ the weight's relevance (LRP-epsilon, mean of absolute values, as in lesson 04) over the largest of its layer and $\rho = 2$: a relevant weight pays up to twice for becoming 0, an irrelevant one next to nothing.
+# $\beta = \ln 0.5 / \ln \bar R$ to begin with, so that a weight of mean relevance is treated as by ECQ. Then $\beta$ is moved until there are no more zeros than ECQ has, and at most 10 % of all weights fewer. (A weight with $R = 0$ goes to 0 at any $\beta$, since that costs nothing. If more weights have none than ECQ has zeros, there are more zeros after all.)
 
 # %%
 images = study.small_batches(net, digits, seed)
@@ -153,7 +154,9 @@ found = study.relevances(net, images, seed)
 relevance = ecqx.normalized(found[study.LRP]["layers.0.weight"])
 beta = math.log(0.5) / math.log(relevance.mean())
 factor = 2 * relevance**beta
-print(f"mean relevance {relevance.mean():.3f}, beta {beta:.2f}; 0 is dearer for {(factor > 1).float().mean():.0%}")
+print(
+    f"mean relevance {relevance.mean():.3f}, beta {beta:.2f}; 0 is dearer for {(factor > 1).float().mean():.0%} at the start"
+)
 
 # %%
 grid = ecqx.plan(net, 4, 0.1)["layers.0.weight"]
@@ -162,7 +165,7 @@ ecq_x = ecqx.assign(weight, grid.step, grid.levels, grid.lam, relevance=relevanc
 plot.zero_cluster(weight, relevance, ecq, ecq_x)
 
 # %% [markdown]
-# **What you see.** ECQ draws two upright borders: small weights go, whatever they do. ECQ^x bends them a little. Red weights are small and relevant, and stay; blue ones are large enough for ECQ and irrelevant, and go. (Large weights are relevant as a rule, hence the funnel: relevance is weight times gradient.) Where are they? Each tile is a neuron of the first layer, each field the weight of a pixel; the four most relevant neurons, then the four least:
+# **What you see.** A sample of the layer's weights at 4 bit and $\\Lambda = 0.1$, ranked by relevance, 100 being the most relevant. ECQ draws two upright borders: small weights go, whatever they do. ECQ^x bends them a little. Red weights are small and relevant, and stay; blue ones are large enough for ECQ, less relevant than their size suggests, and go. (Large weights are relevant as a rule, hence the funnel: relevance is weight times gradient.) Where are they? Each tile is a neuron of the first layer, each field the weight of a pixel; the four most relevant neurons, then the four least:
 
 # %%
 side = int(weight.shape[1] ** 0.5)
@@ -185,7 +188,7 @@ check.true(
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Without any training
-# Take a trained DeepLabV3, quantize it once to 4 bit with a strong $\Lambda = 0.2$, and look. (With the published 0.05 it loses two points, and all arms look alike.) The rivals: ECQ; ECQ^x by LRP; by the *magnitude* of the weights; by *random* numbers. And by an LRP whose author forgot that residual sums need a rule, as in the published code; lesson 04 showed what that does.
+# Take a trained DeepLabV3, quantize it once to 4 bit with a strong $\Lambda = 0.2$, and look. (With the published 0.05 it loses one to three points, and all but chance look alike.) The rivals, or *arms* of the experiment: ECQ; ECQ^x by LRP; by the *magnitude* of the weights; by *random* numbers. And by an LRP whose author forgot that residual sums need a rule, as in the published code; lesson 04 showed what that does.
 
 # %%
 scenes = datasets.load_scenes("rail-scenes")
@@ -202,8 +205,16 @@ for line in results_of.one_shot_table([(made.name, rows) for made, rows in once.
     print(line)
 
 # %% [markdown]
-# **What you see.** At this $\Lambda$ ECQ ruins the net. LRP saves a good part of it, at nearly as many zeros: it matters *which* weights go. Random numbers in the place of relevance do more harm than good, so it is not the few weights given back that help. The forgotten sums cost some points.
-# And mind the rival: plain magnitude comes close to LRP, though it leaves fewer zeros, so the two bars are not quite comparable. The race below compares at equal zeros.
+# **What you see.** At this $\Lambda$ ECQ ruins the net, and LRP saves a good part of it at nearly as many zeros: it matters *which* weights go. Random numbers in the place of relevance do more harm than good, so it is not the few weights given back that help. Magnitude comes close to LRP, though at fewer zeros. One net proves little; the recorded run has three, on more scenes:
+
+# %%
+lesson = "05_quantize_by_relevance"
+once_recorded = results_of.recorded_one_shot(reference(lesson) or {"measurements": []})
+for line in results_of.one_shot_table([(name, rows) for name, rows in once_recorded if name == "compact"]):
+    print(line)
+
+# %% [markdown]
+# Relevance beats ECQ on every net, and chance loses on every net. But magnitude beats LRP on two of the three, by pixel accuracy or by mIoU, and on one of them the forgotten sums cost nothing.
 
 # %% tags=["nbval-check-output"]
 check.true(
@@ -221,16 +232,19 @@ check.true(
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # ### The published size
-# DeepLabV3 with ResNet-101 has 58 million weights. This one was trained for 150 steps only, which is what a processor bears, so its accuracy is no figure to be proud of. The recorded run quantized it too.
+# DeepLabV3 with ResNet-101 has 58 million weights. This one was trained for 150 of 9,000 steps, all that a processor allowed, so compare arms only.
 
 # %%
-once_recorded = results_of.recorded_one_shot(reference("05_quantize_by_relevance") or {"measurements": []})
 for line in results_of.one_shot_table([(name, rows) for name, rows in once_recorded if name == "resnet101"]):
     print(line)
+lost_taps = sum(
+    abs(y) * rate >= 12 or abs(x) * rate >= 20 for rate in (12, 24, 36) for y in (-1, 0, 1) for x in (-1, 0, 1)
+)
+print(f"weights that meet nothing but padding: {lost_taps * 2048 * 256 / 1e6:.1f} million")
 
 # %% [markdown]
-# With LRP it has *more* zeros than with ECQ and is more accurate: relevance finds millions of weights that nothing flows through, in filters that the short training never woke, and sends them to 0 whatever their size. That is the promise of the method, kept where a net has much to spare. The arm with the sums left out is missing:
-# its relevance grows at every one of 33 sums, until it leaves the range of float32.
+# At $\Lambda$ 0.05 and 0.1 LRP leaves *more* zeros than ECQ, and is more accurate. Most of that is a gift. The *atrous* convolutions at the end of this net have holes of 12, 24 and 36 fields, and the map of a scene as small as ours has 12x20: a fifth of all weights only ever meet the padding around it. Their relevance is exactly 0, ECQ cannot know that, and dropping them costs nothing.
+# At 0.2 the zeros are equal, and LRP is four points ahead of ECQ, magnitude three, at fewer zeros. None of it is without loss. The arm with the sums left out is missing: its relevance grows at every one of 33 sums, until it leaves the range of float32.
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # ### What was kept
@@ -242,38 +256,40 @@ pair = [ecqx.quantize(first.net, 4, 0.2, relevance=asked[arm]) for arm in (study
 plot.changed_by_layer(results_of.changed(*pair))
 
 # %% [markdown]
-# **What you see.** In the first layers relevance changes next to nothing. In the last ones, where the net makes up its mind, it brings back up to three weights in a hundred, and so few are enough for the points above. Blue mirrors red nearly everywhere: the zeros have to stay as many, so who keeps one weight gives up another.
+# **What you see.** The three tall bars are the three atrous branches of the classifier: there ECQ^x uses its right to leave fewer zeros. Elsewhere $\beta$ begins too sparse and is moved just to ECQ's count, so blue mirrors red, and who keeps one weight gives up another. It is a matter of three weights in a hundred at most.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Train with it
-# Rounding hurts, and training heals. The net runs forward and backward on quantized weights; the gradient goes *straight through* to a copy in full precision, as if there were no rounding in between; from the copy the indices are assigned anew. Biases and batch-norm learn in float. Watch the small net at 3 bit:
+# Rounding hurts, and training heals. The net runs forward and backward on quantized weights; the gradient goes *straight through* to a copy in full precision, as if there were no rounding in between; from the copy the indices are assigned anew. Biases and batch-norm learn in float. Watch the small net at 3 bit, $\Lambda = 0.2$, beside the same net that is trained without quantization:
 
 # %%
 histories, nets = {}, {}
-for arm in results_of.ARMS:
-    recipe = QatRecipe(arm=arm, bits=3, Lambda=0.2, steps=budget.live_steps, schedule="poly", warm_up=50)
+for arm in (*results_of.ARMS, "float"):
+    recipe = QatRecipe(
+        arm=arm, bits=3, Lambda=0.2, steps=budget.live_steps, schedule="poly", warm_up=50, validate_every=20
+    )
     with StepsLine(arm) as line:
         nets[arm], histories[arm] = quantized_net(recipe, net, digits, seed, report=line)
-plot.training(histories)
+plot.training(histories, "validation accuracy")
 
 # %% [markdown]
-# **What you see.** Training heals most of what the assignment did, and the arms end within a point of each other; random relevance is last. On the right, why that is no fair race yet: the arms do not leave equally many zeros. For the first 50 steps $\lambda$ rises from 0, so the zeros come gradually. The best state on the *validation* split is kept, of those with all of $\lambda$.
+# **What you see.** While $\lambda$ rises, for 50 steps, zeros become more; later, training moves some weights away from 0 again. ECQ, LRP and magnitude end close together, random a point behind, all below the float net. (Mind the axis: it does not begin at 0.) On the right, why this is no fair race yet: the arms do not leave equally many zeros. Of the states with all of $\lambda$, the best on the *validation* split is kept.
 
 # %% tags=["nbval-check-output"]
-file = ecqx.to_tensors(nets["lrp"])
-again = ecqx.state_dict(ecqx.from_tensors(file))
-check.true(
-    "a quantized net comes back from its tensors to the bit",
-    all(torch.equal(again[name], value) for name, value in ecqx.state_dict(nets["lrp"]).items()),
+chosen = next(row for row in histories["lrp"] if row["chosen"])
+again = study.with_weights(net, ecqx.from_tensors(ecqx.to_tensors(nets["lrp"])))
+check.same(
+    "a quantized net that was packed and unpacked has the accuracy it was chosen for",
+    study.validation_accuracy(again, digits, seed),
+    chosen["accuracy"],
 )
 check.true(
-    "its weights are whole numbers times a step",
-    all(torch.equal(again[name], index * nets["lrp"].steps[name]) for name, index in nets["lrp"].indices.items()),
+    "it has at most eight different weights a layer", all(len(layer.weight.unique()) <= 8 for layer in again.layers)
 )
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # ### A sign that went wrong
-# The paper scales the gradient of a weight by the value of its centroid. The published code forgets the absolute value, so every weight below 0 walks *up* its gradient instead of down. Three nets, 200 steps:
+# The paper scales the gradient of a weight by the value of its centroid. The published code forgets the absolute value, so every weight whose centroid is below 0 walks *up* its gradient instead of down. ECQ, 3 bit, three nets, 200 steps:
 
 # %%
 switched = study.swept("ecqx-mnist-switches", digits)
@@ -285,11 +301,18 @@ for scale, values in by_scale.items():
     print(f"gradient scale {scale:7} accuracy in the test {percent(values)}")
 
 # %% tags=["nbval-check-output"]
-check.true("the sign costs accuracy, for every net", all(a > b for a, b in zip(by_scale["none"], by_scale["signed"])))
+drawn = bool(digits.stand_in_for)
+check.true(
+    "the sign costs accuracy, for every net",
+    drawn or all(size > signed for size, signed in zip(by_scale["abs"], by_scale["signed"])),
+)
+
+# %% [markdown]
+# It costs less than a point here, because the net was trained before and all other weights make up for it. On the 2-bit ResNet-20 of the published code it cost seven.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## DeepLabV3, for a few dozen steps
-# The same loop on the railway net, at 4 bit. It starts from the committed net, and the recorded run below takes a hundred steps.
+# The same loop on the railway net, at 4 bit. It starts from the committed net. (The recorded run below takes a hundred steps, and weighs rare classes more, whose counting would take longer than these few.)
 
 # %%
 seen, quantized = {}, {}
@@ -306,24 +329,23 @@ for arm in ("ecq", "lrp"):
     )
     with StepsLine(f"DeepLabV3, {arm}") as line:
         quantized[arm], seen[arm] = quantized_net(recipe, first.net, scenes, seed, report=line)
+    best = next(row for row in seen[arm] if row["chosen"])
     print(
-        f"{arm}: validation {seen[arm][-1]['score']:.1%}, {quantized[arm].sparsity:.0%} zeros, {quantized[arm].compression_ratio:.1f} times smaller"
+        f"{arm}: validation {best['score']:.1%}, {quantized[arm].sparsity:.0%} zeros, "
+        f"{quantized[arm].compression_ratio:.1f} times smaller"
     )
 
 # %%
-small = study.with_weights(first.net, quantized["lrp"])
-some = [scenes.test[index] for index in range(3)]
-plot.predictions_beside_truth(
-    [image for image, _ in some],
-    [label for _, label in some],
-    [predict(small, image) for image, _ in some],
-    scenes.classes,
-    scenes.palette,
-)
+image, truth = scenes.test[1]
+seen_by = {"float": first.net, "ECQ^x by LRP, 4 bit": study.with_weights(first.net, quantized["lrp"])}
+plot.growing(image, truth, {name: predict(one, image) for name, one in seen_by.items()}, scenes.classes, scenes.palette)
+
+# %% [markdown]
+# **What you see.** Eighteen times smaller, and hard to tell from the float net.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## The race
-# One net proves little, and so does one $\Lambda$. A *sweep* runs all combinations of bit width, $\Lambda$, arm and seed: `relcomp sweep data/sweeps/ecqx-mnist.toml` on your cores, or with `--cluster` on a Dask cluster. What is done stays done. This cell runs the small plan of the profile; the full ones come from the record.
+# One net proves little, and so does one $\Lambda$. A *sweep* runs all combinations of bit width, $\Lambda$, arm and seed: `relcomp sweep data/sweeps/ecqx-mnist.toml` on your cores, or with `--cluster` on a Dask cluster. What is done stays done. This cell runs the plan of the profile; `quick` stops after 200 steps and has only four $\Lambda$, so believe the record below, not this table. *Best* is the net with the highest validation accuracy of those with at least half of their weights 0; the last two columns belong to it. A negative loss is a gain.
 
 # %%
 plans = budget.plans[dataset]
@@ -334,10 +356,14 @@ for line in results_of.summary(rows, start):
     print(line)
 
 # %% tags=["nbval-check-output"]
-float_rows = results_of.of(rows, arm="float")
-check.true("no arm is larger than the float net", all(row["ratio"] > 1 for row in rows if row["arm"] != "float"))
-check.same(
-    "a net trained in float is as large as before", [row["ratio"] for row in float_rows], [1.0] * len(float_rows)
+means = results_of.mean_accuracies(results_of.judged(rows))["equal sparsity"]
+check.true(
+    "at equal zeros, LRP is better than chance for every net",
+    dataset != "mnist" or drawn or all(lrp > chance for lrp, chance in zip(means["lrp"], means["random"])),
+)
+check.true(
+    "at 3 bit and 40 % zeros or more, every net is over ten times smaller",
+    all(row["ratio"] > 10 for row in rows if row["bits"] == 3 and row["arm"] != "float" and row["sparsity"] > 0.4),
 )
 
 # %% [markdown] slideshow={"slide_type": "slide"}
@@ -369,21 +395,33 @@ for line in results_of.summary(recorded, before) if full else ():
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## The recorded full run: the thesis' net on MNIST
+# Three nets, 2 to 5 bit, six $\Lambda$, 500 steps each. Points are means of the nets, bars their range, and each panel has an axis of its own. The dashed line is the net before it was quantized and trained on. At 2 bit, a fifth curve shows LRP on the published grid.
 
 # %%
-mnist = reference("05_quantize_by_relevance")
+mnist = reference(lesson)
 if mnist:
     recorded, before = results_of.recorded(mnist)
     unquantized = sum(one["test"] for one in before.values()) / len(before)
-    plot.pareto(results_of.curves(results_of.judged(recorded), "sparsity"), "zeros", "accuracy", unquantized)
+    judged = results_of.judged(recorded)
+    drawn_curves = results_of.curves(judged, "sparsity")
+    drawn_curves["2 bit"]["LRP, published grid"] = results_of.published_grid(recorded, "sparsity")
+    plot.pareto(drawn_curves, "zeros", "accuracy", unquantized)
+
+# %%
+if mnist:
+    plot.pareto(results_of.curves(judged, "bytes"), "coded size", "accuracy", unquantized, log=True)
+
+# %%
+for line in results_of.summary(recorded, before) if mnist else ():
+    print(line)
 
 # %% [markdown]
-# **What you see.** From 3 bit on, nets with two thirds of their weights at 0 are *better* than the float net they came from. No merit of rounding: so is a float net that is trained as long (X1c). At 2 bit half a point is lost. Chance costs half a point more everywhere, so the choice of weights counts. But LRP, magnitude and plain ECQ lie within
-# a tenth of a point of each other, and magnitude is ahead of LRP for every net. In a net of three layers, relevance has little to say that size does not.
+# **What you see.** From 3 bit on, nets with two thirds of their weights at 0 are *better* than the float net they came from. That is no merit of rounding: a float net that is trained as long has 89.3 %, and against that one, 3 bit loses half a point and 2 bit almost two (X1c). Chance costs between a quarter of a point and almost a whole one, most at 2 bit, so the choice of weights
+# counts. But no order among LRP, magnitude and plain ECQ is worth naming: they lie within a tenth of a point. In a net of three layers, relevance has little to say that size does not. At nine zeros in ten, the published grid at 2 bit is better than the one chosen here. And the smallest nets that lose at most a point on validation are forty times smaller, not 103; two of the three lose more in the test.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## What it decides
-# Published on CIFAR-10, Pascal VOC and Speech Commands with other nets: what is met here *holds on a stand-in*. X1c compares with a float net that was trained just as long, X2c only with ECQ, as the paper does.
+# The claims were published for CIFAR-10, Pascal VOC and Speech Commands, and other nets: what is met here *holds on a stand-in*. A rule must be met by each of three nets; if some miss it, the verdict is *partly*, and if all miss it at this small scale, *not testable here*. X1c compares with a float net that was trained just as long, X2c with ECQ alone, as the paper does.
 
 # %%
 results_of.note(record, rows, start)
@@ -398,18 +436,20 @@ for name, content in (("DeepLabV3 on rail scenes", full), ("MNIST", mnist)):
     print(f"The recorded full run, {name}\n{claims_text(content) if content else 'not recorded yet'}\n")
 
 # %% [markdown] slideshow={"slide_type": "slide"}
-# ## Exercise 1: bits of a coin
-# The shares of some indices, which sum to 1. Return the entropy in bits. A share of 0 adds nothing.
+# ## Exercise 1: what zeros are worth
+# A share `zeros` of the indices is 0, and the rest spreads evenly over the other `levels - 1` indices. Return the entropy in bits per weight. With 16 levels, how many zeros does it take to get below one bit?
 
 
 # %% tags=["exercise"]
-def bits_of(shares):
+def bits_of(zeros, levels):
     # solution
+    rest = (1 - zeros) / (levels - 1)
+    shares = [zeros] + [rest] * (levels - 1)
     return -sum(share * math.log2(share) for share in shares if share)
 
 
 # %% tags=["nbval-check-output"]
-check.exercise(bits_of, {((0.5, 0.5),): 1.0, ((1.0, 0.0),): 0.0, ((0.9, 0.1),): 0.4689955935892812})
+check.exercise(bits_of, {(0.5, 2): 1.0, (1.0, 16): 0.0, (0.9, 16): 0.8596846531501332, (0.25, 4): 2.0})
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # ## Exercise 2: where the border lies
@@ -426,18 +466,19 @@ def border(j, a, k, b):
 check.exercise(border, {(0, 0.0, 1, 0.0): 0.5, (0, 0.1, 1, 0.5): 0.7, (-1, 0.4, 0, 0.2): -0.6})
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
-# ## Exercise 3: when a weight turns to zero
-# Index 0 costs `zero` before relevance, and the best other index `other`. The relevance is `r`, between 0 and 1. Return the $\beta$ above which $2\,r^\beta \cdot$ `zero` is less than `other`. All these numbers of a layer, sorted, give the $\beta$ for any wanted sparsity: a quantile, and no search.
+# ## Exercise 3: the beta for a wanted sparsity
+# For every weight of a layer: what index 0 costs before relevance (`zeros`), what the best other index costs (`others`), and the relevance (`r`, above 0 and below 1). A weight goes to 0 as soon as $2\,r^\beta \cdot$ zero is at most other. Return the smallest $\beta$ at which `count` weights are 0. No search: sort.
 
 
 # %% tags=["exercise"]
-def turning_beta(zero, other, r):
+def beta_for(zeros, others, r, count):
     # solution
-    return math.log(other / (2 * zero)) / math.log(r)
+    turning = [math.log(other / (2 * zero)) / math.log(one) for zero, other, one in zip(zeros, others, r)]
+    return sorted(turning)[count - 1]
 
 
 # %% tags=["nbval-check-output"]
-check.exercise(turning_beta, {(1.0, 1.0, 0.5): 1.0, (1.0, 0.5, 0.5): 2.0, (0.5, 1.0, 0.1): 0.0})
+check.exercise(beta_for, {((1, 1, 0.5), (1, 0.5, 1), (0.5, 0.5, 0.1), count): count - 1.0 for count in (1, 2, 3)})
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Three questions
@@ -449,4 +490,4 @@ check.exercise(turning_beta, {(1.0, 1.0, 0.5): 1.0, (1.0, 0.5, 0.5): 2.0, (0.5, 
 # best of many tries on a split is best partly by luck, and that luck would be sold as accuracy.</details>
 #
 # ## References
-# Becking et al., *ECQ^x: Explainability-Driven Quantization for Low-Bit and Sparse DNNs*, 2022 · Wiedemann et al., *Entropy-Constrained Training of Deep Neural Networks*, 2020 · Bengio et al., *Estimating or Propagating Gradients Through Stochastic Neurons*, 2013 (straight-through) · Shannon, *A Mathematical Theory of Communication*, 1948
+# Becking et al., *ECQ^x: Explainability-Driven Quantization for Low-Bit and Sparse DNNs*, 2022 · Wiedemann et al., *Entropy-Constrained Training of Deep Neural Networks*, 2018 · Bengio et al., *Estimating or Propagating Gradients Through Stochastic Neurons*, 2013 (straight-through) · Shannon, *A Mathematical Theory of Communication*, 1948

@@ -51,6 +51,12 @@ def curves(rows: Rows, axis: str, score: str = "accuracy") -> dict[str, dict[str
     }
 
 
+def published_grid(rows: Rows, axis: str, arm: str = "lrp") -> list[list[tuple[float, float]]]:
+    """Return the curves of an arm at 2 bit on the published grid, one a seed."""
+    some = of(rows, arm=arm, bits=2, step_rule="p99.9")
+    return [curve(of(some, seed=seed), axis) for seed in distinct(some, "seed")]
+
+
 def mean_accuracy(rows: Rows, axis: str) -> dict[str, float]:
     """Return the mean accuracy of every arm over the range that all arms reach, for one seed and bit width.
 
@@ -175,7 +181,8 @@ def one_shot_table(once: Sequence[tuple[str, Rows]]) -> list[str]:
             arm, bits, Lambda = (some[0][key] for key in ("arm", "bits", "Lambda"))
             how = f"{bits} bit, Λ {Lambda:<6}" if bits else ""
             zeros = f", {percent_of([row['sparsity'] for row in some])} zeros" if bits else ""
-            lines.append(f"{name:10}{how:16}{arm:20}{percent([row['accuracy'] for row in some])}{zeros}")
+            scores = f"{percent([row['accuracy'] for row in some])}, mIoU {percent([row['miou'] for row in some])}"
+            lines.append(f"{name:10}{how:16}{arm:20}{scores}{zeros}")
     return lines
 
 
@@ -201,7 +208,7 @@ def summary(rows: Rows, start: dict[int, dict[str, float]]) -> list[str]:
     """Return a table as text: what ECQ^x by LRP and ECQ lose at each bit width, at 70 % zeros and at their best."""
     rows, seeds = judged(rows), distinct(rows, "seed")
     before = fmean(start[seed]["test"] for seed in seeds)
-    lines = [f"float: {100 * before:.1f} %, so many points lost, mean and range over {len(seeds)} nets:"]
+    lines = [f"The float net has {100 * before:.1f} %. Points lost against it, mean and range of {len(seeds)} nets:"]
     lines += [f"{'':8}{'arm':12}{'at 70 % zeros':>26}{'best, half zeros':>26}{'zeros':>10}{'smaller':>10}"]
     for bits in distinct(rows, "bits"):
         for arm in ARMS:

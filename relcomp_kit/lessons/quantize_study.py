@@ -161,6 +161,11 @@ def small_batches(net: nn.Module, data: ImageSet, seed: int, images: int = 1000)
     return [task.batch(step) for step in range(images // 100)]
 
 
+def validation_accuracy(net: nn.Module, data: ImageSet, seed: int) -> float:
+    """Return the accuracy of the thesis' net on the validation split."""
+    return task_of(net, QatRecipe(), data, seed).scores(net, "validation")["accuracy"]
+
+
 def with_weights(net: nn.Module, quantized: ecqx.Quantized) -> nn.Module:
     """Return a copy of a net with the weights of a quantized one, in eval mode."""
     made = copy.deepcopy(net)

@@ -110,7 +110,7 @@ def test_claims_follow_from_the_rows_and_come_back_from_the_record():
     assert start == START and other.content["claims"] == record.content["claims"]
     assert results_of.curves(again, "bytes") == results_of.curves(results_of.of(rows), "bytes")
     text = "\n".join(results_of.summary(rows, START))
-    assert re.search(r"^4 bit +lrp ", text, re.MULTILINE) and "float: 90.1 %" in text
+    assert re.search(r"^4 bit +lrp ", text, re.MULTILINE) and "The float net has 90.1 %" in text
 
 
 @pytest.mark.parametrize("profile", PROFILES)
