@@ -105,11 +105,10 @@ def write(integers: list[tuple[str, np.ndarray]], numbers: list[tuple[Numbers, b
     Raises
     ------
     UserError
-        If a tensor has 2^31 numbers or more, or the header is too large or no JSON.
+        If the header is too large or no JSON, or as `check_size` says.
     """
-    for name, shape in [(name, array.shape) for name, array in integers] + [(n.name, n.shape) for n, _ in numbers]:
-        if not _fits(shape):
-            raise UserError(f"{name} of shape {tuple(shape)} is too large for one file: split the layer")
+    for name, array in integers:
+        check_size(name, array.shape)
     streams = [encode_integers(array) for _, array in integers]
     columns = {
         "integers": [
@@ -134,6 +133,12 @@ def write(integers: list[tuple[str, np.ndarray]], numbers: list[tuple[Numbers, b
     magic = MAGIC + bytes([VERSION])
     body = b"".join([struct.pack("<II", len(header), len(text)), header, *streams])
     return b"".join([magic, _digest(magic, body), body])
+
+
+def check_size(name: str, shape: tuple[int, ...]) -> None:
+    """Raise a `UserError` if a tensor has more numbers than a file can say."""
+    if not _fits(shape):
+        raise UserError(f"{name} of shape {tuple(shape)} is too large for one file: split the layer")
 
 
 def read(data: bytes, source: str) -> Header:

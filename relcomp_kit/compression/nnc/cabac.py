@@ -7,7 +7,9 @@ Nothing but the extension is imported: it needs numpy alone.
 import numpy as np
 from nncodec.extensions import deepCABAC
 
-UNARY = 16  # levels with contexts of their own: all of them up to 5 bit
+# Levels with contexts of their own: all up to 8 bit. ECQ at 6 bit and more leaves most levels out, here and there, and
+# nncodec's usual 11 levels then cost a fifth more.
+UNARY = 128
 FEWEST_BITS = 0.005  # that the coder spends on an integer, however likely it is: its range shrinks by 2 in 510 at least
 # Arguments of the coder: no dependent quantization, by rows, edition 2 (bounds of the integers are known), no parent.
 OPTIONS = (0, 0, 1, 0)

@@ -135,7 +135,7 @@ def decode(
         plain = decode_apart(data, header, source, seconds_for(data) if seconds is None else seconds)
     try:
         return _assemble(header, _tensors(header, plain))
-    except (KeyError, ValueError, TypeError, AttributeError, RuntimeError, OverflowError) as error:
+    except (LookupError, ValueError, TypeError, AttributeError, RuntimeError, OverflowError) as error:
         raise UserError(f"{source} holds tensors that are no quantized net ({error}): encode the net anew") from error
 
 
@@ -149,7 +149,10 @@ def _decode_here(data: bytes, header: Header, source: str) -> bytearray:
 def _stored(name: str, value: Tensor) -> tuple[Numbers, bytes]:
     if value.dtype not in NAMES:
         raise UserError(f"{name} is {value.dtype}, which cannot be stored: convert it to one of {', '.join(DTYPES)}")
-    content = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+    bitstream.check_size(name, value.shape)
+    content = b""
+    if value.numel():  # torch looks at the strides of what is empty, too
+        content = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
     return Numbers(name, NAMES[value.dtype], tuple(value.shape)), content
 
 
@@ -176,6 +179,8 @@ def _assemble(header: Header, tensors: dict[str, Tensor]) -> Decoded:
     if indices.keys() != steps.keys() or any(step.ndim for step in steps.values()):
         raise ValueError("each weight needs one step")
     notes = header.notes
+    if not isinstance(notes["info"], dict):
+        raise ValueError("the info is no dict")
     rest = folding.from_levels(rest, notes.get("levels", []))
     rest = folding.unfold(rest, notes.get("folded", []), notes.get("eps", 0.0))
     paths = split_masks(tensors[MASKS], notes["paths"]) if MASKS in tensors else {}

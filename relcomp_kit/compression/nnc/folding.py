@@ -8,6 +8,7 @@ from torch import Tensor
 from relcomp_kit.errors import UserError
 
 BITS = range(8, 17)
+PRECISE = (torch.float32, torch.float64)  # types whose step is exact enough for levels of 16 bit
 AFFINE, STATISTICS = ("weight", "bias"), ("running_mean", "running_var")
 SCALE = ".scale"  # after the name of what is stored as levels: its step
 
@@ -46,9 +47,13 @@ def fold(state: dict[str, Tensor], eps: float) -> tuple[dict[str, Tensor], list[
 def unfold(state: dict[str, Tensor], names: list[str], eps: float) -> dict[str, Tensor]:
     """Return a state in which the batch-norms of `fold` have mean 0 and variance 1 again, and give the same outputs.
 
-    Batch-norm divides by sqrt(1 + eps) then, so gamma is gamma_fold * sqrt(1 + eps).
+    Batch-norm divides by sqrt(1 + eps) then, so gamma is gamma_fold * sqrt(1 + eps). A name that has no weight and bias
+    is a ValueError.
     """
     whole = {}
+    for name in names:
+        if not all(_key(name, part) in state for part in AFFINE):
+            raise ValueError(f"there is no batch-norm {name}")
     after = {_key(name, "bias"): name for name in names}
     for key, value in state.items():
         whole[key] = value
@@ -65,8 +70,8 @@ def to_levels(state: dict[str, Tensor], bits: int) -> tuple[dict[str, Tensor], l
     """Return a state with int16 levels and a step instead of each float tensor, and the names of those.
 
     The tensor is round(tensor / step) * step with step = largest absolute number / (2 ** (bits - 1) - 1), so it is off
-    by half a step at most. Left exact are whole numbers, what is not finite, and variances: batch-norm divides by their
-    roots, and a small one would become 0. `fold` does away with them.
+    by half a step at most. Left exact are whole numbers, half precision, what is not finite, and variances: batch-norm
+    divides by their roots, and a small one would become 0. `fold` does away with them.
 
     Raises
     ------
@@ -78,7 +83,7 @@ def to_levels(state: dict[str, Tensor], bits: int) -> tuple[dict[str, Tensor], l
     coarse, done = {}, []
     most = 2 ** (bits - 1) - 1
     for name, value in state.items():
-        if value.is_floating_point() and value.numel() > 1 and not name.endswith("running_var"):
+        if value.dtype in PRECISE and value.numel() > 1 and not name.endswith("running_var"):
             step = (value.double().abs().max() / most).to(value.dtype)
             if step > 0 and step.isfinite():
                 levels = (value.double() / step.double()).round().clamp_(-most, most)

@@ -13,7 +13,7 @@ import relcomp_kit
 from relcomp_kit.compression.nnc.bitstream import Header
 from relcomp_kit.errors import UserError
 
-BASE_MEMORY = 2**30  # bytes of address space for Python, numpy and LZMA, of which a tenth is used
+BASE_MEMORY = 2**29  # bytes of address space for Python, numpy and LZMA, which need a fifth of it
 BASE_SECONDS = 4.0  # of processor time; a start takes 0.2
 BYTES_A_SECOND = 2**19  # of a file; nets of 2 to 8 bit take a fifth of that time
 TOO_LONG = -int(getattr(signal, "SIGXCPU", 0))  # the status of a process that used up its time
@@ -47,36 +47,45 @@ def decode_apart(data: bytes, header: Header, source: str, seconds: float) -> by
         raise UserError(
             f"this system cannot limit a process, so {source} is decoded only if you trust it: trusted=True"
         )
-    memory = BASE_MEMORY + 12 * header.largest + 2 * (len(data) + header.plain)  # of the largest: int32, and two copies
-    limits = [str(value) for value in (memory, math.ceil(seconds), header.plain)]
-    command = [sys.executable, "-m", "relcomp_kit.compression.nnc.worker", *limits]
+    memory = BASE_MEMORY + 12 * header.largest + 2 * (len(data) + header.plain)  # int32 and two copies
+    try:
+        status, plain = _run(data, [memory, math.ceil(seconds), header.plain], PATIENCE * seconds)
+    except OSError as error:
+        raise UserError(f"{source} cannot be decoded ({error.strerror}): make room for temporary files") from error
+    if status == TOO_LONG:
+        raise UserError(
+            f"{source} was not decoded within {math.ceil(seconds)} s of processor time: allow more seconds if you know "
+            "where it comes from"
+        )
+    if status or len(plain) != header.plain:
+        raise UserError(
+            f"{source} does not hold the net that its header announces (the decoder ended with status {status}): it was "
+            "not made by `relcomp encode`, do not use it"
+        )
+    return plain
+
+
+def _run(data: bytes, limits: list[int], patience: float) -> tuple[int, bytearray]:
+    """Return the worker's exit status, and what it wrote: never more than the last of its limits."""
+    command = [sys.executable, "-m", "relcomp_kit.compression.nnc.worker", *map(str, limits)]
     environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}  # each thread reserves memory
-    with tempfile.TemporaryFile() as file, tempfile.TemporaryFile() as plain:
+    with tempfile.TemporaryFile() as file, tempfile.TemporaryFile() as output:
         file.write(data)
         file.seek(0)
         try:
             status = subprocess.run(
                 command,
                 stdin=file,
-                stdout=plain,
+                stdout=output,
                 stderr=subprocess.DEVNULL,
                 cwd=Path(relcomp_kit.__file__).parent.parent,  # not a folder in which someone put a numpy.py
                 env=environment,
-                timeout=PATIENCE * seconds,
+                timeout=patience,
                 check=False,
             ).returncode
         except subprocess.TimeoutExpired:
             status = TOO_LONG
-        if status == TOO_LONG:
-            raise UserError(
-                f"{source} was not decoded within {math.ceil(seconds)} s of processor time: allow more seconds if you "
-                "know where it comes from"
-            )
-        decoded = bytearray(header.plain)
-        plain.seek(0)
-        if status or os.fstat(plain.fileno()).st_size != header.plain or plain.readinto(decoded) != header.plain:
-            raise UserError(
-                f"{source} does not hold the net that its header announces (the decoder ended with status {status}): "
-                "it was not made by `relcomp encode`, do not use it"
-            )
-    return decoded
+        plain = bytearray(min(os.fstat(output.fileno()).st_size, limits[-1]))
+        output.seek(0)
+        output.readinto(plain)
+    return status, plain

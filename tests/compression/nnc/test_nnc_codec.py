@@ -1,0 +1,223 @@
+"""Nets to bytes and back: exact, with batch-norm folded or numbers in few bits if asked, with experts' masks."""
+
+import copy
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from relcomp_kit.compression import ecqx, nnc
+from relcomp_kit.compression.ecqx import Quantized
+from relcomp_kit.compression.nnc import bitstream, folding
+from relcomp_kit.compression.nnc.cabac import bounds, decode_integers, encode_integers
+from relcomp_kit.compression.nnc.codec import DTYPES
+from relcomp_kit.errors import UserError
+from relcomp_kit.models.checkpoints import load_net
+
+
+@pytest.fixture(scope="module")
+def compact():
+    return load_net("compact-rail-scenes-0")
+
+
+@pytest.mark.parametrize("bits", [2, 4, 8])
+def test_a_trained_net_is_exact_and_small(compact, bits, same):
+    quantized = ecqx.quantize(compact, bits, 0.05)
+    data = nnc.encode(quantized, info={"classes": ["rail", "Gleis ü"]})
+    decoded = nnc.decode(data, trusted=bits != 4)
+    same(quantized, decoded.quantized)
+    assert decoded.info == {"classes": ["rail", "Gleis ü"]}
+    assert decoded.paths == {}
+    header = bitstream.read(data, "the file")
+    payload = sum(entry.size for entry in header.integers)
+    counts = [np.unique(index.numpy(), return_counts=True)[1] for index in quantized.indices.values()]
+    table = sum((len(count) - 1) / 2 * math.log2(count.sum()) for count in counts) / 8
+    order0 = sum(quantized.entropies[name] * index.numel() for name, index in quantized.indices.items()) / 8
+    assert payload <= {2: 1.0, 4: 1.0, 8: 1.05}[bits] * (order0 + table)
+    raw = sum(value.nbytes for value in (*quantized.steps.values(), *quantized.rest.values()))
+    assert len(data) - payload < 0.5 * raw, "the header and all other numbers"
+
+
+def tensors(dtype: str, sides) -> st.SearchStrategy:
+    """Tensors of any bits: NaN with a payload, infinities, -0."""
+
+    def make(shape: tuple, seed: int) -> torch.Tensor:
+        draw = np.random.default_rng(seed)
+        count = math.prod(shape)
+        if dtype == "bool":
+            return torch.from_numpy(np.asarray(draw.random(shape) > 0.5))
+        content = draw.integers(0, 256, count * bitstream.ITEM_BYTES[dtype], dtype=np.uint8)
+        return torch.tensor(content.tolist(), dtype=torch.uint8).view(DTYPES[dtype]).reshape(shape)
+
+    return st.builds(make, sides.map(tuple), st.integers(0, 2**31))
+
+
+shapes = st.lists(st.integers(0, 4), max_size=4)
+names = st.one_of(
+    st.text(max_size=8),
+    st.sampled_from(["conv_G", "conv_H", "a.weight", "a.running_var", "größe", "权重", "\ud800", "."]),
+)
+rests = st.dictionaries(
+    names, st.sampled_from(sorted(DTYPES)).flatmap(lambda dtype: tensors(dtype, shapes)), max_size=6
+)
+weights = st.dictionaries(
+    names,
+    st.tuples(
+        st.sampled_from(["int8", "int16"]).flatmap(lambda dtype: tensors(dtype, shapes)),
+        st.sampled_from(["float32", "float64", "bfloat16"]).flatmap(lambda dtype: tensors(dtype, st.just([]))),
+    ),
+    max_size=4,
+)
+
+
+@settings(max_examples=60)
+@given(weights, rests)
+def test_any_dict_of_tensors_is_exact(same, weights, rest):
+    quantized = Quantized(
+        {n: index for n, (index, _) in weights.items()}, {n: s for n, (_, s) in weights.items()}, rest
+    )
+    same(quantized, nnc.decode(nnc.encode(quantized), trusted=True).quantized)
+
+
+@pytest.mark.parametrize("shape", [(1,), (7,), (), (3, 4), (5, 1), (4, 3, 3, 3), (8, 1, 3, 3), (40, 50)])
+@pytest.mark.parametrize(
+    "low, high", [(-1, 1), (0, 1), (-1, 0), (-8, 7), (-16, 16), (-18, 17), (-128, 128), (-32768, 32767)]
+)
+def test_integers_in_any_range_are_exact(shape, low, high):
+    draw = np.random.default_rng(0)
+    for zeros in (0, 0.9):
+        values = np.where(draw.random(shape) < zeros, 0, draw.integers(low, high + 1, shape)).astype(np.int16)
+        assert np.array_equal(decode_integers(encode_integers(values), shape, *bounds(values)), values)
+
+
+def test_likely_integers_cost_more_than_the_header_allows():
+    values = np.zeros((100, 1000), np.int8)
+    values[50, 5] = 1
+    assert 8 * len(encode_integers(values)) / values.size > 1.5 * bitstream.FEWEST_BITS
+    assert encode_integers(np.zeros((100, 1000), np.int8)) == b""
+
+
+def outputs(net, quantized: Quantized) -> torch.Tensor:
+    other = copy.deepcopy(net)
+    other.load_state_dict(ecqx.state_dict(quantized), strict=True)
+    images = torch.randn(
+        2, 3, *((5, 5) if len(net.state_dict()) < 20 else (48, 80)), generator=torch.Generator().manual_seed(0)
+    )
+    with torch.no_grad():
+        found = other(images)
+    return found["out"] if isinstance(found, dict) else found
+
+
+@pytest.mark.parametrize("which", ["small", "compact"])
+def test_folded_batch_norm_gives_the_same_outputs(which, small_net, compact):
+    net = small_net if which == "small" else compact
+    quantized = ecqx.quantize(net, 4, 0.05)
+    folded = nnc.decode(nnc.encode(quantized, fold=True), trusted=True).quantized
+    before, after = outputs(net, quantized), outputs(net, folded)
+    assert (after - before).abs().max() <= 1e-5 * max(1, before.abs().max())
+    assert list(folded.rest) == list(quantized.rest)
+    for name, value in quantized.indices.items():
+        assert torch.equal(value, folded.indices[name]), "weights stay index times step"
+    layers = folding.batch_norms(quantized.rest)
+    assert len(layers) == sum(isinstance(module, torch.nn.BatchNorm2d) for module in net.modules())
+    for layer in layers:
+        assert folded.rest[f"{layer}.running_mean"].eq(0).all()
+        assert folded.rest[f"{layer}.running_var"].eq(1).all()
+        assert torch.equal(folded.rest[f"{layer}.num_batches_tracked"], quantized.rest[f"{layer}.num_batches_tracked"])
+
+
+def test_folding_needs_the_eps_of_the_net(small_net):
+    net = copy.deepcopy(small_net)
+    net[1].eps = 0.1
+    quantized = ecqx.quantize(net, 4, 0.05)
+    right, wrong = (nnc.decode(nnc.encode(quantized, fold=True, eps=e), trusted=True).quantized for e in (0.1, 1e-5))
+    assert (outputs(net, right) - outputs(net, quantized)).abs().max() <= 1e-5
+    assert (outputs(net, wrong) - outputs(net, quantized)).abs().max() > 1e-3
+
+
+def test_a_batch_norm_that_cannot_be_folded_keeps_its_vectors(small, same):
+    for value in (-1.0, math.nan):
+        rest = small.rest | {"1.running_var": torch.full((8,), value)}
+        broken = Quantized(small.indices, small.steps, rest)
+        same(broken, nnc.decode(nnc.encode(broken, fold=True), trusted=True).quantized)
+    lone = {"running_var": torch.ones(3), "weight": torch.ones(3)}
+    assert folding.batch_norms(lone) == []
+    whole = lone | {"bias": torch.ones(3), "running_mean": torch.ones(3)}
+    assert folding.batch_norms(whole) == [""], "a net that is a batch-norm itself"
+
+
+def test_float_bits_round_to_half_a_step_and_save_bytes(small):
+    rest = small.rest | {
+        "mask": torch.tensor([True, False]),
+        "nan": torch.tensor([math.nan, 1.0]),
+        "zero": torch.zeros(9),
+    }
+    quantized = Quantized(small.indices, small.steps, rest)
+    exact = nnc.encode(quantized)
+    sizes = []
+    for bits in (8, 12, 16):
+        data = nnc.encode(quantized, float_bits=bits)
+        decoded = nnc.decode(data, trusted=True).quantized
+        sizes.append(len(data))
+        for name in ("0.bias", "1.weight", "1.bias", "1.running_mean", "4.bias"):
+            value, found = rest[name], decoded.rest[name]
+            assert found.dtype == value.dtype
+            error = (found.double() - value.double()).abs().max()
+            assert 0 < error <= 0.5001 * value.abs().max() / (2 ** (bits - 1) - 1)
+        for name in ("1.running_var", "1.num_batches_tracked", "mask", "zero"):
+            assert torch.equal(decoded.rest[name], rest[name])
+        assert decoded.rest["nan"].isnan().tolist() == [True, False]
+    assert sizes[0] < sizes[1] < sizes[2] < len(exact)
+    for bits in (7, 17):
+        with pytest.raises(UserError, match="8 to 16"):
+            nnc.encode(quantized, float_bits=bits)
+
+
+def test_masks_of_experts_travel_with_the_net(small):
+    draw = torch.Generator().manual_seed(0)
+    shared = torch.rand(64, generator=draw) > 0.3
+    paths = {
+        "rail": {"0": torch.tensor([True] * 8), "a.conv1": shared, "a.conv2": shared.clone()},
+        "sign ü": {"0": torch.tensor([True, False] * 4), "a.conv1": shared.clone()},
+        "none": {},
+    }
+    decoded = nnc.decode(nnc.encode(small, paths=paths), trusted=True).paths
+    assert {expert: list(path) for expert, path in decoded.items()} == {e: list(path) for e, path in paths.items()}
+    for expert, path in paths.items():
+        for layer, mask in path.items():
+            assert decoded[expert][layer].dtype == torch.bool
+            assert torch.equal(decoded[expert][layer], mask)
+    header = bitstream.read(nnc.encode(small, paths=paths), "the file")
+    assert header.integers[-1].items == 8 + 64 + 8, "equal masks are stored once"
+    assert header.integers[-1].size <= 80 / 8 + 6
+
+
+def test_masks_cost_little_more_than_their_entropy(small):
+    mask = torch.rand(4000, generator=torch.Generator().manual_seed(0)) > 0.9
+    header = bitstream.read(nnc.encode(small, paths={"rail": {"0": mask}}), "the file")
+    share = mask.float().mean().item()
+    entropy = -share * math.log2(share) - (1 - share) * math.log2(1 - share)
+    assert header.integers[-1].size <= 1.03 * 4000 / 8 * entropy + 4
+
+
+@pytest.mark.parametrize(
+    "change, say",
+    [
+        (lambda q: {"paths": {"rail": {"0": torch.ones(8)}}}, "one bool per output channel"),
+        (lambda q: {"paths": {"rail": {"0": torch.ones(2, 2, dtype=torch.bool)}}}, "one bool per output channel"),
+        (lambda q: {"info": {"what": object()}}, "JSON"),
+        (lambda q: {"info": {"what": "x" * 2**22}}, "shorten the info"),
+        (lambda q: {"quantized": Quantized(q.indices, {}, q.rest)}, "one step"),
+        (lambda q: {"quantized": Quantized({"w": torch.zeros(3)}, {"w": torch.tensor(1.0)}, {})}, "int8 or int16"),
+        (lambda q: {"quantized": Quantized({}, {}, {"w": torch.zeros(3).to(torch.float8_e5m2)})}, "cannot be stored"),
+        (lambda q: {"quantized": Quantized({}, {}, {"w": torch.zeros(1).expand(2**31)})}, "too large for one file"),
+    ],
+)
+def test_what_cannot_be_stored_is_said_in_a_sentence(small, change, say):
+    arguments = {"quantized": small} | change(small)
+    with pytest.raises(UserError, match=say) as error:
+        nnc.encode(arguments.pop("quantized"), **arguments)
+    assert len(str(error.value).splitlines()) == 1

@@ -1,0 +1,296 @@
+"""Files that are damaged, and files that were made to do harm: one sentence, in time, within memory.
+
+`RELCOMP_HOSTILE=10000 python -m pytest tests/compression/nnc/test_nnc_hostile.py -k mutated -s` tries that many mutated
+files, two hours on one core; by default there are 200.
+"""
+
+import hashlib
+import itertools
+import json
+import os
+import resource
+import struct
+import subprocess
+import sys
+import time
+import zlib
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+
+from relcomp_kit.compression import nnc
+from relcomp_kit.compression.ecqx import Quantized
+from relcomp_kit.compression.nnc import bitstream, process
+from relcomp_kit.errors import UserError
+
+SEED = 0
+TRIES = int(os.environ.get("RELCOMP_HOSTILE", 200))
+MOST_BYTES = 2**26
+MOST_SECONDS = 5
+KINDS = ("flip", "cut", "splice", "inflate", "swap")
+
+
+def signed(data: bytes) -> bytes:
+    """The file with the digest that its content has, as whoever forges a file would write it."""
+    return data[:8] + hashlib.sha256(data[:8] + data[40:]).digest() + data[40:]
+
+
+def opened(data: bytes) -> tuple[dict, bytes]:
+    """The header's JSON and the streams."""
+    length = struct.unpack("<I", data[40:44])[0]
+    return json.loads(zlib.decompress(data[48 : 48 + length])), data[48 + length :]
+
+
+def closed(content: dict | bytes, streams: bytes, plain: int | None = None) -> bytes:
+    """A file with this header and a right digest."""
+    text = content if isinstance(content, bytes) else json.dumps(content).encode()
+    header = zlib.compress(text)
+    lengths = struct.pack("<II", len(header), len(text) if plain is None else plain)
+    return signed(b"RELCOMP\x01" + bytes(32) + lengths + header + streams)
+
+
+@pytest.fixture(scope="module")
+def data(small) -> bytes:
+    draw = torch.Generator().manual_seed(0)
+    paths = {name: {"0": torch.rand(8, generator=draw) > 0.5} for name in ("rail", "sign")}
+    return nnc.encode(small, paths=paths, info={"classes": ["rail"]})
+
+
+def test_a_file_of_a_net_is_decoded_apart(data, small, same):
+    same(small, nnc.decode(data).quantized)
+
+
+def test_the_worker_imports_no_torch():
+    code = "import sys, relcomp_kit.compression.nnc.worker; print([n for n in ('torch', 'pandas') if n in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True).stdout == "[]\n"
+
+
+def test_no_byte_can_change_unnoticed(data):
+    for place in range(len(data)):
+        changed = bytearray(data)
+        changed[place] ^= 1 << place % 8
+        with pytest.raises(UserError, match="the file is"):
+            nnc.decode(bytes(changed), trusted=True)
+
+
+@pytest.mark.parametrize(
+    "change, say",
+    [
+        (lambda d: b"", "no file of"),
+        (lambda d: b"PK" + d, "no file of"),
+        (lambda d: d[:30], "no file of"),
+        (lambda d: d[:-1], "SHA-256 is wrong"),
+        (lambda d: d + b"\0", "SHA-256 is wrong"),
+        (lambda d: signed(d[:7] + b"\2" + d[8:]), "version 2"),
+    ],
+)
+def test_damage_is_said_in_a_sentence(data, change, say):
+    with pytest.raises(UserError, match=say) as error:
+        nnc.decode(change(data), source="net.nnc")
+    assert str(error.value).startswith("net.nnc is ")
+    assert len(str(error.value).splitlines()) == 1
+
+
+def forged(column: int, value, kind: str = "integers"):
+    """A change of the header: one value of a column."""
+
+    def change(content: dict) -> None:
+        content[kind][column][0] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        forged(0, 3),
+        forged(0, "weight:4.weight"),
+        forged(1, "float32"),
+        forged(1, "object"),
+        forged(1, None),
+        forged(2, [2**31, 1]),
+        forged(2, [-1, 5]),
+        forged(2, [1.0]),
+        forged(2, [True, 3]),
+        forged(2, [1] * 65),
+        forged(2, [10**4000]),
+        forged(2, "abc"),
+        forged(2, [1000, 1000]),
+        forged(3, 1),
+        forged(3, -129),
+        forged(4, 128),
+        forged(4, 3.5),
+        forged(5, -1),
+        forged(5, 10**9),
+        forged(2, [2**40], "numbers"),
+        forged(1, "float128", "numbers"),
+        lambda content: content["integers"].pop(),
+        lambda content: content["integers"][0].pop(),
+        lambda content: content.pop("numbers"),
+        lambda content: content.update(notes=[]),
+        lambda content: content.update(integers=3),
+    ],
+)
+def test_a_forged_header_is_refused_before_anything_is_decoded(data, change, monkeypatch):
+    monkeypatch.setattr("relcomp_kit.compression.nnc.codec.decode_apart", lambda *_: pytest.fail("was decoded"))
+    content, streams = opened(data)
+    change(content)
+    with pytest.raises(UserError, match="makes no sense"):
+        nnc.decode(closed(content, streams))
+
+
+def test_a_header_cannot_fill_the_memory(data):
+    content, streams = opened(data)
+    nested = b"[" * 100_000 + b"]" * 100_000
+    for text, plain in (
+        (bytes(2**24), 2**24),
+        (bytes(2**24), 100),
+        (nested, None),
+        (b"{}", 2**32 - 1),
+        (b"\xff", None),
+    ):
+        with pytest.raises(UserError, match="makes no sense"):
+            nnc.decode(closed(text, streams, plain))
+    zeros = {"integers": [["weight:w"], ["int8"], [[2**31 - 1]], [0], [0], [0]], "numbers": [], "notes": {"info": {}}}
+    with pytest.raises(UserError, match="2,147 MB when decoded and 1,074 MB are allowed"):
+        nnc.decode(closed(zeros, b""))
+    assert len(content["integers"]) == 6
+
+
+@pytest.mark.parametrize(
+    "notes",
+    [
+        {"levels": ["none"]},
+        {"levels": 3},
+        {"folded": ["1"], "eps": "x"},
+        {"folded": [[]]},
+        {"paths": {"layers": ["0"], "lengths": [3], "experts": {"rail": [0]}}},
+        {"paths": {"layers": ["0"], "lengths": [16], "experts": {"rail": [7]}}},
+        {"paths": []},
+        {"info": []},
+    ],
+)
+def test_forged_notes_are_refused(data, notes):
+    content, streams = opened(data)
+    content["notes"] |= notes
+    with pytest.raises(UserError, match="no quantized net"):
+        nnc.decode(closed(content, streams), trusted=True)
+
+
+def test_bytes_that_are_no_bool_are_refused():
+    data = nnc.encode(Quantized({}, {}, {"mask": torch.tensor([3], dtype=torch.uint8)}))
+    content, streams = opened(data)
+    content["numbers"][1][0] = "bool"
+    with pytest.raises(UserError, match="neither true nor false"):
+        nnc.decode(closed(content, streams), trusted=True)
+
+
+def children() -> float:
+    """Processor time of all processes that were started and have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def test_a_stream_that_never_ends_is_cut_off():
+    """40 million integers of any size from a stream of 25 kB: the decoder runs on behind its end."""
+    stream = np.random.default_rng(0).integers(0, 256, 25_001, dtype=np.uint8).tobytes()
+    columns = [["weight:w"], ["int8"], [[2**15, 1220]], [-128], [127], [len(stream)]]
+    before = children()
+    with pytest.raises(UserError, match=r"the file (was not decoded within|does not hold)"):
+        nnc.decode(closed({"integers": columns, "numbers": [], "notes": {}}, stream), seconds=1)
+    assert children() - before < 2.5
+
+
+def test_memory_is_limited(data, monkeypatch):
+    monkeypatch.setattr(process, "BASE_MEMORY", 2**24)
+    with pytest.raises(UserError, match="does not hold"):
+        nnc.decode(data)
+
+
+def mutate(kind: str, data: bytes, draw: np.random.Generator) -> bytes:
+    """Change a file; everything behind the digest may be hit, and the digest stays as it was."""
+    start = bitstream.START - 8
+    if kind == "flip":
+        changed = bytearray(data)
+        for place in draw.integers(start, len(data), draw.integers(1, 9)):
+            changed[place] ^= 1 << draw.integers(8)
+        return bytes(changed)
+    first, last = sorted(draw.integers(start, len(data) + 1, 2).tolist())
+    if kind == "cut":
+        return data[:first] if draw.random() < 0.5 else data[:first] + data[last:]
+    if kind == "splice":
+        piece = draw.bytes(draw.integers(1, 200)) if draw.random() < 0.5 else data[start + (first - start) // 2 : last]
+        return data[:first] + piece + data[last if draw.random() < 0.5 else first :]
+    content, streams = opened(data)
+    column = content["integers"]
+    here, there = draw.choice(len(column[0]), 2, replace=False)
+    if kind == "inflate":
+        where = draw.integers(4)
+        factor = int(2 ** draw.uniform(0.5, 40))
+        if where == 0:
+            side = draw.integers(len(column[2][here]))
+            column[2][here][side] = column[2][here][side] * factor + 1
+        elif where == 1:
+            column[5][here] += min(factor, len(streams))
+        elif where == 2:
+            column[4][here] = min(127, column[4][here] + factor)
+            column[3][here] = max(-128, column[3][here] - factor)
+        else:
+            numbers = content["numbers"]
+            numbers[2][draw.integers(len(numbers[2]))] = [factor]
+    elif draw.random() < 0.5:
+        ends = np.cumsum([0, *column[5]]).tolist()
+        pieces = [streams[a:b] for a, b in itertools.pairwise(ends)]
+        pieces[here], pieces[there] = pieces[there], pieces[here]
+        streams = b"".join([*pieces, streams[ends[-1] :]])
+    else:
+        for values in column[1:6] if draw.random() < 0.5 else [column[draw.integers(1, 6)]]:
+            values[here], values[there] = values[there], values[here]
+    text = json.dumps(content).encode()
+    header = zlib.compress(text)
+    return data[:40] + struct.pack("<II", len(header), len(text)) + header + streams
+
+
+def attack(data: bytes, tries: int, seed: int) -> Counter:
+    """Decode mutated files, every second one with its digest made right, and count what comes of them.
+
+    Whatever is neither a decoded net nor a `UserError` is raised here.
+    """
+    draw = np.random.default_rng(seed)
+    outcomes: Counter = Counter()
+    for number in range(tries):
+        kind = KINDS[number // 2 % len(KINDS)]
+        changed = data
+        while changed[40:] == data[40:]:
+            changed = mutate(kind, data, draw)
+        forged = number % 2 == 1
+        before = children() + time.process_time()
+        try:
+            decoded = nnc.decode(signed(changed) if forged else changed, most_bytes=MOST_BYTES)
+        except UserError as error:
+            assert len(str(error).splitlines()) == 1
+            outcomes[kind, forged, "refused"] += 1
+        else:
+            assert forged, "a file whose digest is wrong was decoded"
+            assert isinstance(decoded, nnc.Decoded)
+            outcomes[kind, forged, "decoded to something"] += 1
+        assert children() + time.process_time() - before < MOST_SECONDS
+    return outcomes
+
+
+def test_mutated_files_do_no_harm(data, capsys):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    outcomes = attack(data, TRIES, SEED)
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    # Of all children, and of this process at their birth: a bound, and no figure of the worker alone.
+    largest = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    with capsys.disabled():
+        memory = f"{grown / 1024:.0f} MB more here, {largest / 1024:.0f} MB there"
+        print(f"\n    {TRIES} mutated files: {dict(outcomes)}; {memory}")
+    assert sum(outcomes.values()) == TRIES
+    assert sum(count for (_, forged, what), count in outcomes.items() if not forged and what == "refused") == TRIES // 2
+    assert any(forged and what == "refused" for _, forged, what in outcomes)
+    assert 1024 * grown <= 4 * MOST_BYTES
+    assert 1024 * largest <= process.BASE_MEMORY + 16 * MOST_BYTES
