@@ -114,7 +114,7 @@ def decode(
     most_bytes : int
         That the decoded tensors may take.
     seconds : float, optional
-        That the other process may take; by default 4 and 2 a megabyte.
+        Of processor time that the other process may take; by default 4, and 2 a megabyte.
     source : str
         What the file is called in an error.
 

@@ -47,7 +47,7 @@ def decode_apart(data: bytes, header: Header, source: str, seconds: float) -> by
         raise UserError(
             f"this system cannot limit a process, so {source} is decoded only if you trust it: trusted=True"
         )
-    memory = BASE_MEMORY + 12 * header.largest + 2 * (len(data) + header.plain)  # int32 and two copies
+    memory = BASE_MEMORY + 12 * header.largest + 2 * (len(data) + header.plain)  # 12: as int32, and two copies
     try:
         status, plain = _run(data, [memory, math.ceil(seconds), header.plain], PATIENCE * seconds)
     except OSError as error:
@@ -59,8 +59,8 @@ def decode_apart(data: bytes, header: Header, source: str, seconds: float) -> by
         )
     if status or len(plain) != header.plain:
         raise UserError(
-            f"{source} does not hold the net that its header announces (the decoder ended with status {status}): it was "
-            "not made by `relcomp encode`, do not use it"
+            f"{source} does not hold the net that its header announces (the decoder ended with status {status}): "
+            "it was not made by `relcomp encode`, do not use it"
         )
     return plain
 
