@@ -391,7 +391,7 @@ for line in results_of.summary(recorded, before) if full else ():
     print(line)
 
 # %% [markdown]
-# **What you see.** At 4 bit, 70 % of the weights can go for a third of a point, and the file is fifteen times smaller; at 2 bit, one and a half points for twenty times. At 4 and 5 bit all arms lie together, chance included. At 2 and 3 bit chance is behind, and who leads among LRP, magnitude and ECQ changes from net to net. Remember the table without training: there it mattered a
+# **What you see.** At 4 bit, 70 % of the weights can go for less than half a point, and the net is some fifteen times smaller; 3 bit costs a point and 2 bit not quite two, for twenty times. At 4 and 5 bit all arms lie together, chance included. At 2 and 3 bit chance is behind, and who leads among LRP, magnitude and ECQ changes from net to net. Remember the table without training: there it mattered a
 # great deal which weights went, and LRP was ten points ahead of ECQ. A hundred steps of training heal nearly all of it. So relevance pays where there is no training, or little; where there is enough, the net finds another way with the weights that are left.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
