@@ -409,10 +409,6 @@ if mnist:
     plot.pareto(drawn_curves, "zeros", "accuracy", unquantized)
 
 # %%
-if mnist:
-    plot.pareto(results_of.curves(judged, "bytes"), "coded size", "accuracy", unquantized, log=True)
-
-# %%
 for line in results_of.summary(recorded, before) if mnist else ():
     print(line)
 
