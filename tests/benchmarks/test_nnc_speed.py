@@ -29,8 +29,8 @@ def timed(run: Callable) -> tuple[float, object]:
 def test_coding_against_nncodec_called_plainly(say):
     """At least 3 times as fast as `compress`, decoding no slower than `decompress`, and the same indices from both.
 
-    Both are given the indices as they are, and both search the starts of their contexts, which is nncodec's default.
-    The kit decodes as it does by default, in a process of its own.
+    Both are given the indices as they are. nncodec searches the best starts of the contexts in every tensor, the kit in
+    those that are small enough to gain much by it. It decodes as it does by default, in a process of its own.
     """
     from nncodec import nnc as theirs
 

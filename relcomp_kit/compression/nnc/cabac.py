@@ -14,6 +14,8 @@ FEWEST_BITS = 0.005  # that the coder spends on an integer, however likely it is
 # Arguments of the coder: no dependent quantization, by rows, edition 2 (bounds of the integers are known), no parent.
 OPTIONS = (0, 0, 1, 0)
 NO_HISTORY = (deepCABAC.HdspMode.AlwaysOff, np.zeros(2, np.int8))
+# Integers up to which the best starts of contexts are searched: that takes twice the time of coding, and gains 1 %.
+SEARCHED = 300_000
 PADDING = 8  # bytes: the decoder reads a little ahead
 
 
@@ -40,7 +42,7 @@ def encode_integers(values: np.ndarray) -> bytes:
         return b""
     matrix = np.ascontiguousarray(by_position(values), np.int32)
     encoder = deepCABAC.Encoder()
-    encoder.initCtxModels(UNARY, 1)  # 1: starts of the contexts are searched
+    encoder.initCtxModels(UNARY, int(values.size <= SEARCHED))
     no_rows = np.zeros(len(matrix), np.int32)
     encoder.encodeLayer(matrix, *OPTIONS, 0, no_rows, *NO_HISTORY, high - low + 1, -low)
     return encoder.finish().tobytes()
