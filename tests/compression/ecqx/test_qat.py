@@ -390,6 +390,13 @@ def test_scenes_sparse_and_better_than_the_most_frequent_class(scenes, own_cache
     assert max(row["pixel_accuracy"] for row in history) > most
 
 
+def test_a_large_net_takes_a_step(scenes, own_cache):
+    recipe = QatRecipe("lrp", 4, 0.1, steps=1, batch=2, validate_every=1, relevance_batches=1)
+    quantized, history = quantized_net(recipe, deeplab("resnet50", 7, seed=0), scenes, 0)
+    assert len(quantized.indices) == 61 and quantized.sparsity > 0.2
+    assert math.isfinite(history[0]["loss"]) and history[0]["chosen"]
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
