@@ -7,7 +7,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
+from contextlib import contextmanager
 
 import joblib
 from joblib.externals.loky import ProcessPoolExecutor, process_executor
@@ -15,6 +16,7 @@ from joblib.externals.loky import ProcessPoolExecutor, process_executor
 from relcomp_kit.errors import UserError
 from relcomp_kit.lessons.sweeps.point import Failure, attempt, sentence
 
+POLL = 0.2  # seconds, after which Ctrl-C is answered
 DIED = "the process that ran it died twice, as happens when memory runs out: take fewer workers"
 
 
@@ -46,9 +48,10 @@ def run_here(jobs: Mapping[str, Callable[[], object]], workers: int) -> Iterator
     try:
         while waiting or running:
             while waiting and idle:
-                name, pool = waiting.popleft(), idle.pop()
-                running[pool.submit(attempt, jobs[name], threads)] = name, pool
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                with _undisturbed():
+                    name, pool = waiting.popleft(), idle.pop()
+                    running[pool.submit(attempt, jobs[name], threads)] = name, pool
+            for future in _first_done(running):
                 name, pool = running.pop(future)
                 error = future.exception()
                 broken = isinstance(error, BrokenExecutor)
@@ -61,8 +64,34 @@ def run_here(jobs: Mapping[str, Callable[[], object]], workers: int) -> Iterator
                 else:
                     yield name, future.result()
     finally:
-        for pool in [*idle, *(pool for _, pool in running.values())]:
-            pool.shutdown(kill_workers=True)
+        with _undisturbed():
+            for pool in [*idle, *(pool for _, pool in running.values())]:
+                pool.shutdown(kill_workers=True)
+
+
+def _first_done(running: Mapping[Future, object]) -> set[Future]:
+    """Return the futures that are done, as soon as one is."""
+    done: set[Future] = set()
+    while not done:
+        with _undisturbed():
+            done = wait(running, timeout=POLL, return_when=FIRST_COMPLETED).done
+    return done
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Hold Ctrl-C back until the block ends: within, it could hit while a lock is taken that nobody would release."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    caught: list[tuple] = []
+    before = signal.signal(signal.SIGINT, lambda *call: caught.append(call))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if caught and callable(before):
+        before(*caught[0])
 
 
 def _pool(threads: int) -> ProcessPoolExecutor:
