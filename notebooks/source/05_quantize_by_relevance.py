@@ -118,7 +118,8 @@ share[levels == 0] = max(0.5, share[levels == 0].item())
 
 def costs(w, lam):
     """What every index costs for every weight: (levels, weights)."""
-    return (w - levels[:, None] * grid.step) ** 2 - lam * share.log2()[:, None]
+    bits = -share.clamp_min(2**-30).log2()  # a share of 0 would cost infinitely many
+    return (w - levels[:, None] * grid.step) ** 2 + lam * bits[:, None]
 
 
 # %%
