@@ -71,7 +71,9 @@ def test_points_run_once_and_those_that_fail_do_not_stop_the_rest(
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGKILL])
 def test_a_sweep_that_is_stopped_keeps_what_is_finished_and_leaves_no_process(fake_plan, starts, tmp_path, stop):
     plan, out = fake_plan("square", "wait", "square"), tmp_path / "out"
-    code = "from relcomp_kit.lessons.sweeps import experiments; "
+    # A process that a script starts in the background ignores Ctrl-C, and so would this one.
+    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    code += "from relcomp_kit.lessons.sweeps import experiments; "
     code += "experiments.EXPERIMENTS['fake'] = 'sweep_fakes:fake'; from relcomp_kit.cli import main; main()"
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
     command = [sys.executable, "-c", code, "sweep", str(plan), "--workers", "1", "--out", str(out)]
