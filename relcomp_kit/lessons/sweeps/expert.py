@@ -36,6 +36,7 @@ def expert(
     batch: int = 8,
     learning_rate: float = 1e-3,
     relevance_scenes: int = 64,
+    profile: str = "full",
 ) -> dict:
     """Cut an expert out of a trained net, train it a little, and return what it costs and how well it does.
 
@@ -56,12 +57,14 @@ def expert(
         Of the training after the cut, on all classes; 0 steps leave it out.
     relevance_scenes : int
         Training scenes that relevance is measured on.
+    profile : {"quick", "full"}
+        Of the training of nets that have no committed checkpoint.
     """
     if arm not in ARMS:
         raise UserError(f"there is no arm {arm!r}; choose one of {', '.join(ARMS)}")
     if dataset in NAMES:
         raise UserError(f"{dataset} has nothing to segment: take a set of scenes")
-    model, data = _net(net, dataset, seed)
+    model, data = _net(net, dataset, seed, profile)
     unknown = [name for name in wanted if name not in data.classes]
     if unknown or not wanted:
         what = f"no class {unknown[0]!r}" if unknown else "no expert for no class"
@@ -84,8 +87,8 @@ def expert(
 
 
 @functools.lru_cache(maxsize=1)
-def _net(net: str, dataset: str, seed: int) -> tuple[nn.Module, SceneSet]:
-    return trained(net, dataset, seed)
+def _net(net: str, dataset: str, seed: int, profile: str) -> tuple[nn.Module, SceneSet]:
+    return trained(net, dataset, seed, profile)
 
 
 def _path(

@@ -38,9 +38,12 @@ def quantize(*, seed: int, net: str = "compact", dataset: str = "rail-scenes", *
     return measure(chosen, model, data, seed) | {"data": data.sha256, "made by": provenance()["commit"]}
 
 
-def trained(net: str, dataset: str, seed: int) -> tuple[nn.Module, ImageSet | SceneSet]:
-    """Return the net that is quantized, in eval mode, and its data set; parameters as in `quantize`."""
-    return _thesis_net(net, dataset, seed) if dataset in NAMES else _segmenter(net, dataset, seed)
+def trained(net: str, dataset: str, seed: int, profile: str = "full") -> tuple[nn.Module, ImageSet | SceneSet]:
+    """Return a trained net, in eval mode, and its data set; parameters as in `quantize`.
+
+    The profile says how long nets without a committed checkpoint are trained on scenes, and how large these are.
+    """
+    return _thesis_net(net, dataset, seed) if dataset in NAMES else _segmenter(net, dataset, seed, profile)
 
 
 def _thesis_net(net: str, dataset: str, seed: int) -> tuple[nn.Module, ImageSet]:
@@ -48,8 +51,8 @@ def _thesis_net(net: str, dataset: str, seed: int) -> tuple[nn.Module, ImageSet]
     return trained_net(data, seed, activations=HIDDEN[net]).net.eval(), data
 
 
-def _segmenter(net: str, dataset: str, seed: int) -> tuple[nn.Module, SceneSet]:
-    recipe = recipe_for(net, dataset, "full")
+def _segmenter(net: str, dataset: str, seed: int, profile: str) -> tuple[nn.Module, SceneSet]:
+    recipe = recipe_for(net, dataset, profile)
     data = _scenes(dataset, recipe.size)
     stored = checkpoints.name_of(net, data.name, seed)
     if stored in checkpoints.committed():

@@ -18,7 +18,7 @@ def few_scenes(tmp_path, monkeypatch):
     data = datasets.load_scenes("rail-scenes", (48, 80))
     few = {split: Subset(getattr(data, split), range(4)) for split in ("train", "validation", "test")}
     pair = load_net("compact-rail-scenes-0").eval(), replace(data, **few)
-    monkeypatch.setattr(module, "trained", lambda net, dataset, seed: pair)
+    monkeypatch.setattr(module, "trained", lambda net, dataset, seed, profile: pair)
     module._net.cache_clear()
     module.class_relevance.cache_clear()
 
