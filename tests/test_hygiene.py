@@ -24,7 +24,7 @@ SOURCES = sorted((ROOT / "notebooks" / "source").glob("*.py"))
 TOP_LEVEL = {"pyproject.toml", "notebooks", "relcomp_kit", "data", "tests", "environment.yml", "README.md"}
 TEXT_SUFFIXES = {".py", ".ipynb", ".toml", ".yml", ".yaml", ".md", ".json", ".txt", ".cfg", ""}
 CONDA_NAMES = {"torch": "pytorch"}  # what conda-forge calls differently
-FROM_PIP = {"zennit", "zennit-crp", "quantus", "nncodec", "torch-pruning"}  # what conda-forge lacks
+FROM_PIP = {"zennit", "zennit-crp", "quantus", "nncodec", "torch-pruning", "playwright"}  # what conda-forge lacks
 
 
 def rendered(source: Path) -> nbformat.NotebookNode:
