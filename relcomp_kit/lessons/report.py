@@ -4,6 +4,8 @@ from collections import Counter
 from html import escape
 from pathlib import Path
 
+from relcomp_kit.lessons.mathml import use_mathml
+
 VERDICTS = {  # verdict -> (colour on a page, colour in the terminal)
     "reproduced": ("#1a7f37", "green"),
     "holds on a stand-in": ("#0b7285", "cyan"),
@@ -84,23 +86,13 @@ def page(notebook: Path, title: str) -> str:
     """Return an executed notebook as one HTML file: images inside, formulas as MathML, no scripts."""
     import nbformat
     from bs4 import BeautifulSoup
-    from latex2mathml.converter import convert
     from nbconvert import HTMLExporter
-    from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
-
-    class MathRenderer(IPythonRenderer):
-        def inline_math(self, body: str) -> str:
-            return convert(body)
-
-        def block_math(self, body: str) -> str:
-            return convert(body, display="block")
 
     content = nbformat.read(notebook, as_version=4)
     content.metadata["title"] = title
     content.metadata.pop("widgets", None)  # a live widget needs a kernel; its text remains
     exporter = HTMLExporter()
-    renderer = MathRenderer(escape=False, exclude_anchor_links=True)  # anchors break a formula in a heading
-    exporter.register_filter("markdown2html", lambda source: MarkdownWithMath(renderer=renderer).render(source))
+    use_mathml(exporter)
     soup = BeautifulSoup(exporter.from_notebook_node(content)[0], "html.parser")
     for script in soup("script"):
         script.decompose()
