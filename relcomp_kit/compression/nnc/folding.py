@@ -50,19 +50,16 @@ def unfold(state: dict[str, Tensor], names: list[str], eps: float) -> dict[str, 
     Batch-norm divides by sqrt(1 + eps) then, so gamma is gamma_fold * sqrt(1 + eps). A name that has no weight and bias
     is a ValueError.
     """
-    whole = {}
     for name in names:
         if not all(_key(name, part) in state for part in AFFINE):
             raise ValueError(f"there is no batch-norm {name}")
-    after = {_key(name, "bias"): name for name in names}
+    gammas, after = {_key(name, "weight") for name in names}, {_key(name, "bias"): name for name in names}
+    whole = {}
     for key, value in state.items():
-        whole[key] = value
+        whole[key] = (value.double() * math.sqrt(1 + eps)).to(value.dtype) if key in gammas else value
         if key in after:
-            name = after[key]
-            gamma = whole[_key(name, "weight")]
-            whole[_key(name, "weight")] = (gamma.double() * math.sqrt(1 + eps)).to(gamma.dtype)
-            whole[_key(name, "running_mean")] = torch.zeros_like(value)
-            whole[_key(name, "running_var")] = torch.ones_like(value)
+            whole[_key(after[key], "running_mean")] = torch.zeros_like(value)
+            whole[_key(after[key], "running_var")] = torch.ones_like(value)
     return whole
 
 

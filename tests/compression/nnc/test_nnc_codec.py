@@ -138,6 +138,14 @@ def test_folding_needs_the_eps_of_the_net(small_net):
     assert (outputs(net, wrong) - outputs(net, quantized)).abs().max() > 1e-3
 
 
+def test_entries_may_come_in_any_order(small_net, small):
+    """A file of safetensors gives them by name: bias before weight."""
+    other = Quantized(small.indices, small.steps, dict(sorted(small.rest.items(), reverse=True)))
+    for one in (other, Quantized(small.indices, small.steps, dict(sorted(small.rest.items())))):
+        folded = nnc.decode(nnc.encode(one, fold=True, float_bits=16), trusted=True).quantized
+        assert (outputs(small_net, folded) - outputs(small_net, small)).abs().max() < 1e-2
+
+
 def test_a_batch_norm_that_cannot_be_folded_keeps_its_vectors(small, same):
     for value in (-1.0, math.nan):
         rest = small.rest | {"1.running_var": torch.full((8,), value)}
