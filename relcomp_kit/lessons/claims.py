@@ -36,8 +36,17 @@ class Ruling:
 
 def ledger() -> list[dict]:
     """Return all claims of ``data/claims.toml``, in order."""
+    return _file()["claim"]
+
+
+def works() -> dict[str, str]:
+    """Return the published works by the first letter of their claims' ids."""
+    return _file()["work"]
+
+
+def _file() -> dict:
     with open(checkout() / "data" / "claims.toml", "rb") as file:
-        return tomllib.load(file)["claim"]
+        return tomllib.load(file)
 
 
 def find(claim_id: str) -> dict:
@@ -99,15 +108,17 @@ def table(records: list[dict], profile: str = "quick") -> list[dict]:
     ----------
     records : list of dict
         The records of a run's lessons; a claim that none of them decides is "open", or "not testable here" if the
-        ledger names the command that would test it.
+        ledger says that nothing can stand in for the data that it needs.
     profile : str
         Of the run.
     """
     decided = {claim["id"]: (record, claim) for record in records for claim in record["claims"]}
-    full = _best_records()
+    full, missing = _best_records(), _file()["missing"]
     rows = []
     for claim in ledger():
         record, live = decided.get(claim["id"], ({}, {}))
+        recorded_on = full[claim["id"]][1]["dataset"] if claim["id"] in full else None
+        published_on = not claim["needs"] or claim["needs"] in (live.get("dataset"), recorded_on)
         rows.append(
             {
                 "id": claim["id"],
@@ -116,7 +127,8 @@ def table(records: list[dict], profile: str = "quick") -> list[dict]:
                 "published": claim["published"],
                 "measured": live.get("measured"),
                 "unit": claim["unit"],
-                "verdict": live.get("verdict", "not testable here" if "command" in claim else "open"),
+                "verdict": live.get("verdict", "open" if claim.get("stand_in", True) else "not testable here"),
+                "tightest": tightest(live) if live else None,
                 "profile": record.get("profile", profile),
                 "dataset": live.get("dataset"),
                 "published_dataset": claim["needs"] or None,
@@ -124,6 +136,7 @@ def table(records: list[dict], profile: str = "quick") -> list[dict]:
                 "commit": record.get("commit"),
                 "lesson": claim["lesson"],
                 "rule": claim["rule"],
+                "missing": None if published_on else missing[claim["needs"]],
                 "command": claim.get("command", f"relcomp run {claim['lesson'][:2]} --profile full"),
                 "recorded": _short(*full[claim["id"]]) if claim["id"] in full else None,
             }
@@ -147,6 +160,20 @@ def _best_records() -> dict[str, tuple[dict, dict]]:
 
 def _short(record: dict, claim: dict) -> dict:
     return {key: claim[key] for key in ("measured", "verdict", "dataset", "seeds")} | {
+        "tightest": tightest(claim),
         "profile": record["profile"],
         "commit": record["commit"],
     }
+
+
+def tightest(claim: dict) -> str:
+    """Return the condition of a decided claim with the smallest margin, and that margin's spread over the seeds.
+
+    A condition is met where its margin is 0 or more; margins are in the unit that it compares: shares, counts.
+    """
+    spans = {name: values for name, values in claim.get("margins", {}).items() if values and None not in values}
+    if not spans:
+        return ""
+    name = min(spans, key=lambda name: min(spans[name]))
+    ends = dict.fromkeys(f"{value + 0.0:+.3g}" for value in (min(spans[name]), max(spans[name])))
+    return f"{name}: {' to '.join(ends)}".replace("-", "−")

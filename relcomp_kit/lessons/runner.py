@@ -36,14 +36,14 @@ def check_request(names: Sequence[str], profile: str, out: Path, dataset: str | 
     sources = notebooks.find_lessons(names)
     if dataset is not None:
         for source in sources:
-            _check_dataset(source, dataset)
+            check_dataset(source, dataset)
     kernel.data_environment()
     for folder in (out, out / "notebooks", out / "html", out / "records"):
         make_folder(folder)
     return sources
 
 
-def _check_dataset(source: Path, dataset: str) -> None:
+def check_dataset(source: Path, dataset: str) -> None:
     """Refuse a data set of which a lesson can make nothing: it takes images to classify, or scenes to segment."""
     notebook = notebooks.read_source(source)
     own, others = notebooks.own_dataset(notebook), notebooks.other_datasets(notebook)
