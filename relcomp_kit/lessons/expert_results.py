@@ -8,7 +8,7 @@ from relcomp_kit.lessons.record import Record
 ARMS = ("relevance", "average", "magnitude", "random")
 WHEN = {"as cut": "as cut", "trained": "trained a little"}
 LOST = 0.02  # IoU that an expert may lose on its class
-CLAIMS = {"rail-scenes": "B5", "camvid": "B8"}
+CLAIMS = {"rail-scenes": "B5", "camvid": "B8", "cityscapes": "B8"}
 Rows = Sequence[dict]
 
 
@@ -39,14 +39,17 @@ def supers(rows: Rows) -> dict[int, dict]:
 
 
 def curves(rows: Rows, wanted: str, when: str) -> dict[str, list[list[tuple[float, float]]]]:
-    """Return arm to a curve a seed: (multiply-adds left, IoU of the class in the test), the whole net first."""
+    """Return arm to a curve a seed: (multiply-adds left, IoU of the class in the test), the whole net first.
+
+    Where the experts are trained, the whole net has been trained for as long.
+    """
     whole, found = supers(rows), {}
     for arm in ARMS:
         found[arm] = []
         for seed, start in whole.items():
             some = [one for one in of(rows, arm=arm, seed=seed, wanted=(wanted,)) if one["keep"] < 1]
             points = [(one["macs"], one[f"test {when}"][wanted]) for one in sorted(some, key=lambda one: -one["keep"])]
-            found[arm].append([(1.0, start["test as cut"][wanted]), *points])
+            found[arm].append([(1.0, start[f"test {when}"][wanted]), *points])
     return found
 
 
@@ -117,6 +120,23 @@ def note(record: Record, rows: Rows) -> None:
         record.measure("expert", one["macs"], "share of multiply-adds", **one)
 
 
+def note_weather(record: Record, weather: dict[str, dict[str, list[float]]]) -> None:
+    """Put the IoU in every weather into a record, a value a net."""
+    for tested, scores in weather.items():
+        for name, values in scores.items():
+            record.measure("IoU in weather", values, "share", tested=tested, net=name)
+
+
+def weather_lines(record: dict) -> list[str]:
+    """Return a line for every weather and net of a record: the mean of the nets, and their range."""
+    found = [entry for entry in record["measurements"] if entry["name"] == "IoU in weather"]
+    return [
+        f"{entry['tested']}, {entry['net']}: {100 * fmean(entry['value']):.1f} % "
+        f"({100 * min(entry['value']):.1f} to {100 * max(entry['value']):.1f})"
+        for entry in found
+    ]
+
+
 def recorded(record: dict) -> list[dict]:
     """Return the rows of a record, as `note` took them."""
     return [one | {"wanted": tuple(one["wanted"])} for one in record["measurements"] if one["name"] == "expert"]
@@ -128,7 +148,8 @@ def summary(rows: Rows, wanted: str) -> list[str]:
         f"{'':12}{'keep':>6}{'multiply-adds':>16}{'as cut':>10}{'trained':>10}   IoU of {wanted}, mean of the nets"
     ]
     whole = list(supers(rows).values())
-    lines.append(f"{'super-net':12}{1:>6.0%}{1:>16.0%}{_iou(whole, 'as cut', wanted):>10}")
+    scores = "".join(f"{_iou(whole, when, wanted):>10}" for when in WHEN)
+    lines.append(f"{'super-net':12}{1:>6.0%}{1:>16.0%}{scores}")
     for arm in ARMS:
         some = [one for one in of(rows, arm=arm, wanted=(wanted,)) if one["keep"] < 1]
         for keep in sorted({one["keep"] for one in some}, reverse=True):

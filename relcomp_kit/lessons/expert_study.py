@@ -14,20 +14,29 @@ from relcomp_kit.datasets.rail_scenes import RailScenes
 from relcomp_kit.datasets.scenes import SceneSet, remember
 from relcomp_kit.datasets.transforms import normalize
 from relcomp_kit.lessons import expert_results
+from relcomp_kit.lessons.profiles import ExpertBudget
 from relcomp_kit.lessons.relevance_study import batches
 from relcomp_kit.lessons.segmentation_study import firsts, predict
 from relcomp_kit.lessons.sweeps import plans
+from relcomp_kit.lessons.sweeps.quantize import trained
 from relcomp_kit.models.metrics import evaluate, plain
 from relcomp_kit.relevance.channels import batch_norms
 from relcomp_kit.relevance.lrp import filter_relevance, weight_relevance_per_class
 
 Filters = dict[str, Tensor]
 DAY, SNOW = "day", "snow"
+WEATHER_KEEP = 0.65  # of the filters
 
 
 def swept(plan: str, data: SceneSet) -> list[dict]:
     """Run what is missing of a plan, and return a row a point; see `relcomp_kit.lessons.expert_results.row`."""
     return [expert_results.row(record) for record in plans.swept(plan, data)]
+
+
+def first_net(plan: str, seed: int) -> tuple[nn.Module, SceneSet]:
+    """Return the net that a plan cuts experts out of, and its scenes."""
+    values = plans.points(plan)[0].values
+    return trained(values["net"], values["dataset"], seed, values["profile"])
 
 
 def as_example(data: SceneSet) -> Tensor:
@@ -65,12 +74,12 @@ def channel_means(net: nn.Module, x: Tensor, layer: str, mask: Tensor) -> tuple[
     return found["leaky"], found["clean"]
 
 
-def grown(net: nn.Module, image: Tensor, paths: dict[float, Filters], example: Tensor) -> dict[str, Tensor]:
-    """Return what experts of several sizes see: a title to the class of every pixel."""
+def grown(net: nn.Module, image: Tensor, paths: dict[str, Filters], example: Tensor) -> dict[str, Tensor]:
+    """Return what experts see: their name and share of the multiply-adds, to the class of every pixel."""
     whole, found = experts.macs(net, example)[ALL], {}
-    for keep, path in paths.items():
+    for name, path in paths.items():
         small = experts.compact(net, path, example)
-        found[f"{keep:.0%}: {experts.macs(small, example)[ALL] / whole:.0%} MACs"] = predict(small, image)
+        found[f"{name}: {experts.macs(small, example)[ALL] / whole:.0%} MACs"] = predict(small, image)
     return found
 
 
@@ -118,11 +127,33 @@ def scene_with(data: SceneSet, wanted: str, scenes: int = 40) -> int:
     return max(range(min(scenes, len(data.test))), key=lambda index: int((data.test[index][1] == class_).sum()))
 
 
-def times(net: nn.Module, small: nn.Module, example: Tensor) -> dict[str, float]:
-    """Return the median seconds of one image through super-net and expert, in PyTorch and in ONNX Runtime."""
-    runs = {"super-net": lambda: net(example), "expert": lambda: small(example)}
-    with tempfile.TemporaryDirectory() as folder:
-        for name, one in (("super-net, ONNX", net), ("expert, ONNX", small)):
-            run = experts.open_onnx(experts.export_onnx(one, example, Path(folder) / f"{len(runs)}.onnx"))
-            runs[name] = functools.partial(run, example)
-        return experts.latencies(runs)
+def all_weathers(budget: ExpertBudget, plan: str, wanted: str) -> dict[str, dict[str, list[float]]]:
+    """Return what `in_weather` does for every net of the budget: a list with a value a net."""
+    found: dict[str, dict[str, list[float]]] = {}
+    for seed in budget.weather_seeds:
+        net, data = first_net(plan, seed)
+        one = in_weather(net, data, wanted, budget.relevance_scenes, budget.weather_scenes, WEATHER_KEEP)
+        for tested, scores in one.items():
+            for name, value in scores.items():
+                found.setdefault(tested, {}).setdefault(name, []).append(value)
+    return found
+
+
+def times(net: nn.Module, small: nn.Module, example: Tensor) -> list[str]:
+    """Return a line for every way to run super-net and expert on one image: milliseconds, and how many times faster."""
+    lines = []
+    for scale in (1, 2):
+        x = nn.functional.interpolate(example, scale_factor=scale) if scale > 1 else example
+        runs = {("PyTorch", "super-net"): lambda x=x: net(x), ("PyTorch", "expert"): lambda x=x: small(x)}
+        with tempfile.TemporaryDirectory() as folder:
+            for name, one in (("super-net", net), ("expert", small)):
+                run = experts.open_onnx(experts.export_onnx(one, x, Path(folder) / f"{name}.onnx"))
+                runs["ONNX Runtime", name] = functools.partial(run, x)
+            found = experts.latencies(runs)
+        for how in ("PyTorch", "ONNX Runtime"):
+            before, after = 1000 * found[how, "super-net"], 1000 * found[how, "expert"]
+            size = " x ".join(map(str, x.shape[2:]))
+            lines.append(
+                f"{how:13}{size:>10}: {before:6.1f} ms, expert {after:5.1f} ms: {before / after:.1f} times faster"
+            )
+    return lines

@@ -89,8 +89,16 @@ class ExpertBudget:
     plans: dict[str, tuple[str, ...]]  # by data set
     relevance_scenes: int  # of the training split
     weather_scenes: int  # of the test split
+    weather_seeds: tuple[int, ...]
     wanted: dict[str, str] = field(
         default_factory=lambda: {"rail-scenes": "rail", "camvid": "tree", "railsem19": "rail-track"}
+    )
+    joined: dict[str, tuple[str, ...]] = field(
+        default_factory=lambda: {
+            "rail-scenes": ("rail", "anomaly on track"),
+            "camvid": ("tree", "car"),
+            "railsem19": ("rail-track", "traffic-sign"),
+        }
     )
     shown: tuple[float, ...] = (1.0, 0.8, 0.65, 0.5, 0.4, 0.3)  # shares of the filters
 
@@ -146,7 +154,16 @@ PROFILES = {
             one_shot=((4, 0.2),),
             one_shot_nets={"compact": OneShot((0,), relevance_scenes=32, test_scenes=40)},
         ),
-        ExpertBudget(plans={"rail-scenes": ("experts-rail-scenes-quick",)}, relevance_scenes=32, weather_scenes=60),
+        ExpertBudget(
+            plans={
+                "rail-scenes": ("experts-rail-scenes-quick",),
+                "camvid": ("experts-camvid-quick",),
+                "railsem19": ("experts-railsem19-quick",),
+            },
+            relevance_scenes=32,
+            weather_scenes=60,
+            weather_seeds=(0,),
+        ),
     ),
     "full": Profile(
         "full",
@@ -201,9 +218,14 @@ PROFILES = {
             },
         ),
         ExpertBudget(
-            plans={"rail-scenes": ("experts-rail-scenes", "experts-rail-scenes-classes")},
+            plans={
+                "rail-scenes": ("experts-rail-scenes", "experts-rail-scenes-classes"),
+                "camvid": ("experts-camvid",),
+                "railsem19": ("experts-railsem19",),
+            },
             relevance_scenes=64,
             weather_scenes=200,
+            weather_seeds=(0, 1, 2),
         ),
     ),
 }

@@ -26,6 +26,7 @@ def sweep():
         whole = made("relevance", 1.0, seed)
         for split in ("test", "validation"):
             whole[f"{split} as cut"] = dict.fromkeys(CLASSES, 0.35)
+            whole[f"{split} trained"] = dict.fromkeys(CLASSES, 0.36)
         rows.append(whole)
         for arm in results_of.ARMS:
             for keep in KEEPS:
@@ -65,8 +66,18 @@ def test_claims_follow_from_the_rows_and_come_back_from_the_record():
 
 def test_curves_begin_with_the_whole_net_and_take_the_experts_of_the_class_alone():
     found = results_of.curves(sweep(), "rail", "trained")
-    curve = [(1.0, 0.35), (0.8**2, 0.34), (0.25, 0.34), (0.3**2, 0.2)]
+    curve = [(1.0, 0.36), (0.8**2, 0.34), (0.25, 0.34), (0.3**2, 0.2)]
     assert found["relevance"] == [curve] * 3
+    assert results_of.curves(sweep(), "rail", "as cut")["random"][0][0] == (1.0, 0.35)
+
+
+def test_scores_in_weather_come_back_from_the_record():
+    record = Record("06_cut_out_relevant_experts", "quick", "rail-scenes")
+    results_of.note_weather(record, {"tested in snow": {"super-net": [0.3, 0.4], "cut in snow": [0.2, 0.2]}})
+    assert results_of.weather_lines(record.content) == [
+        "tested in snow, super-net: 35.0 % (30.0 to 40.0)",
+        "tested in snow, cut in snow: 20.0 % (20.0 to 20.0)",
+    ]
 
 
 @pytest.mark.parametrize("profile", PROFILES)
