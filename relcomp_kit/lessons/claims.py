@@ -147,15 +147,16 @@ def table(records: list[dict], profile: str = "quick") -> list[dict]:
 def _best_records() -> dict[str, tuple[dict, dict]]:
     """Return (record, claim) by claim id, of the full profile: on the published data where there is such a record.
 
-    Otherwise it is the record of the lesson's own data set, whose file carries no other name.
+    Otherwise it is the record of the lesson's own data set, whose file carries no other name; otherwise any.
     """
-    best = {}
+    ranked: dict[str, tuple[int, dict, dict]] = {}
     for name, record in recorded().items():
         for claim in record["claims"]:
-            needs = find(claim["id"])["needs"]
-            if needs == record["dataset"] or (name == record["lesson"] and claim["id"] not in best):
-                best[claim["id"]] = (record, claim)
-    return best
+            published = find(claim["id"])["needs"] == record["dataset"]
+            rank = 2 if published else int(name == record["lesson"])
+            if rank > ranked.get(claim["id"], (-1,))[0]:
+                ranked[claim["id"]] = (rank, record, claim)
+    return {name: (record, claim) for name, (_, record, claim) in ranked.items()}
 
 
 def _short(record: dict, claim: dict) -> dict:
