@@ -79,7 +79,8 @@ def test_five_cells_or_more_are_compared(source):
 def test_parameters_cell(source):
     cells = [cell for cell in code_cells(source) if "parameters" in cell.metadata.get("tags", [])]
     (cell,) = cells
-    assert re.fullmatch(r'profile = "quick"\nseed = 0(\ndataset = "(mnist|rail-scenes)"(  # or "rail-scenes")?)?', cell.source)
+    others = r'(  # or "[\w-]+"(, "[\w-]+")*)?'
+    assert re.fullmatch(rf'profile = "quick"\nseed = 0(\ndataset = "(mnist|rail-scenes)"{others})?', cell.source)
 
 
 @lessons
