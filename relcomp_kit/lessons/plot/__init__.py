@@ -20,6 +20,7 @@ from relcomp_kit.lessons.plot.maps import (
     program_flow,
     two_orders,
 )
+from relcomp_kit.lessons.plot.overview import verdict_counts, whole_picture
 from relcomp_kit.lessons.plot.quantize import cost_parabolas, kept_weights, weights_on_grid, zero_cluster
 from relcomp_kit.lessons.plot.quantize_curves import bars, changed_by_layer, pareto, training
 from relcomp_kit.lessons.plot.relevance import heatmaps, reference_crops, small_net
@@ -81,8 +82,10 @@ __all__ = [
     "sparsity_over_sf",
     "training",
     "two_orders",
+    "verdict_counts",
     "weather_bars",
     "weight_against_relevance",
     "weights_on_grid",
+    "whole_picture",
     "zero_cluster",
 ]

@@ -54,14 +54,18 @@ def figure(
     columns: int = 1,
     size: tuple[float, float] = (10, 4.6),
     colours: int = COLOURS,
+    keep: list[bytes] | None = None,
     **more,
 ) -> Iterator[tuple[Figure, list[Axes]]]:
-    """Give a styled figure and its axes as a flat list; it is shown as a small PNG when the block ends."""
+    """Give a styled figure and its axes as a flat list; when the block ends it is shown as a small PNG, or kept."""
     with plt.rc_context(RC):
         made, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained", **more)
         try:
             yield made, list(axes.flat)
-            display(Image(png(made, colours)))
+            if keep is None:
+                display(Image(png(made, colours)))
+            else:
+                keep.append(png(made, colours))
         finally:
             plt.close(made)
 
