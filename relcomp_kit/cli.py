@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from relcomp_kit import cli_nnc
+from relcomp_kit import cli_demo, cli_nnc
 from relcomp_kit.errors import UserError
 
 app = typer.Typer(
@@ -218,6 +218,7 @@ def sweep(
 
 for command in (cli_nnc.encode, cli_nnc.decode, cli_nnc.info):
     app.command()(command)
+app.command()(cli_demo.demo)
 
 
 @app.command()
