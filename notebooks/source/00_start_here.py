@@ -17,11 +17,11 @@
 # The lesson runs in about ten seconds, in both profiles. It needs no data set and no internet, and it decides no published claim:
 # it lays the ground for the lessons that do.
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "skip"}
 # Every lesson starts with its imports and with one cell of parameters. `profile` chooses the budget: `quick` takes minutes on a
 # laptop, `full` takes the published number of steps. `seed` fixes the random numbers.
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 import math
 
 import torch
@@ -29,7 +29,7 @@ from scipy.special import lambertw
 
 from relcomp_kit.lessons import check, environment, plot
 
-# %% tags=["parameters"]
+# %% tags=["parameters"] slideshow={"slide_type": "skip"}
 profile = "quick"
 seed = 0
 
@@ -275,6 +275,17 @@ def nearest_centroid(weight, step):
 
 # %% tags=["nbval-check-output"]
 check.exercise(nearest_centroid, cases={(0.3, 0.25): 0.25, (-0.4, 0.25): -0.5, (2.0, 0.25): 0.75, (-9.0, 0.5): -1.5})
+
+# %% [markdown] slideshow={"slide_type": "subslide"}
+# ## Exercise 4: open
+# Judged one at a time, the least relevant weight is the best to remove. Now two go at once. The cell removes the two least relevant ones. Find a better
+# pair, by any rule you can think of, and then the best of all 28 by trying. Why do the two that matter least one by one not matter least together, and what does that mean
+# for a net of a million weights?
+
+# %%
+parts = many_weights * many_inputs  # of every neuron's sum
+pair = parts.abs().topk(2, largest=False).indices
+print(f"the two least relevant weights gone: {parts.gather(1, pair).sum(1).abs().mean():.4f}")
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Three questions
