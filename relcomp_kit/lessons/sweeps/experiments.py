@@ -15,6 +15,7 @@ from typing import get_type_hints
 from relcomp_kit.errors import UserError
 
 EXPERIMENTS = {  # by reference, so that a worker imports only what it runs
+    "code": "relcomp_kit.lessons.sweeps.code:code",
     "expert": "relcomp_kit.lessons.sweeps.expert:expert",
     "prune": "relcomp_kit.lessons.arms:prune",
     "quantize": "relcomp_kit.lessons.sweeps.quantize:quantize",
