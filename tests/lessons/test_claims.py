@@ -15,8 +15,8 @@ from relcomp_kit.lessons.profiles import get_profile
 from relcomp_kit.lessons.rules import RULES
 
 THESIS = "1a 1b 1c 1d 2 3 3c 4 4c 5 5c 6 7 8a 8b 8c 8d 8e 9 10 11 11c 12 13 13a 13b"
-RAIL = "1 2 3 4 4c 4d 5 6 7 8 9 10 11 12 13"
-QUANTIZED = "1 1c 2 2c 3"
+RAIL = "1 2 3 4 4c 4d 5 6 7 8 9 10 11 12 13 13c"
+QUANTIZED = "1 1c 2 2c 3 3c"
 IDS = [f"{letter}{name}" for letter, names in zip("TBX", (THESIS, RAIL, QUANTIZED)) for name in names.split()]
 COLUMNS = {
     *("id", "source", "statement", "published", "measured", "unit", "verdict", "profile", "dataset"),

@@ -7,11 +7,11 @@ import re
 from collections.abc import Callable
 
 from relcomp_kit.lessons.claims import Ruling
-from relcomp_kit.lessons.rules import ecqx, rail, thesis
+from relcomp_kit.lessons.rules import coding, ecqx, rail, thesis
 
 RULES: dict[str, Callable[..., Ruling]] = {
     name[0].upper() + name[1:]: rule
-    for module in (thesis, rail, ecqx)
+    for module in (thesis, rail, coding, ecqx)
     for name, rule in vars(module).items()
     if re.fullmatch(r"[tbx]\d+[a-z]?", name)
 }

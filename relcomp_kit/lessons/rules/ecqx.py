@@ -64,6 +64,17 @@ def x3(ratio: Series, lost: Series) -> Ruling:
     )
 
 
+def x3c(ratio: dict[str, Series], estimated: dict[str, Series], lost: dict[str, Series]) -> Ruling:
+    """Net to series as in X3, of the bytes of whole files; and the ratio that X3 estimates for the same nets."""
+    rulings = {net: x3(ratio[net], lost[net]) for net in ratio}
+    return Ruling(
+        {f"{net}: {name}": margins for net, ruling in rulings.items() for name, margins in ruling.margins.items()},
+        "; ".join(
+            f"{net}: {ruling.measured}, by the estimate {spread(estimated[net], 1)}" for net, ruling in rulings.items()
+        ),
+    )
+
+
 def _mean(values: Series) -> str:
     """Return the mean of shares in percent, as text; differences of quantized nets are of some tenths of a point."""
     return "not reached" if any(map(math.isnan, values)) else f"{100 * fmean(values):.2f} %"
