@@ -104,6 +104,16 @@ class ExpertBudget:
 
 
 @dataclass(frozen=True)
+class CodingBudget:
+    """Lesson 07: which plans of ``data/sweeps`` are run, and on how many scenes it looks."""
+
+    plans: dict[str, tuple[str, ...]]  # by data set
+    relevance_scenes: int  # of the training split
+    scored_scenes: int | None  # of the validation and the test split; None: all
+    seeds: tuple[int, ...]  # of the float nets of the ladder on scenes
+
+
+@dataclass(frozen=True)
 class Profile:
     """A named set of budgets."""
 
@@ -114,6 +124,7 @@ class Profile:
     relevance: RelevanceBudget
     quantize: QuantizeBudget
     experts: ExpertBudget
+    coding: CodingBudget
 
 
 PROFILES = {
@@ -163,6 +174,12 @@ PROFILES = {
             relevance_scenes=32,
             weather_scenes=60,
             weather_seeds=(0,),
+        ),
+        CodingBudget(
+            plans={"mnist": ("code-mnist-quick",), "rail-scenes": ("code-rail-scenes-quick",)},
+            relevance_scenes=16,
+            scored_scenes=60,
+            seeds=(0,),
         ),
     ),
     "full": Profile(
@@ -226,6 +243,16 @@ PROFILES = {
             relevance_scenes=64,
             weather_scenes=200,
             weather_seeds=(0, 1, 2),
+        ),
+        CodingBudget(
+            plans={
+                "mnist": ("code-mnist-2bit", "code-mnist"),
+                "rail-scenes": ("code-rail-scenes-2bit", "code-rail-scenes", "code-rail-scenes-experts"),
+                "railsem19": ("code-railsem19",),
+            },
+            relevance_scenes=64,
+            scored_scenes=None,
+            seeds=(0, 1, 2),
         ),
     ),
 }

@@ -1,5 +1,14 @@
 """Every figure of the lessons: one function a figure, one palette (red for, blue against, grey removed)."""
 
+from relcomp_kit.lessons.plot.coding import (
+    bytes_by_layer,
+    code_curves,
+    code_sizes,
+    folded_lines,
+    shrinking_interval,
+    signs_of_indices,
+    size_ladder,
+)
 from relcomp_kit.lessons.plot.curves import (
     accuracy_over_sparsity,
     arms_against,
@@ -44,9 +53,12 @@ __all__ = [
     "areas",
     "arms_against",
     "bars",
+    "bytes_by_layer",
     "bytes_of_nets",
     "changed_by_layer",
     "class_shares",
+    "code_curves",
+    "code_sizes",
     "confusion",
     "conservation",
     "conv_maps",
@@ -56,6 +68,7 @@ __all__ = [
     "expert_curves",
     "filters_by_class",
     "flipping",
+    "folded_lines",
     "gradient_identity",
     "growing",
     "heatmaps",
@@ -78,6 +91,9 @@ __all__ = [
     "reference_crops",
     "removal_curves",
     "scene_sheet",
+    "shrinking_interval",
+    "signs_of_indices",
+    "size_ladder",
     "small_net",
     "sparsity_over_sf",
     "training",
