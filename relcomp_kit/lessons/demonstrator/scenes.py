@@ -76,14 +76,14 @@ def load(scene: str, size: tuple[int, int]) -> Scene:
     if kind == SYNTHETIC:
         number, _, weather = rest.partition(" ")
         image, label = rail_scenes.render(SPLITS["test"][0] + int(number), size, weather or None)
-        title = f"synthetic scene {number}{', ' + weather if weather else ''}"
+        title = f"scene {number}{', ' + weather if weather else ''}"
         return Scene(torch.from_numpy(image).permute(2, 0, 1).contiguous(), title, torch.from_numpy(label), CLASSES)
     frames, number = _frames(kind, size), int(rest)
     for split in ("test", "validation", "train"):
         part = getattr(frames, split)
         if number < len(part):
             image, label = (value.as_subclass(Tensor) for value in part[number])
-            title = f"{kind} frame {rest}{', seen in training' if split == 'train' else ''}"
+            title = f"{kind} {rest}{', seen in training' if split == 'train' else ''}"
             return Scene(image, title, label, frames.classes)
         number -= len(part)
     count = sum(len(getattr(frames, split)) for split in ("test", "validation", "train"))

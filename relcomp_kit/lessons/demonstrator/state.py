@@ -133,8 +133,8 @@ class LayerRow:
         Share of filters that the path leaves out.
     score : float, optional
         Share of the layer's relevance for the evaluated classes that the path keeps.
-    parameter : float
-        The share to keep that the layer was given, its own or the path's.
+    parameter : float, optional
+        The share to keep that the layer was given, its own or the path's; None for a stored expert.
     """
 
     layer: str
@@ -142,7 +142,7 @@ class LayerRow:
     similarity: float | None
     pruned: float
     score: float | None
-    parameter: float
+    parameter: float | None
 
 
 @dataclass(frozen=True, eq=False)

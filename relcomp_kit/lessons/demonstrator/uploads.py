@@ -1,6 +1,8 @@
 """Images that somebody gives: checked before they are decoded, and kept in memory alone."""
 
+import hashlib
 import io
+import itertools
 import re
 import warnings
 from collections import OrderedDict
@@ -21,6 +23,7 @@ MOST_IMAGES = 16
 FORMATS = {b"\x89PNG\r\n\x1a\n": "PNG", b"\xff\xd8\xff": "JPEG"}  # how a file begins
 
 _kept: OrderedDict[str, Tensor] = OrderedDict()
+_given: dict[str, str] = {}  # name to the hash of its file, of forgotten images too: a name stands for one image
 
 
 def decode(data: bytes, name: str) -> Tensor:
@@ -59,9 +62,15 @@ def decode(data: bytes, name: str) -> Tensor:
                 raise UserError(f"{name} has {width}x{height} pixels: choose an image of {SMALLEST} at least each way")
             picture.draft("RGB", (LONGEST, LONGEST))  # lets JPEG decode at a fraction of the size
             picture.thumbnail((LONGEST, LONGEST), Image.Resampling.BILINEAR)
+            if picture.mode.startswith(("I", "F")):
+                raise UserError(f"{name} has more than 8 bits a channel: convert it to a usual PNG or JPEG")
             pixels = np.array(_upright(picture))
     except UserError:
         raise
+    except Image.DecompressionBombError as error:
+        raise UserError(
+            f"{name} has too many pixels: choose one of up to {MOST_PIXELS / 1e6:.0f} megapixels"
+        ) from error
     except Exception as error:  # Pillow's decoders raise types of many kinds on damaged files
         raise UserError(f"{name} cannot be decoded: it is damaged or cut short, choose another image") from error
     return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
@@ -70,8 +79,6 @@ def decode(data: bytes, name: str) -> Tensor:
 def _upright(picture: Image.Image) -> Image.Image:
     """Return the picture in RGB, turned as its EXIF says, on white where it is transparent."""
     picture = ImageOps.exif_transpose(picture)
-    if picture.mode in ("I", "I;16", "I;16B", "F"):
-        raise ValueError("more than 8 bits a channel")
     if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
         picture = picture.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
@@ -99,15 +106,14 @@ def keep(data: bytes, name: str) -> str:
 
     Another image of the same name gets a number; of more than 16 images the oldest is forgotten.
     """
-    image, name = decode(data, name), shown_name(name)
-    for other in [name, *(f"{name} ({number})" for number in range(2, MOST_IMAGES + 2))]:
-        if other not in _kept or torch.equal(_kept[other], image):
-            break
-    _kept[other] = image
-    _kept.move_to_end(other)
+    image, name, digest = decode(data, name), shown_name(name), hashlib.sha256(data).hexdigest()
+    numbered = (f"{name} ({number})" for number in itertools.count(2))
+    own = next(one for one in itertools.chain([name], numbered) if _given.setdefault(one, digest) == digest)
+    _kept[own] = image
+    _kept.move_to_end(own)
     while len(_kept) > MOST_IMAGES:
         _kept.popitem(last=False)
-    return other
+    return own
 
 
 def names() -> list[str]:
