@@ -90,7 +90,7 @@ def run(
                     advance = partial(progress.update, progress.add_task(source.stem))
                     results.append(runner.run_lesson(source, parameters, out, advance))
         finally:
-            rows = runner.write_reports(results, profile, out)
+            rows = runner.write_reports(results, profile, out, [source.stem for source in sources])
     failed = [result for result in results if result.error]
     if record:
         for result in results:
@@ -244,13 +244,19 @@ def exercises(
 
 
 @app.command()
-def report(out: Out = DEFAULT_OUT) -> None:
-    """Show the table of claims of a run, or of the committed records if there is no run."""
+def report(
+    out: Out = DEFAULT_OUT,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the report as one page.")] = None,
+    markdown: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the claims as Markdown.")] = None,
+) -> None:
+    """Show the claims of a run beside the recorded ones; only these if there is no run."""
     from rich.console import Console
 
-    from relcomp_kit.files import read_json
-    from relcomp_kit.lessons import claims
+    from relcomp_kit.lessons import claims, runner
     from relcomp_kit.lessons.report import terminal_table
 
-    file = out / "claims.json"
-    Console().print(terminal_table(read_json(file) if file.is_file() else claims.table([], "quick")))
+    rows = claims.table(runner.read_records(out))
+    for written in runner.write_claims(rows, out, html, markdown):
+        print(f"wrote {written}")
+    if not (html or markdown):
+        Console().print(terminal_table(rows))

@@ -46,7 +46,7 @@ def ran(monkeypatch, tmp_path):
     monkeypatch.delenv("RELCOMP_DATA", raising=False)
     monkeypatch.setattr(notebooks, "find_lessons", lambda names: [tmp_path / "01_a.py", tmp_path / "02_b.py"])
     monkeypatch.setattr(runner, "run_lesson", run_lesson)
-    monkeypatch.setattr(runner, "write_reports", lambda results, profile, out: wrote.extend(results) or [])
+    monkeypatch.setattr(runner, "write_reports", lambda results, profile, out, wanted: wrote.extend(results) or [])
     wrote = []
     return outcomes, wrote
 
@@ -119,18 +119,16 @@ def test_record_keeps_only_what_succeeded(ran, monkeypatch, tmp_path):
 
 
 def test_report_shows_the_claims_of_a_run(monkeypatch, tmp_path, capsys):
-    row = {
-        "id": "T9",
-        "statement": "it stops",
-        "published": "argued",
-        "measured": "655",
-        "unit": None,
-        "verdict": "partly",
-    }
-    (tmp_path / "claims.json").write_text(json.dumps([row]), encoding="utf-8")
+    claim = {"id": "T9", "measured": "655", "verdict": "partly", "dataset": "mnist", "seeds": [0]}
+    record = {"lesson": "02_x", "profile": "quick", "dataset": "mnist", "commit": "c", "claims": [claim]}
+    (tmp_path / "records").mkdir()
+    (tmp_path / "records" / "02_x.json").write_text(json.dumps(record), encoding="utf-8")
     assert call(monkeypatch, "report", "--out", tmp_path) == 0
     shown = capsys.readouterr().out
-    assert all(part in shown for part in ("T9", "it stops", "655", "partly"))
+    assert all(part in shown for part in ("T9", "655", "partly"))
+    assert call(monkeypatch, "report", "--out", tmp_path, "--markdown", tmp_path / "report.md") == 0
+    assert capsys.readouterr().out == f"wrote {tmp_path / 'report.md'}\n"
+    assert "| partly: 655 (mnist, 1 seed) |" in (tmp_path / "report.md").read_text(encoding="utf-8")
 
 
 def test_check_prints_a_line_each_and_fails_on_a_bad_data_folder(monkeypatch, capsys):

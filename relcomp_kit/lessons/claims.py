@@ -178,3 +178,10 @@ def tightest(claim: dict) -> str:
     name = min(spans, key=lambda name: min(spans[name]))
     ends = dict.fromkeys(f"{value + 0.0:+.3g}" for value in (min(spans[name]), max(spans[name])))
     return f"{name}: {' to '.join(ends)}".replace("-", "−")
+
+
+def standing(row: dict) -> str:
+    """Return the verdict of the recorded full run of a claim in the table; without one it is as if nobody measured."""
+    if row.get("recorded"):
+        return row["recorded"]["verdict"]
+    return row["verdict"] if row["measured"] is None else "open"

@@ -1,84 +1,24 @@
-"""The pages of a run, which load nothing from the network, and the table of claims in the terminal."""
+"""A lesson as a page that loads nothing from the network, and the claims as a table: in the terminal, as Markdown."""
 
-from collections import Counter
-from html import escape
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from relcomp_kit.lessons import claims
 from relcomp_kit.lessons.mathml import use_mathml
 
-VERDICTS = {  # verdict -> (colour on a page, colour in the terminal)
-    "reproduced": ("#1a7f37", "green"),
-    "holds on a stand-in": ("#0b7285", "cyan"),
-    "partly": ("#9a6700", "yellow"),
-    "not reproduced": ("#b42318", "red"),
-    "not testable here": ("#6b4fa0", "magenta"),
-    "open": ("#5b6470", "bright_black"),
+VERDICTS = {  # verdict -> (colour, ink on it, colour in the terminal); blue and red are told apart by all eyes
+    "reproduced": ("#1b5e9c", "#ffffff", "green"),
+    "holds on a stand-in": ("#8fc1e3", "#17232e", "cyan"),
+    "partly": ("#f0a04b", "#2b1a05", "yellow"),
+    "not reproduced": ("#b3261e", "#ffffff", "red"),
+    "not testable here": ("#c4c9cf", "#23282d", "magenta"),
+    "open": ("#eceff2", "#4b535d", "bright_black"),
 }
-STYLE = """
-:root { color-scheme: light; }
-* { box-sizing: border-box; }
-body { margin: 0; background: #f5f6f8; color: #1f2328; font: 16px/1.5 system-ui, Helvetica, Arial, sans-serif; }
-main { max-width: 75rem; margin: 0 auto; padding: 2.5rem 1.5rem 4rem; }
-h1 { margin: 0; font-size: 1.9rem; letter-spacing: -.01em; }
-h2 { margin: 2.5rem 0 .75rem; font-size: 1.2rem; }
-p { margin: .4rem 0; color: #4b535d; max-width: 48rem; }
-a { color: #0550ae; text-decoration: none; } a:hover { text-decoration: underline; }
-.scroll { overflow-x: auto; background: #fff; border: 1px solid #d8dde3; border-radius: .6rem; }
-table { width: 100%; border-collapse: collapse; font-size: .9rem; }
-th, td { padding: .55rem .8rem; text-align: left; vertical-align: top; border-bottom: 1px solid #e8ebef; }
-th { background: #fafbfc; font-weight: 600; white-space: nowrap; color: #4b535d; }
-tr:last-child td { border-bottom: 0; }
-td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-td.claim { min-width: 18rem; } td.value { min-width: 8rem; } th.number { text-align: right; }
-small { display: block; color: #656d76; font-size: .8rem; }
-code { overflow-wrap: anywhere; }
-.badge { display: inline-block; padding: .1rem .6rem; border-radius: 1rem; color: #fff; font-size: .8rem;
-  font-weight: 600; white-space: nowrap; }
-.counts { display: flex; flex-wrap: wrap; gap: .5rem; margin: 1rem 0; }
-.error { color: #b42318; overflow-wrap: anywhere; }
-"""
 PAGE_STYLE = """
 main { max-width: 60rem; margin: 0 auto; }
 h1 { line-height: 1.2 !important; }
 .jp-RenderedHTMLCommon table { margin-left: 0; }
-"""
-
-
-def index(results: list, rows: list[dict], profile: str) -> str:
-    """Return ``index.html``: the lessons of a run, and every claim with its verdict.
-
-    Parameters
-    ----------
-    results : list of LessonResult
-        The lessons that ran.
-    rows : list of dict
-        The claims, as in ``claims.json``.
-    profile : str
-        "quick" or "full".
-    """
-    counts = Counter(row["verdict"] for row in rows)
-    badges = "".join(_badge(verdict, f"{counts[verdict]} {verdict}") for verdict in VERDICTS if counts[verdict])
-    lessons = "".join(_lesson_row(result) for result in results)
-    claims = "".join(_claim_row(row) for row in rows)
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>relcomp: {len(results)} lessons, {len(rows)} claims</title><style>{STYLE}</style></head>
-<body><main>
-<h1>Which published claims hold</h1>
-<p>This run used the <b>{escape(profile)}</b> profile. A verdict follows from this run's measurements, by code; beside
-it stands what the committed full run found, on the published data and budget. A lesson that runs on a reduced budget
-(lesson 02 in quick), or on other data, can confirm a claim on a smaller scale, but not refute it. Data set and seeds
-stand below each result.</p>
-<div class="counts">{badges}</div>
-<h2>Lessons</h2>
-<div class="scroll"><table><thead><tr><th>Lesson</th><th>Status</th><th class="number">Seconds</th>
-<th>Files</th></tr></thead>
-<tbody>{lessons}</tbody></table></div>
-<h2>Claims</h2>
-<div class="scroll"><table><thead><tr><th>Id</th><th>Claim</th><th>Published</th><th>This run</th><th>Verdict</th>
-<th>Recorded full run</th></tr></thead><tbody>{claims}</tbody></table></div>
-</main></body></html>
 """
 
 
@@ -96,6 +36,8 @@ def page(notebook: Path, title: str) -> str:
     soup = BeautifulSoup(exporter.from_notebook_node(content)[0], "html.parser")
     for script in soup("script"):
         script.decompose()
+    for anchor in soup("a", href=re.compile(r"^\d\d_\w+\.ipynb$")):
+        anchor["href"] = anchor["href"].removesuffix("ipynb") + "html"  # the pages of lessons lie side by side
     soup.head.append(BeautifulSoup(f"<style>{PAGE_STYLE}</style>", "html.parser"))
     return str(soup)
 
@@ -114,9 +56,9 @@ def terminal_table(rows: list[dict]):
         table.add_column(name, **options)
     for row in rows:
         recorded = row.get("recorded") or {}
-        cells = [Text(row["id"]), Text(row["statement"]), Text(_text(row["published"]))]
+        cells = [Text(row["id"]), Text(row["statement"]), Text(text(row["published"]))]
         if live:
-            cells += [Text(_text(row["measured"])), _coloured(row["verdict"])]
+            cells += [Text(text(row["measured"])), _coloured(row["verdict"])]
         past = Text("\n").join([_coloured(recorded["verdict"]), Text(recorded["measured"])]) if recorded else Text("")
         table.add_row(*cells, past)
     return table
@@ -128,48 +70,71 @@ def _coloured(verdict: str):
     return Text(verdict, style=VERDICTS.get(verdict, ("", ""))[1])
 
 
-def _lesson_row(result) -> str:
-    name = escape(result.lesson)
-    status = _badge("reproduced", "ok") if result.error is None else _badge("not reproduced", "failed")
-    error = f'<small class="error">{escape(result.error)}</small>' if result.error else ""
-    return (
-        f'<tr><td><a href="html/{name}.html">{escape(result.title)}</a><small>{name}</small></td>'
-        f'<td>{status}{error}</td><td class="number">{result.seconds:.1f}</td>'
-        f'<td><a href="html/{name}.html">page</a> · <a href="notebooks/{name}.ipynb">notebook</a></td></tr>'
-    )
+def _coloured(verdict: str):
+    from rich.text import Text
+
+    return Text(verdict, style=VERDICTS.get(verdict, ("", "", ""))[2])
 
 
-def _claim_row(row: dict) -> str:
-    recorded = row.get("recorded") or {}
-    command = row.get("command") if row["verdict"] == "not testable here" else None
-    lesson = f"lesson {row['lesson']}" if row.get("lesson") else ""
-    about = " · ".join(filter(None, [_text(row.get("source")), lesson]))
-    where = " · ".join(filter(None, [_text(row.get("published_dataset")), _text(row.get("unit"))]))
-    hint = f"<small>test it with <code>{escape(command)}</code></small>" if command else ""
-    return (
-        f'<tr id="{escape(row["id"])}"><td><b>{escape(row["id"])}</b></td>'
-        f'<td class="claim">{escape(row["statement"])}<small>{escape(about)}</small>{hint}</td>'
-        f'<td class="value">{escape(_text(row["published"]))}'
-        f"<small>{escape(where)}</small></td>"
-        f'<td class="value">{escape(_text(row["measured"]))}<small>{escape(_setting(row))}</small></td>'
-        f"<td>{_badge(row['verdict'])}</td>"
-        f'<td class="value">{escape(_text(recorded.get("measured")))}'
-        f"<small>{escape(_setting(recorded))}</small>{_badge(recorded['verdict']) if recorded else ''}</td></tr>"
-    )
+def markdown(rows: Sequence[dict], link: Callable[[str], str | None] = lambda lesson: None) -> str:
+    """Return all claims as Markdown: a table for every work, and what is missing below it.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        As in ``claims.json``.
+    link : callable
+        Takes the name of a lesson, and returns the address that its number is linked to, or None.
+    """
+    parts = []
+    for letter, work in claims.works().items():
+        some = [row for row in rows if row["id"][0] == letter]
+        parts += [f"### {work}", claims_table(some, link), *untested(some)]
+    return "\n\n".join(parts) + "\n"
 
 
-def _badge(verdict: str, words: str | None = None) -> str:
-    colour = VERDICTS.get(verdict, VERDICTS["open"])[0]
-    return f'<span class="badge" style="background:{colour}">{escape(words or verdict)}</span>'
+def claims_table(rows: Sequence[dict], link: Callable[[str], str | None] = lambda lesson: None) -> str:
+    """Return some claims as a Markdown table; without any live result there is no column for it."""
+    live = any(row["measured"] for row in rows)
+    heads = ["id", "claim", "published", *(["this run"] if live else []), "recorded full run", "verdict", "lesson"]
+    lines = [heads, ["---"] * len(heads)]
+    for row in rows:
+        recorded = row["recorded"] or {}
+        found = [text(recorded.get("measured")), setting(recorded)]
+        if recorded.get("tightest"):
+            found.append(f"margin, {recorded['tightest']}")
+        cells = [f"**{row['id']}**", row["statement"], row["published"]]
+        if live:
+            cells.append(f"{row['verdict']}: {row['measured']} ({setting(row)})" if row["measured"] else "")
+        address, number = link(row["lesson"]), row["lesson"][:2]
+        lesson = f"[{number}]({address})" if address else number
+        cells += ["; ".join(filter(None, found)), f"**{claims.standing(row)}**", lesson]
+        lines.append([str(cell).replace("|", "\\|") for cell in cells])
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
-def _setting(row: dict) -> str:
+def untested(rows: Sequence[dict]) -> list[str]:
+    """Return a Markdown list of what is missing to test claims where they were published; nothing if nothing is."""
+    wanted: dict[tuple, list[str]] = {}
+    for row in rows:
+        if row["missing"] or claims.standing(row) in ("open", "not testable here"):
+            missing = row["missing"] or "the full budget, on the data that the lesson takes"
+            wanted.setdefault((missing, row["command"]), []).append(row["id"])
+    lines = [
+        f"- {', '.join(names)}: missing is {missing}. Test: `{command}`" for (missing, command), names in wanted.items()
+    ]
+    return ["\n".join(lines)] if lines else []
+
+
+def setting(found: dict) -> str:
     """Return data set and seeds of a measurement; nothing where nothing was measured."""
-    if row.get("measured") is None:
+    if found.get("measured") is None:
         return ""
-    seeds = row.get("seeds") or []
-    return ", ".join(filter(None, [_text(row.get("dataset")), f"{len(seeds)} seeds" if seeds else ""]))
+    seeds = found.get("seeds") or []
+    count = f"{len(seeds)} seed{'s' if len(seeds) > 1 else ''}" if seeds else ""
+    return ", ".join(filter(None, [text(found.get("dataset")), count]))
 
 
-def _text(value) -> str:
+def text(value) -> str:
+    """Return a value as text, None as none."""
     return "" if value is None else str(value)

@@ -2,14 +2,14 @@
 
 import os
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from relcomp_kit.datasets.download import NAMES
 from relcomp_kit.errors import UserError
 from relcomp_kit.files import checkout, make_folder, read_json, write_atomic, write_json
-from relcomp_kit.lessons import kernel, notebooks, report
+from relcomp_kit.lessons import claims, kernel, notebooks, report, report_page
 from relcomp_kit.lessons.profiles import get_profile
 
 
@@ -90,6 +90,7 @@ def run_lesson(source: Path, parameters: dict[str, str], out: Path, on_cell: Cal
         )
     except Exception as error:  # whatever a lesson dies of, the others go on
         result.error = kernel.failure_text(error)
+        record_file(out, name).unlink(missing_ok=True)
     result.seconds = time.monotonic() - start
     on_cell(completed=cells, total=cells)
     if output.is_file():
@@ -97,19 +98,76 @@ def run_lesson(source: Path, parameters: dict[str, str], out: Path, on_cell: Cal
     return result
 
 
-def write_reports(results: Sequence[LessonResult], profile: str, out: Path) -> list[dict]:
+def write_reports(results: Sequence[LessonResult], profile: str, out: Path, wanted: Sequence[str] = ()) -> list[dict]:
     """Decide the claims by all records in the folder of the run, and write ``claims.json`` and ``index.html``.
 
     So a lesson that is run again later does not wipe out what the others found; a lesson that failed has no record.
-    """
-    from relcomp_kit.lessons import claims
 
-    failed = {result.lesson for result in results if result.error}
-    files = [file for file in sorted((out / "records").glob("*.json")) if file.stem not in failed]
-    rows = claims.table([read_json(file) for file in files], profile)
+    Parameters
+    ----------
+    results : sequence of LessonResult
+        The lessons that ran.
+    profile : str
+        Of the run.
+    out : Path
+        Folder of the run.
+    wanted : sequence of str
+        Names of the lessons that were asked for; those without a result were not reached.
+    """
+    from relcomp_kit.lessons import whole_picture  # imports torch
+
+    rows = claims.table(read_records(out), profile)
     write_json(out / "claims.json", rows)
-    write_atomic(out / "index.html", report.index(results, rows, profile))
+    waiting = set(wanted) - {result.lesson for result in results}
+    lessons = _lessons(results, waiting, out)
+    page = report_page.index(lessons, rows, profile, len(waiting), whole_picture.picture())
+    write_atomic(out / "index.html", page)
     return rows
+
+
+def _lessons(results: Sequence[LessonResult], waiting: Collection[str], out: Path) -> list[dict]:
+    """Return what the page of a run says of every lesson, and remember it for later runs into this folder."""
+    file = out / "lessons.json"
+    earlier = {one["lesson"]: one for one in read_json(file)} if file.is_file() else {}
+    now = {result.lesson: asdict(result) | {"state": "failed" if result.error else "done"} for result in results}
+    found = []
+    for source in notebooks.find_lessons():
+        name = source.stem
+        entry = now.get(name) or (name not in waiting and earlier.get(name))
+        if not entry:
+            title = notebooks.lesson_title(notebooks.read_source(source))
+            state = "not finished" if name in waiting else "not run"
+            entry = asdict(LessonResult(name, title, 0.0)) | {"state": state}
+        found.append(entry | {"page": (out / "html" / f"{name}.html").is_file()})
+    write_json(file, found)
+    return found
+
+
+def read_records(out: Path) -> list[dict]:
+    """Return the records in the folder of a run, of lessons that were run into it earlier too."""
+    return [read_json(file) for file in sorted((out / "records").glob("*.json"))]
+
+
+def write_claims(rows: list[dict], out: Path, html: Path | None, markdown: Path | None) -> list[Path]:
+    """Write the claims as a page, as Markdown, or both; lessons are linked where the run in ``out`` has pages of them.
+
+    Returns the files written.
+    """
+    from relcomp_kit.lessons import whole_picture  # imports torch
+
+    def link_from(file: Path) -> Callable[[str], str | None]:
+        def link(lesson: str) -> str | None:
+            page = out / "html" / f"{lesson}.html"
+            return Path(os.path.relpath(page, file.parent)).as_posix() if page.is_file() else None
+
+        return link
+
+    written = []
+    if html:
+        written.append(write_atomic(html, report_page.report(rows, whole_picture.picture(), link_from(html))))
+    if markdown:
+        written.append(write_atomic(markdown, report.markdown(rows, link_from(markdown))))
+    return written
 
 
 def keep_record(lesson: str, profile: str, out: Path) -> Path | None:

@@ -212,3 +212,12 @@ def lines(panel: Panel) -> list[str]:
             size = f"{point.size:>8.1%} of float32, {1 / point.size:>5.1f} x smaller"
             found.append(f"  {point.setting:24}{size}   {percent(point.scores)}")
     return found + [f"not recorded yet: {command}" for command in panel.missing]
+
+
+def picture() -> tuple[bytes, str]:
+    """Return the picture of what is recorded as PNG, and its points as text."""
+    from relcomp_kit.lessons import plot
+
+    found, drawn = panels(), []
+    plot.whole_picture(found, drawn)
+    return drawn[0], "\n\n".join("\n".join(lines(panel)) for panel in found)

@@ -2,13 +2,13 @@
 
 import json
 import sys
-from types import SimpleNamespace
+from html import escape
 
 import nbformat
 import pytest
 
 from relcomp_kit.errors import UserError
-from relcomp_kit.lessons import kernel, notebooks, report, runner
+from relcomp_kit.lessons import claims, kernel, notebooks, report, runner
 
 GOOD = """# %% [markdown]
 # # Measure something with $x^2$
@@ -40,9 +40,15 @@ ROW = {
     "published_dataset": "MNIST",
     "seeds": [0, 1, 2],
     "commit": "abc",
-    "lesson": "01",
+    "lesson": "01_good",
+    "rule": "above 87 %",
+    "missing": "MNIST",
     "command": "relcomp run 01",
-    "recorded": {"measured": "89", "verdict": "reproduced", "dataset": "MNIST", "seeds": [0], "profile": "full"},
+    "tightest": "above: +1",
+    "recorded": {
+        **{"measured": "89", "verdict": "reproduced", "dataset": "MNIST", "seeds": [0], "profile": "full"},
+        "tightest": "above: +2",
+    },
 }
 
 
@@ -64,9 +70,7 @@ def house(tmp_path, monkeypatch):
 def ledger(monkeypatch):
     """Claims decided by a stand-in; returns what it was asked."""
     asked = []
-    stand_in = SimpleNamespace(table=lambda records, profile: asked.append((records, profile)) or [ROW])
-    monkeypatch.setattr("relcomp_kit.lessons.claims", stand_in, raising=False)
-    monkeypatch.setitem(sys.modules, "relcomp_kit.lessons.claims", stand_in)
+    monkeypatch.setattr(claims, "table", lambda records, profile: asked.append((records, profile)) or [ROW])
     return asked
 
 
@@ -116,7 +120,7 @@ def test_a_lesson_runs_here_and_a_failing_one_does_not_stop_the_others(house, le
     assert not stale.exists()
     assert nbformat.read(out / "notebooks" / "02_bad.ipynb", as_version=4).cells
 
-    rows = runner.write_reports(results, "full", out)
+    rows = runner.write_reports(results, "full", out, ["01_good", "02_bad"])
     assert ledger == [([seen], "full")]
     assert json.loads((out / "claims.json").read_text(encoding="utf-8")) == rows == [ROW]
     page = (out / "html" / "01_good.html").read_text(encoding="utf-8")
@@ -125,19 +129,82 @@ def test_a_lesson_runs_here_and_a_failing_one_does_not_stop_the_others(house, le
     index = (out / "index.html").read_text(encoding="utf-8")
     assert "two &lt;b&gt;" in index
     assert "small &lt; large &amp; so on" in index
-    assert "http" not in index
+    assert "http" not in index and "not finished" not in index
+    assert 'href="html/01_good.html"' in index and 'href="html/02_bad.html"' in index
+
+
+def test_an_interrupted_run_says_so_and_a_later_one_remembers_it(house, ledger, tmp_path):
+    out = tmp_path / "out"
+    (out / "html").mkdir(parents=True)
+    (out / "html" / "01_good.html").write_text("a page", encoding="utf-8")
+    done = runner.LessonResult("01_good", "Measure", 61.4)
+    runner.write_reports([done], "quick", out, ["01_good", "02_bad"])
+    index = (out / "index.html").read_text(encoding="utf-8")
+    assert "Not at its end:</b> 1 of the lessons" in index
+    assert 'href="html/01_good.html"' in index and "61 s" in index
+    assert "not finished" in index and 'href="html/02_bad.html"' not in index
+    failed = runner.LessonResult("02_bad", "Break", 1.0, "it broke")
+    runner.write_reports([failed], "quick", out, ["02_bad"])
+    index = (out / "index.html").read_text(encoding="utf-8")
+    assert "Not at its end" not in index
+    assert "61 s" in index and "it broke" in index
+    states = {one["lesson"]: one["state"] for one in json.loads((out / "lessons.json").read_text(encoding="utf-8"))}
+    assert states == {"01_good": "done", "02_bad": "failed"}
+
+
+def test_a_lesson_that_fails_after_it_wrote_its_record_decides_nothing(house, tmp_path):
+    source = house / "notebooks" / "source" / "02_bad.py"
+    source.write_text(GOOD.replace("01_good", "02_bad") + "\n\n# %%\n1 / 0\n", encoding="utf-8")
+    (result,), _ = run(["02"], tmp_path / "out")
+    assert "ZeroDivisionError" in result.error
+    assert runner.read_records(tmp_path / "out") == []
+
+
+def test_links_between_lessons_lead_to_their_pages(tmp_path):
+    file = tmp_path / "01_a.ipynb"
+    cell = nbformat.v4.new_markdown_cell("[next](02_b.ipynb), [file](data.ipynb)")
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), file)
+    page = report.page(file, "A")
+    assert 'href="02_b.html"' in page and 'href="data.ipynb"' in page
+
+
+def test_claims_are_written_as_a_page_and_as_markdown(tmp_path):
+    (tmp_path / "out" / "html").mkdir(parents=True)
+    (tmp_path / "out" / "html" / "01_find_important_weights.html").write_text("", encoding="utf-8")
+    rows = claims.table([])
+    html, markdown = tmp_path / "report.html", tmp_path / "report.md"
+    assert runner.write_claims(rows, tmp_path / "out", html, markdown) == [html, markdown]
+    page, text = html.read_text(encoding="utf-8"), markdown.read_text(encoding="utf-8")
+    for row in rows:
+        assert f'id="{row["id"]}"' in page and f"| **{row['id']}** |" in text
+        wanted = [row["missing"], row["missing"] and row["command"], (row["recorded"] or {}).get("measured")]
+        for part in filter(None, wanted):
+            assert escape(part) in page and part.replace("|", "\\|") in text
+    assert (
+        'href="out/html/01_find_important_weights.html"' in page and "(out/html/01_find_important_weights.html)" in text
+    )
+    assert "This run" not in page and "this run" not in text
+    assert "<script" not in page and 'src="data:image/png' in page and "relcomp run 02 --profile full" in page
+    assert runner.write_claims(rows, tmp_path, None, None) == []
+
+
+def test_markdown_has_a_column_for_a_run():
+    text = report.claims_table([ROW, ROW | {"id": "T2", "measured": None, "verdict": "open", "recorded": None}])
+    heads, _, first, second = text.splitlines()
+    assert "this run" in heads and "partly: 88 (digits, 3 seeds)" in first
+    assert "**reproduced**" in first and "**open**" in second
+    assert len({line.count(" | ") for line in (heads, first, second)}) == 1
+    assert report.untested([ROW]) == ["- T1a: missing is MNIST. Test: `relcomp run 01`"]
 
 
 def test_records_of_lessons_run_earlier_still_decide_their_claims(tmp_path):
     record = {"lesson": "01_earlier", "profile": "quick", "commit": "c", "dataset": "mnist", "measurements": []}
     claim = {"id": "T8a", "measured": "40.1421", "verdict": "reproduced", "dataset": None, "seeds": []}
-    for lesson in ("01_earlier", "02_failed"):
-        file = runner.record_file(tmp_path, lesson)
-        file.parent.mkdir(exist_ok=True)
-        kept = claim if lesson == "01_earlier" else claim | {"id": "T8b"}
-        file.write_text(json.dumps(record | {"lesson": lesson, "claims": [kept]}), encoding="utf-8")
-    failed = runner.LessonResult("02_failed", "Failed", 1.0, "it broke")
-    rows = {row["id"]: row for row in runner.write_reports([failed], "quick", tmp_path)}
+    file = runner.record_file(tmp_path, "01_earlier")
+    file.parent.mkdir()
+    file.write_text(json.dumps(record | {"claims": [claim]}), encoding="utf-8")
+    other = runner.LessonResult("02_other", "Other", 1.0)
+    rows = {row["id"]: row for row in runner.write_reports([other], "quick", tmp_path)}
     assert (rows["T8a"]["verdict"], rows["T8b"]["verdict"]) == ("reproduced", "open")
 
 

@@ -5,10 +5,10 @@ from itertools import cycle
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from relcomp_kit.lessons.plot.style import AGAINST, FOR, INK, REMOVED, figure
+from relcomp_kit.lessons.report import VERDICTS
 
 # by how a family's name begins: what belongs together looks alike
 LOOKS = {
@@ -21,14 +21,6 @@ LOOKS = {
 OTHERS = [("#e08214", "-.", "v"), (REMOVED, ":", "v"), ("#5aae61", "-", "P"), ("#8c510a", ":", "X")]
 DEPTH = {"accuracy": 8, "mIoU": 25}  # points below the best that are shown
 TICKS = (1, 2, 5, 10, 20, 50, 100)
-VERDICT_COLOURS = {
-    "reproduced": "#1b5e9c",
-    "holds on a stand-in": "#6baed6",
-    "partly": "#e08214",
-    "not reproduced": FOR,
-    "not testable here": "#bdbdbd",
-    "open": "#efefef",
-}
 
 
 def whole_picture(panels: Sequence, keep: list[bytes] | None = None) -> None:
@@ -89,14 +81,13 @@ def verdict_counts(counts: Mapping[str, Mapping[str, int]], keep: list[bytes] | 
     with figure(size=(11, 1.7 + 0.75 * len(counts)), keep=keep) as (made, (axis,)):
         for place, group in enumerate(counts.values()):
             left = 0
-            for verdict, colour in VERDICT_COLOURS.items():
+            for verdict, (colour, ink, _) in VERDICTS.items():
                 number = group.get(verdict, 0)
                 if number:
                     axis.barh(place, number, 0.72, left, color=colour, edgecolor="white", linewidth=2)
-                    ink = "white" if sum(to_rgb(colour)) < 1.6 else INK
                     axis.text(left + number / 2, place, str(number), ha="center", va="center", color=ink)
                 left += number
-        for verdict, colour in VERDICT_COLOURS.items():
+        for verdict, (colour, *_) in VERDICTS.items():
             if any(group.get(verdict) for group in counts.values()):
                 axis.barh(0, 0, color=colour, label=verdict)
         axis.set_yticks(range(len(counts)), list(counts))
