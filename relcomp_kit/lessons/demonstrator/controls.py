@@ -51,6 +51,7 @@ class NetControls:
     """Which net, and which scene it sees."""
 
     def __init__(self, change: Change):
+        self.nets = nets.names()
         self.net = widgets.Dropdown(description="Net", tooltip="The super-net, out of which experts are cut")
         self.kind = widgets.Dropdown(description="Scene", tooltip="Where the image comes from")
         self.number = widgets.BoundedIntText(description="Number", min=0, max=999_999, tooltip="Of the scene or frame")
@@ -60,7 +61,8 @@ class NetControls:
         self.upload = widgets.FileUpload(
             description="Upload an image", accept=".png,.jpg,.jpeg", tooltip="PNG or JPEG, up to 10 MB"
         )
-        self.box = labelled("Net and scene", self.net, self.kind, self.number, self.weather, self.upload)
+        pair = widgets.HBox([self.number, self.weather]).add_class("pair")
+        self.box = labelled("Net and scene", self.net, self.kind, pair, self.upload)
         on_value(self.net, change, lambda state, name: replace(state, net=name))
         for widget in (self.kind, self.number, self.weather):
             on_value(widget, change, lambda state, value: replace(state, scene=self._scene()))
@@ -79,8 +81,7 @@ class NetControls:
 
     def show(self, state: State, net: nets.SuperNet) -> None:
         """Show a state."""
-        known = nets.names()
-        choose(self.net, known if state.net in known else [*known, state.net], state.net)
+        choose(self.net, self.nets if state.net in self.nets else [*self.nets, state.net], state.net)
         kind, _, rest = state.scene.partition(" ")
         given = [f"{scenes.UPLOAD} {name}" for name in uploads.names()]
         choose(self.kind, [scenes.SYNTHETIC, *frames(), *given], state.scene if kind == scenes.UPLOAD else kind)
@@ -157,17 +158,19 @@ class PathControls:
             readout_format=".0%",
             tooltip="Share of the net's filters that stays",
         )
-        self.box = widgets.VBox([self.kind, self.classes, self.keep]).add_class("path").add_class(f"path-{place}")
+        self.box = widgets.VBox([self.kind, self.classes, self.keep]).add_class("path")
         on_value(self.kind, change, self._with_kind)
         on_value(self.classes, change, lambda state, names: self._with(state, classes=names))
         on_value(self.keep, change, self._with_keep)
 
     def _with(self, state: State, **changes) -> State:
+        if self.place >= len(state.paths):
+            return state
         return state.with_path(self.place, replace(state.paths[self.place], **changes))
 
     def _with_keep(self, state: State, keep: float) -> State:
-        given = state.paths[self.place].keep
-        return self._with(state, keep=given if abs(given - keep) < 0.005 else round(keep, 2))  # the slider is coarser
+        coarse = self.place < len(state.paths) and abs(state.paths[self.place].keep - keep) < 0.005
+        return state if coarse else self._with(state, keep=round(keep, 2))
 
     def _with_kind(self, state: State, kind: str) -> State:
         others = [path for place, path in enumerate(state.paths) if place != self.place]
@@ -191,11 +194,12 @@ class PathControls:
         kinds = [(text, kind) for kind, text in KIND_LABELS.items() if kind != "stored" or net.stored]
         choose(self.kind, kinds + ([(NONE, NONE)] if self.place else []), path.kind if path else NONE)
         named = path is not None and path.kind in NAMED
-        options = self.known[path.kind] if named else [()]
-        if named and path.classes not in options:
-            options = [path.classes, *options]
-        choose(self.classes, [(" + ".join(names), names) for names in options], path.classes if path else ())
-        self.classes.disabled = not named
-        self.keep.disabled = path is None or path.kind == "stored"
-        if path:
+        if named:
+            options = self.known[path.kind]
+            options = options if path.classes in options else [path.classes, *options]
+            choose(self.classes, [(" + ".join(names), names) for names in options], path.classes)
+        sized = path is not None and path.kind != "stored"
+        if sized:
             self.keep.value = path.keep
+        self.classes.layout.display = None if named else "none"
+        self.keep.layout.display = None if sized else "none"

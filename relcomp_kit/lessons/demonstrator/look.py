@@ -6,19 +6,21 @@ from relcomp_kit.lessons.demonstrator.render import percent, size_of
 from relcomp_kit.lessons.demonstrator.state import Answer
 
 STYLE = """<style>
-.relcomp { --jp-widgets-font-size: 15px; --jp-widgets-inline-height: 28px; --jp-widgets-inline-label-width: 72px;
-  --jp-widgets-inline-margin: 1px; --jp-widgets-inline-width: 268px; color: #222; font-family: sans-serif;
-  height: 100vh; width: 100vw; padding: 8px 12px; box-sizing: border-box; overflow: auto; position: absolute; top: 0; left: 0;
-  background: white }
+body[data-voila] :is(.jp-Cell, .jp-OutputArea-output, .jp-OutputArea-child, .lm-BoxPanel-child) {
+  padding: 0 !important }
+body[data-voila] :is(.jp-Cell, .jp-Cell-outputWrapper) { margin: 0 !important }
+.relcomp { --jp-widgets-font-size: 15px; --jp-widgets-inline-height: 26px; --jp-widgets-inline-label-width: 66px;
+  --jp-widgets-inline-margin: 1px; --jp-widgets-inline-width: 278px; --jp-widgets-margin: 1px; color: #222;
+  font-family: sans-serif; padding: 6px 10px 0; background: white }
 .relcomp * { box-sizing: border-box }
-.relcomp h2 { font-size: 15px; margin: 4px 0 1px; font-weight: 700; line-height: 18px }
+.relcomp h2 { font-size: 15px; margin: 3px 0 1px; font-weight: 700; line-height: 17px }
 .relcomp .widget-label { color: #222 }
-.relcomp .widget-html-content { line-height: 22px; font-size: 15px }
-.relcomp .left { width: 290px; min-width: 290px; overflow-x: hidden }
-.relcomp .left .path { border-left: 6px solid #666; padding-left: 4px; margin-bottom: 5px }
-.relcomp .left .path .widget-inline-hbox, .relcomp .left .path { width: 282px }
-.relcomp .path-0 { border-left-style: solid } .relcomp .path-1 { border-left-style: dashed !important }
-.relcomp .path-2 { border-left-style: dotted !important }
+.relcomp .widget-html-content { line-height: 18px; font-size: 15px }
+.relcomp .left { width: 290px; min-width: 290px; overflow: hidden }
+.relcomp .left .path { padding-left: 6px; border-left: 3px solid #a6a6a6; margin-bottom: 4px }
+.relcomp .pair .widget-text { width: 134px } .relcomp .pair .widget-dropdown { width: 143px }
+.relcomp .pair .widget-dropdown .widget-label { width: 60px }
+.relcomp .widget-upload { width: 278px }
 .relcomp .chips { display: flex; flex-flow: row wrap; max-height: 120px; overflow: auto }
 .relcomp .chips button { width: auto; padding: 0 6px; margin: 1px; height: 26px; line-height: 24px; font-size: 14px;
   background: #fff; border: 1px solid #888; color: #222 }
@@ -32,7 +34,7 @@ STYLE = """<style>
 .relcomp .tools .widget-dropdown, .relcomp .tools .widget-slider { width: 300px }
 .relcomp .tools .widget-text { width: 170px } .relcomp .tools .widget-checkbox { width: 120px }
 .relcomp .picture { width: 100%; object-fit: contain; object-position: left top; align-self: flex-start }
-.relcomp .message { min-height: 26px; font-size: 17px }
+.relcomp .message { min-height: 26px } .relcomp .message .widget-html-content { font-size: 17px; line-height: 24px }
 .relcomp .message .error { background: #fdecea; border-left: 6px solid #c0392b; padding: 2px 10px }
 .relcomp .busy { opacity: 0; animation: appear 0s linear 0.3s forwards; font-weight: 700; color: #2166ac }
 .relcomp .busy::before { content: ""; display: inline-block; width: 14px; height: 14px; margin-right: 8px;
@@ -42,7 +44,8 @@ STYLE = """<style>
 .relcomp .line input { width: 100%; font: 13px monospace; border: 1px solid #bbb; padding: 3px 6px; color: #222;
   background: #f6f6f6 }
 .relcomp pre { font-size: 15px; line-height: 21px; white-space: pre-wrap; margin: 0 }
-.relcomp .command { flex: 1 } .relcomp .command input { font: 17px monospace; height: 32px }
+.relcomp .command { flex: 1; height: 32px } .relcomp .command input { font: 17px monospace; height: 32px }
+.relcomp .help { width: 90px; height: 32px }
 .relcomp .table { max-height: 500px; overflow: auto }
 .relcomp .unseen { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%) }
 </style>"""

@@ -22,13 +22,14 @@ from relcomp_kit.lessons.demonstrator.language import HELP, as_line, asks_help, 
 from relcomp_kit.lessons.demonstrator.look import STYLE, spoken
 from relcomp_kit.lessons.demonstrator.render import render
 from relcomp_kit.lessons.demonstrator.sheet import png
-from relcomp_kit.lessons.demonstrator.state import MOST_PATHS, State
+from relcomp_kit.lessons.demonstrator.state import MOST_PATHS, PathChoice, State
 from relcomp_kit.lessons.demonstrator.tools import ChannelTools, LayerTools, MeasureTools
 from relcomp_kit.lessons.demonstrator.words import quote
 
 SCENE, LAYERS, FILTERS, CHANNEL, MEASURED = VIEWS = ("Scene", "Layers", "Filters", "Channel", "Measured")
+FIRST = State(scene="synthetic 13 day", paths=(PathChoice(keep=0.6), PathChoice("magnitude", (), 0.6)))
 BUSY = '<span class="busy">working</span>'
-SIZE = (966, 580)  # of the picture, beside the controls at 1280x720
+SIZE = (966, 572)  # of the picture, beside the controls at 1280x720
 
 
 def show(net: str | None = None) -> None:
@@ -46,7 +47,7 @@ class Page:
     """
 
     def __init__(self, net: str | None = None):
-        self.state, self.showing = State(), False
+        self.state, self.showing = FIRST, False
         self.net, self.scene = NetControls(self.change_at_once), ClassControls(self.change_at_once)
         self.paths = [PathControls(place, self.change_at_once) for place in range(MOST_PATHS)]
         self.tools = {
@@ -63,7 +64,7 @@ class Page:
         self.command = widgets.Combobox(
             placeholder="rel rail keep=0.4 vs magnitude", tooltip="A command; Enter runs it"
         )
-        self.help = widgets.ToggleButton(description="Help", tooltip="What can be typed")
+        self.help = widgets.ToggleButton(description="Help", tooltip="What can be typed").add_class("help")
         self.help_text = widgets.HTML(f"<pre>{html.escape(HELP)}</pre>")
         self.above = widgets.VBox()
         self.box = self._layout()
@@ -85,7 +86,7 @@ class Page:
 
     def change(self, make: Callable[[State], State]) -> None:
         """Show the state that ``make`` gives for the present one, or say why not."""
-        if self.showing:
+        if self.showing:  # a control that is set, not moved
             return
         with self._guarded():
             self._show(make(self.state))
@@ -153,9 +154,8 @@ class Page:
 
     def _submitted(self) -> None:
         line = self.command.value
-        before = self.state
         self.change(lambda state: parse(line, state))
-        if self.state != before:
+        if not self.message.value:
             self.command.value = ""
         self.help.value = _helps(line)
 
