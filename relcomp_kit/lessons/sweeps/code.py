@@ -24,7 +24,7 @@ from relcomp_kit.lessons.sweeps.quantize import trained
 from relcomp_kit.lessons.train_net import provenance
 from relcomp_kit.models.metrics import evaluate, plain
 
-__all__ = ["FILES", "VERSION", "code", "decoded_net", "expert_net", "parts", "plain_state", "recipe_of", "scores"]
+__all__ = ["FILES", "VERSION", "code", "decoded_net", "expert_net", "parts", "plain_state", "quantized_of", "scores"]
 
 VERSION = 1
 FILES = {  # a name to what `nnc.encode` is asked for
@@ -73,20 +73,13 @@ def code(
     **recipe
         The fields of `relcomp_kit.compression.ecqx.recipe.QatRecipe`; class weights "none" stand for None.
     """
-    chosen = recipe_of(recipe)
-    if chosen.arm == "float":
-        raise UserError("the arm float has no whole numbers to code: take ecq or lrp")
-    if bool(wanted) != (keep < 1):
-        raise UserError(f"an expert needs classes and a share of the filters below 1, not {wanted} and {keep}")
-    model, data = _net(net, dataset, seed)
+    values = {"net": net, "dataset": dataset, "wanted": wanted, "keep": keep, "cut_steps": cut_steps}
+    model, data, small, quantized = quantized_of(values | {"seed": seed, "relevance_scenes": relevance_scenes} | recipe)
     found = {f"float {name}": value for name, value in _float_scores(model, data, seed, scored_scenes).items()}
     found["float32 size"] = (sum(value.nbytes for value in plain_state(model).values()), "bytes")
-    small = expert_net(model, data, wanted, keep, cut_steps, relevance_scenes, seed) if wanted else model
     if isinstance(data, SceneSet):
         example = data.train[0][0].as_subclass(Tensor)[None].float()
         found["MACs"] = (experts.macs(small, example)[ALL] / experts.macs(model, example)[ALL], "share")
-    quantized, _ = quantized_net(chosen, small, data, seed)
-    quantized = replace(quantized, rest={n: v for n, v in quantized.rest.items() if not n.endswith("_mask")})
     files = {name: nnc.encode(quantized, **options) for name, options in FILES.items()}
     nets = {name: decoded_net(files[name], small) for name in (*SCORED, "folded")}
     for name in SCORED:
@@ -106,10 +99,29 @@ def code(
     }
 
 
-def recipe_of(values: dict) -> QatRecipe:
-    """Return the recipe among the values of a point; class weights "none" stand for None."""
-    chosen = {field.name: values[field.name] for field in fields(QatRecipe) if field.name in values}
-    return QatRecipe(**(chosen | {"class_weights": None} if chosen.get("class_weights") == "none" else chosen))
+def quantized_of(values: dict) -> tuple[nn.Module, Data, nn.Module, Quantized]:
+    """Return a trained net, its data, the expert that a point cuts out of it (or the net), and that one quantized.
+
+    Parameters
+    ----------
+    values : dict
+        The point's, as `code` takes them.
+    """
+    recipe = {field.name: values[field.name] for field in fields(QatRecipe) if field.name in values}
+    if recipe.get("class_weights") == "none":
+        recipe["class_weights"] = None
+    chosen, seed, wanted, keep = QatRecipe(**recipe), values["seed"], values["wanted"], values["keep"]
+    if chosen.arm == "float":
+        raise UserError("the arm float has no whole numbers to code: take ecq or lrp")
+    if bool(wanted) != (keep < 1):
+        raise UserError(f"an expert needs classes and a share of the filters below 1, not {list(wanted)} and {keep}")
+    net, data = _net(values["net"], values["dataset"], seed)
+    small = net
+    if wanted:
+        small = expert_net(net, data, wanted, keep, values["cut_steps"], values["relevance_scenes"], seed)
+    quantized, _ = quantized_net(chosen, small, data, seed)
+    rest = {name: value for name, value in quantized.rest.items() if not name.endswith("_mask")}
+    return net, data, small, replace(quantized, rest=rest)
 
 
 @functools.lru_cache(maxsize=1)

@@ -1,0 +1,109 @@
+"""What lesson 07 measures beside its sweeps: nets of a plan again, float nets as files, masks, broken files."""
+
+import copy
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from relcomp_kit.artifacts import load_or_make
+from relcomp_kit.compression import ecqx, experts, nnc
+from relcomp_kit.compression.ecqx.qat import fingerprint
+from relcomp_kit.compression.ecqx.quantized import Quantized
+from relcomp_kit.compression.nnc import codecs
+from relcomp_kit.datasets.images import ImageSet
+from relcomp_kit.datasets.scenes import SceneSet
+from relcomp_kit.datasets.transforms import normalize
+from relcomp_kit.errors import UserError
+from relcomp_kit.lessons import coding_results
+from relcomp_kit.lessons.sweeps import plans
+from relcomp_kit.lessons.sweeps.code import plain_state, scores
+from relcomp_kit.lessons.sweeps.expert import class_relevance
+
+VERSION = 1  # of `float_rungs`
+
+
+def swept(plan: str, data: ImageSet | SceneSet) -> list[dict]:
+    """Run what is missing of a plan, and return a row a point; see `relcomp_kit.lessons.coding_results.row`."""
+    return [coding_results.row(record) for record in plans.swept(plan, data)]
+
+
+def point_with(wanted_plans: Sequence[str], **values) -> dict:
+    """Return the values of the first point of some plans that has these."""
+    for plan in wanted_plans:
+        for point in plans.points(plan):
+            if all(point.values[name] == value for name, value in values.items()):
+                return point.values
+    raise UserError(f"no point of {', '.join(wanted_plans)} has {values}: choose other values")
+
+
+def float_rungs(net: nn.Module, data: ImageSet | SceneSet, seed: int, scenes: int | None) -> list[dict]:
+    """Return what a trained net takes before any training with quantization: rung, bytes, test accuracy, seed.
+
+    Float32, float16, 8 bit (rounded at once, indices of fixed width), and nncodec's own quantization of floats at its
+    default step sizes, uniform and dependent. From the cache if it was measured before.
+    """
+
+    def make(_) -> tuple[dict, dict]:
+        return {}, {"rows": [row | {"seed": seed} for row in _float_rungs(net, data, seed, scenes)]}
+
+    config = {"net": fingerprint(net), "seed": seed, "scenes": scenes}
+    return load_or_make("float-rungs", VERSION, config, data.sha256, make)[1]["rows"]
+
+
+def _float_rungs(net: nn.Module, data: ImageSet | SceneSet, seed: int, scenes: int | None) -> list[dict]:
+    state = plain_state(net)
+    half = {name: value.half() if value.is_floating_point() else value for name, value in state.items()}
+    eight = ecqx.quantize(net, 8, 0.0)
+    floats = sum(value.nbytes for name, value in eight.rest.items() if not name.endswith("_mask"))
+    tried = [
+        ("float32", _bytes(state), state),
+        ("float16", _bytes(half), half),
+        ("8 bit", codecs.index_bytes(eight)["raw"] + floats + 4 * len(eight.steps), ecqx.state_dict(eight)),
+    ]
+    for name, dependent in (("nncodec, uniform", False), ("nncodec, dependent", True)):
+        tried.append((name, *codecs.nncodec_floats(state, dependent=dependent)))
+    return [
+        {"rung": name, "bytes": size, "accuracy": scores(_with(net, found), data, seed, scenes)["test accuracy"][0]}
+        for name, size, found in tried
+    ]
+
+
+def _bytes(state: dict[str, Tensor]) -> int:
+    return sum(value.nbytes for value in state.values())
+
+
+def _with(net: nn.Module, state: dict[str, Tensor]) -> nn.Module:
+    made = copy.deepcopy(net)
+    made.load_state_dict(net.state_dict() | state)
+    return made.eval()
+
+
+def experts_of(net: nn.Module, data: SceneSet, scenes: int, keep: float) -> dict[str, dict[str, Tensor]]:
+    """Return the path of an expert for every class that occurs in the first training scenes."""
+    example = data.train[0][0].as_subclass(Tensor)[None].float()
+    relevance = class_relevance(net, data, scenes)
+    return {name: experts.relevant_path(net, one, keep, example, normalize="none") for name, one in relevance.items()}
+
+
+def mask_bytes(quantized: Quantized, paths: dict[str, dict[str, Tensor]]) -> list[int]:
+    """Return how many bytes more a file takes with the masks of the first expert, of the first two, and so on."""
+    alone, names = len(nnc.encode(quantized)), list(paths)
+    return [
+        len(nnc.encode(quantized, paths={name: paths[name] for name in names[:count]})) - alone
+        for count in range(1, len(names) + 1)
+    ]
+
+
+def images(data: SceneSet, count: int) -> Tensor:
+    """Return the first test scenes as a net takes them, (count, 3, height, width)."""
+    return normalize(torch.stack([data.test[place][0].as_subclass(Tensor) for place in range(count)]))
+
+
+def told(data: bytes) -> str:
+    """Return what is said when a file is decoded: "whole", or why not."""
+    try:
+        nnc.decode(data)
+    except UserError as error:
+        return str(error)
+    return "whole"
