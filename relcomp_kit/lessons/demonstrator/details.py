@@ -68,13 +68,14 @@ def render_filters(state: State, size: tuple[int, int] = SIZE) -> Figure:
     order = scores.argsort(descending=True, stable=True)
     shares = (100 * scores / scores.sum().clamp_min(1e-30))[order].numpy()
     sheet, places = Sheet(size), np.arange(len(shares))
-    sheet.text(MARGIN, LINE / 2, f"{layer}: relevance for {' + '.join(classes)}, % of the layer", 20, sheet.width)
+    sheet.text(MARGIN, LINE / 2, f"{layer}: relevance of its filters for {' + '.join(classes)}, %", 20, sheet.width)
     height = (sheet.height - LINE * (1 + len(found.experts)) - AXIS) / len(found.experts)
     inner = sheet.width - AXIS - 2 * MARGIN
     for number, expert in enumerate(found.experts):
         kept = expert.path[layer][order].numpy()
         y = LINE + number * (height + LINE)
-        words = f"{expert.name}: keeps {kept.sum():,} of {len(kept):,} filters, {percent(_part(shares, kept))} of it"
+        part = percent(_part(shares, kept))
+        words = f"{expert.name}: keeps {kept.sum():,} of {len(kept):,} filters, {part} of the relevance"
         sheet.text(MARGIN, y + LINE / 2, words, 18, sheet.width - 2 * MARGIN, weight="bold")
         axes = sheet.axes(AXIS + MARGIN, y + LINE, inner, height - 8)
         colours = np.where(kept, FOR, REMOVED)
@@ -89,7 +90,7 @@ def render_filters(state: State, size: tuple[int, int] = SIZE) -> Figure:
         axes.tick_params(labelsize=15)
         axes.spines[["top", "right"]].set_visible(False)
     sheet.text(sheet.width / 2, sheet.height - AXIS / 2, "filters, the most relevant first", 18, ha="center")
-    return sheet.figure
+    return sheet.finish()
 
 
 def _part(shares: np.ndarray, kept: np.ndarray) -> float:
@@ -135,4 +136,4 @@ def render_channel(state: State, size: tuple[int, int] = SIZE) -> Figure:
                 sheet.text(MARGIN, y + LINE / 2, title, 18)
             sheet.picture(MARGIN + number * (across + 10), y + LINE, width * shrink, height * shrink, picture)
             y += LINE + height * shrink
-    return sheet.figure
+    return sheet.finish()

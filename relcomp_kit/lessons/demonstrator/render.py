@@ -19,6 +19,8 @@ from relcomp_kit.lessons.demonstrator.sheet import (
     percent,
     photograph,
     png,
+    rgb,
+    size_of,
 )
 from relcomp_kit.lessons.demonstrator.state import Answer, Shown, State
 from relcomp_kit.lessons.plot.style import AGAINST, FOR, INK
@@ -26,7 +28,8 @@ from relcomp_kit.lessons.plot.style import AGAINST, FOR, INK
 __all__ = ["draw", "png", "render", "render_channel", "render_filters", "render_layers"]
 
 GAP, FIRST = 10, 186  # FIRST: least width of the column that names the rows
-TITLE, ROW, LEGEND = 30, 30, 26  # heights of lines
+TITLE, ROW, LEGEND = 30, 29, 26  # heights of lines
+HIGHEST_ROW = 42
 LOWEST_PICTURE = 60
 COST, QUALITY = "#dddddd", "#f6cfc6"  # bars behind numbers
 MOST_CLASSES = 3  # whose IoU has a row of its own
@@ -73,14 +76,15 @@ def draw(found: Answer, size: tuple[int, int] = SIZE) -> Figure:
         if picture is not None:
             sheet.picture(x, second + TITLE, width, height, picture)
     y = second + TITLE + height + 8
+    row = min(HIGHEST_ROW, ROW + 2 * (room - height) / len(rows))  # what pictures leave
     for title, words, share, colour in rows:
-        sheet.text(columns[0], y + ROW / 2, title, 18, first)
+        sheet.text(columns[0], y + row / 2, title, 18, first)
         for x, net in zip(columns[1:], nets):
-            sheet.bar(x, y + 2, across * min(1.0, share(net)), ROW - 4, colour)
-            sheet.text(x + 6, y + ROW / 2, words(net), 20, across, weight="bold")
-        y += ROW
+            sheet.bar(x, y + 2, across * min(1.0, share(net)), row - 4, rgb(colour))
+            sheet.text(x + 6, y + row / 2, words(net), 0.3 * row + 11, across, weight="bold")
+        y += row
     _draw_legend(sheet, legend, y + 6, found.notes)
-    return sheet.figure
+    return sheet.finish()
 
 
 def _upper(found: Answer) -> list:
@@ -114,7 +118,7 @@ def _rows(found: Answer) -> list[Row]:
         ("parameters", lambda net: percent(net.parameters), lambda net: net.parameters, COST),
         ("multiply-adds", lambda net: percent(net.macs), lambda net: net.macs, COST),
         (
-            "file",
+            "file, coded" if whole.coded else "file (≈ estimate)",
             lambda net: ("" if net.coded else "≈ ") + size_of(net.bytes),
             lambda net: net.bytes / whole.bytes,
             COST,
@@ -148,22 +152,21 @@ def _of(read: Callable[[Shown], float | None]) -> tuple[Callable[[Shown], str], 
     return lambda net: percent(read(net)), lambda net: read(net) or 0.0
 
 
-def _legend(found: Answer, room: float) -> list[list[tuple[tuple | str, str, float]]]:
-    """Return lines of (colour, name, width): classes that are seen in the picture, and kinds of changed pixels."""
+def _legend(found: Answer, room: float) -> list[list[tuple[tuple[int, int, int], str, float]]]:
+    """Return lines of (colour, name, width): classes that are seen in the picture, then kinds of changed pixels."""
     maps = [net.prediction for net in (found.net, *found.experts)] + ([] if found.truth is None else [found.truth])
     seen = sorted({int(one) for one in torch.cat([part.flatten() for part in maps]).unique()})
     colours = {**dict(enumerate(found.palette)), VOID: (0, 0, 0)}
     entries: list = [(colours[one], "void" if one == VOID else found.classes[one]) for one in seen]
-    names = {INK: "changed", FOR: "now wrong", AGAINST: "now right"}
-    if found.truth is not None:
-        names[INK] = "changed, still wrong"
-    entries += [(colour, names[colour]) for _, colour in changes(found, found.experts[0])]
     lines: list = [[]]
     for colour, name in entries:
         width = 30 + LETTER * 16 * len(name)
         if lines[-1] and sum(entry[2] for entry in lines[-1]) + width > room:
             lines.append([])
         lines[-1].append((colour, name, width))
+    names = {INK: "changed"} if found.truth is None else {FOR: "was right", AGAINST: "is right now", INK: "neither"}
+    kinds = [(rgb(colour), f"changed: {name}" if colour == FOR else name) for colour, name in names.items()]
+    lines.append([(colour, name, 40 + LETTER * 16 * len(name)) for colour, name in kinds])
     return lines
 
 
@@ -171,18 +174,12 @@ def _draw_legend(sheet: Sheet, lines: list, y: float, notes: tuple[str, ...]) ->
     for line in lines:
         x = MARGIN
         for colour, name, width in line:
-            fill = colour if isinstance(colour, str) else tuple(part / 255 for part in colour)
-            sheet.bar(x, y + 5, 16, 16, fill)
+            sheet.bar(x, y + 5, 16, 16, colour)
             sheet.text(x + 21, y + LEGEND / 2, name, 16)
             x += width
         y += LEGEND
     if notes:
         sheet.text(MARGIN, y + LEGEND / 2, "; ".join(notes), 16, sheet.width - 2 * MARGIN, style="italic")
-
-
-def size_of(count: int) -> str:
-    """Return bytes as it is written in tables."""
-    return f"{count / 1000:,.0f} kB" if count < 10**6 else f"{count / 10**6:,.1f} MB"
 
 
 def mean(iou: dict[str, float | None]) -> float | None:

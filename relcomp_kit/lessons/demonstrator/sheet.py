@@ -7,23 +7,28 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
+from PIL import Image
 from torch import Tensor
+from torch.nn.functional import avg_pool2d
 
 from relcomp_kit.lessons.plot.style import DIVERGING, INK
 
 SIZE = (960, 620)  # beside a column of controls on a screen of 1280x720
-MARGIN = 6
-LETTER = 0.58  # mean width of a letter, in heights of the font
-FAINT = 0.6  # power that lifts small relevance
+MARGIN, DPI = 6, 72  # a point is a pixel
+LETTER, BOLD = 0.58, 0.66  # mean width of a letter, in heights of the font
+FAINT, SMOOTH = 0.6, 3  # power that lifts small relevance; pixels each way that are averaged, an odd number
 
 
 class Sheet:
-    """A figure of so many pixels, without pyplot, which would remember it."""
+    """A figure of so many pixels. Pictures and bars are pixels of one image: an axes each would take most of the time.
+
+    No pyplot is involved, which would remember the figure.
+    """
 
     def __init__(self, size: tuple[int, int]):
         self.width, self.height = size
-        self.figure = Figure(figsize=(self.width / 72, self.height / 72), dpi=72, facecolor="white")
+        self.pixels = np.full((self.height, self.width, 3), 255, np.uint8)
+        self.figure = Figure(figsize=(self.width / DPI, self.height / DPI), dpi=DPI)
         FigureCanvasAgg(self.figure)
 
     def axes(self, x: float, y: float, width: float, height: float) -> Axes:
@@ -34,21 +39,32 @@ class Sheet:
     def text(self, x: float, y: float, words: str, size: float = 18, room: float | None = None, **look) -> None:
         """Write words with their middle line at y, cut off where there is too little room for them."""
         if room is not None:
-            words = shorten(words, int(room / (LETTER * size)))
+            words = shorten(words, int(room / ((BOLD if "weight" in look else LETTER) * size)))
         look = {"va": "center", "color": INK} | look
         self.figure.text(x / self.width, 1 - y / self.height, words, fontsize=size, parse_math=False, **look)
 
-    def bar(self, x: float, y: float, width: float, height: float, colour: str | tuple) -> None:
+    def bar(self, x: float, y: float, width: float, height: float, colour: tuple[int, int, int]) -> None:
         """Fill a rectangle with its upper left corner at (x, y)."""
-        w, h = self.width, self.height
-        corner = x / w, 1 - (y + height) / h
-        self.figure.add_artist(Rectangle(corner, width / w, height / h, color=colour, linewidth=0, zorder=-1))
+        self.pixels[round(y) : round(y + height), round(x) : round(x + width)] = colour
 
     def picture(self, x: float, y: float, width: float, height: float, pixels: np.ndarray) -> None:
-        """Draw an image (height, width, 3), uint8."""
-        axes = self.axes(x, y, width, height)
-        axes.imshow(pixels, interpolation="nearest", aspect="auto")
-        axes.set_axis_off()
+        """Draw an image (height, width, 3), uint8, each of its pixels as a square."""
+        drawn = Image.fromarray(pixels).resize((round(width), round(height)), Image.Resampling.NEAREST)
+        place = self.pixels[round(y) :, round(x) :][: drawn.height, : drawn.width]
+        place[:] = np.asarray(drawn)[: place.shape[0], : place.shape[1]]
+
+    def finish(self) -> Figure:
+        """Return the figure."""
+        ground = self.axes(0, 0, self.width, self.height)
+        ground.set_axis_off()
+        ground.set_zorder(-1)
+        ground.imshow(self.pixels, interpolation="nearest", aspect="auto")
+        return self.figure
+
+
+def rgb(colour: str) -> tuple[int, int, int]:
+    """Return a colour such as "#c0392b" as three numbers from 0 to 255."""
+    return tuple(int(colour[place : place + 2], 16) for place in (1, 3, 5))
 
 
 def shorten(words: str, letters: int) -> str:
@@ -63,6 +79,11 @@ def shorten(words: str, letters: int) -> str:
 def percent(share: float | None) -> str:
     """Return a share as it is written in tables."""
     return "–" if share is None else f"{100 * share:.0f} %" if share >= 0.0995 or not share else f"{100 * share:.1f} %"
+
+
+def size_of(count: int) -> str:
+    """Return bytes as it is written in tables."""
+    return f"{count / 1000:,.0f} kB" if count < 10**6 else f"{count / 10**6:,.1f} MB"
 
 
 def png(figure: Figure) -> bytes:
@@ -86,6 +107,7 @@ def coloured(labels: Tensor, palette: tuple[tuple[int, int, int], ...]) -> np.nd
 
 def overlaid(image: Tensor, heat: Tensor) -> np.ndarray:
     """Return a grey image under its relevance: red for, blue against, the stronger the more."""
+    heat = avg_pool2d(heat[None], SMOOTH, stride=1, padding=SMOOTH // 2)[0]
     most = torch.quantile(heat.abs(), 0.995).clamp_min(1e-12)
     share = (heat / most).clamp(-1, 1).numpy()
     strength = np.abs(share)[..., None] ** FAINT
@@ -98,5 +120,5 @@ def marked(image: Tensor, masks: list[tuple[Tensor, str]]) -> np.ndarray:
     """Return an image in light grey, with the pixels of masks in their colours."""
     pixels = np.repeat(150 + 0.35 * photograph(image).mean(axis=-1, keepdims=True), 3, axis=-1).astype(np.uint8)
     for mask, colour in masks:
-        pixels[mask.numpy()] = [int(colour[place : place + 2], 16) for place in (1, 3, 5)]
+        pixels[mask.numpy()] = rgb(colour)
     return pixels
