@@ -156,8 +156,8 @@ def _bar(counts: Counter) -> str:
 
 def _figure(picture: bytes, points: str) -> str:
     return f"""<h2>The whole pipeline</h2>
-<p>Bytes against score in the test, as recorded in full runs, mean and range of the seeds. Every curve begins at 100 %
-with a net in float32 that nothing was done to but as much training.</p>
+<p>Bytes against score in the test, as recorded in full runs, mean and range of the seeds. Every curve but those
+of files begins at 100 % with a net in float32 that nothing was done to but as much training.</p>
 <figure><img alt="Score in the test against size, for pruning, quantization, experts and files"
 src="data:image/png;base64,{base64.b64encode(picture).decode()}">
 <details><summary>All points, what their bytes count, and the commands that measure them again</summary>

@@ -6,7 +6,7 @@ from statistics import fmean
 
 import numpy as np
 
-from relcomp_kit.lessons import claims, expert_results, quantize_results
+from relcomp_kit.lessons import claims, coding_results, expert_results, quantize_results
 from relcomp_kit.lessons.pruning_study import density, factors, select
 from relcomp_kit.lessons.rules.series import percent
 
@@ -14,6 +14,7 @@ QUANTIZED = {"ecq": "ECQ", "lrp": "ECQˣ, LRP"}
 ESTIMATE = "entropy of the indices, all else as float32"
 SPARSE = "4 bytes a weight left, and the entropy of the mask"
 CUT = "float32, without the filters cut off"
+CODED = "the whole file, coded by NNC, batch-norm folded, all else in 8 bit"
 ROOM = 1.05  # nets that differ by less in size are rivals
 PRUNED = {"LRP-ε, mean of abs": "pruning, LRP", "magnitude": "pruning, magnitude"}
 
@@ -42,13 +43,17 @@ class Family:
 class Panel:
     """One net and its data: what the score is, all families that are recorded, and the commands of those that are not.
 
-    The first point of a family is a net in float32 that nothing was done to but as much training.
+    The first point of a family, but for files, is a net in float32 that nothing was done to but as much training.
     """
 
     title: str
     score: str
     families: tuple[Family, ...]
     missing: tuple[str, ...]
+
+
+Read = tuple[tuple[str, str], tuple[Point, ...]]  # (name, what bytes count) and points
+Reader = Callable[[dict], list[Read]]
 
 
 def panels(records: dict[str, dict] | None = None) -> list[Panel]:
@@ -68,6 +73,7 @@ def panels(records: dict[str, dict] | None = None) -> list[Panel]:
             [
                 ("02_prune_until_it_converges", "relcomp run 02 --profile full", _pruned_by_saliency),
                 ("05_quantize_by_relevance", "relcomp run 05 --profile full", _quantized("accuracy")),
+                ("07_encode_with_nnc", "relcomp run 07 --profile full", _coded("thesis' net")),
             ],
         ),
         _panel(
@@ -82,6 +88,7 @@ def panels(records: dict[str, dict] | None = None) -> list[Panel]:
                     _quantized("miou"),
                 ),
                 ("06_cut_out_relevant_experts", "relcomp run 06 --profile full", _experts),
+                ("07_encode_with_nnc", "relcomp run 07 --profile full", _coded("DeepLabV3", "rail expert")),
             ],
         ),
     ]
@@ -97,7 +104,7 @@ def _panel(title: str, score: str, records: dict, wanted: Sequence[tuple[str, st
     return Panel(title, score, tuple(families), tuple(missing))
 
 
-def _pruned_by_saliency(record: dict) -> list[tuple[tuple[str, str], tuple[Point, ...]]]:
+def _pruned_by_saliency(record: dict) -> list[Read]:
     """Return pruning by the thesis' rule, and by magnitude to equally many weights: the nets after the last step."""
     curves = record["curves"]
     found = []
@@ -112,7 +119,7 @@ def _pruned_by_saliency(record: dict) -> list[tuple[tuple[str, str], tuple[Point
     return found
 
 
-def _pruned_at_once(record: dict) -> list[tuple[tuple[str, str], tuple[Point, ...]]]:
+def _pruned_at_once(record: dict) -> list[Read]:
     """Return pruning of single weights, least first and without training, by relevance and by magnitude."""
     curves = [
         entry
@@ -130,8 +137,8 @@ def _pruned_at_once(record: dict) -> list[tuple[tuple[str, str], tuple[Point, ..
     return found
 
 
-def _quantized(score: str) -> Callable[[dict], list[tuple[tuple[str, str], tuple[Point, ...]]]]:
-    def read(record: dict) -> list[tuple[tuple[str, str], tuple[Point, ...]]]:
+def _quantized(score: str) -> Reader:
+    def read(record: dict) -> list[Read]:
         rows = quantize_results.judged(quantize_results.recorded(record)[0])
         longer = [(1 / row["ratio"], row[score], None) for row in quantize_results.of(rows, arm="float")]
         start = _point("float, trained as long", longer)
@@ -158,7 +165,7 @@ def _grouped(rows: Sequence[dict], score: str) -> list[Point]:
     ]
 
 
-def _experts(record: dict) -> list[tuple[tuple[str, str], tuple[Point, ...]]]:
+def _experts(record: dict) -> list[Read]:
     """Return experts for one class, trained a little, by relevance and by magnitude; their mIoU is over all classes."""
     rows = expert_results.recorded(record)
     wanted = next(row["wanted"] for row in rows if len(row["wanted"]) == 1)
@@ -172,6 +179,36 @@ def _experts(record: dict) -> list[tuple[tuple[str, str], tuple[Point, ...]]]:
             points.append(_point(f"{keep:.0%} of the filters", nets))
         found.append(((f"{wanted[0]} expert, {arm}", CUT), tuple(points)))
     return found
+
+
+def _coded(*kinds: str) -> Reader:
+    """Return the reader of files of nets by ECQ^x, a family a kind of net."""
+
+    def read(record: dict) -> list[Read]:
+        rows, found = coding_results.of(coding_results.recorded(record)[0], arm="lrp"), []
+        for kind in kinds:
+            some = coding_results.of(rows, kind=kind)
+            settings = sorted({(row["keep"], row["bits"], row["Lambda"]) for row in some})
+            points = [
+                _point(
+                    f"{bits} bit, Λ {Lambda}" + (f", {keep:.0%}" if keep < 1 else ""),
+                    [_file(row) for row in coding_results.of(some, keep=keep, bits=bits, Lambda=Lambda)],
+                )
+                for keep, bits, Lambda in settings
+            ]
+            found.append((("NNC file, ECQˣ" + (f", {kind}" if "expert" in kind else ""), CODED), front(points)))
+        return found
+
+    return read
+
+
+def _file(row: dict) -> tuple[float, float, float]:
+    scores = row["scores"][coding_results.SHIPPED]
+    values = [
+        fmean(scores[f"{split} IoU"].values()) if f"{split} IoU" in scores else scores[f"{split} accuracy"]
+        for split in ("test", "validation")
+    ]
+    return 1 / coding_results.ratio(row), *values
 
 
 def _expert(row: dict) -> tuple[float, float, None]:

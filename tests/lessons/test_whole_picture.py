@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from relcomp_kit.lessons import claims, expert_results, plot, whole_picture
+from relcomp_kit.lessons import claims, coding_results, expert_results, plot, whole_picture
 from relcomp_kit.lessons.record import Record
 from relcomp_kit.lessons.whole_picture import Point
 
@@ -25,7 +25,17 @@ def records():
             how = {"arm": arm, "keep": keep, "seed": seed, "wanted": ("rail",), "macs": keep**2, "parameters": keep**2}
             rows.append(how | {"test trained": iou, "test as cut": iou})
     expert_results.note(made, rows)
-    return claims.recorded() | {"06_cut_out_relevant_experts": made.content}
+    coded = Record("07_encode_with_nnc", "full", "rail-scenes")
+    for kind, wanted, keep in (("thesis' net", (), 1.0), ("DeepLabV3", (), 1.0), ("rail expert", ("rail",), 0.5)):
+        for seed, bits in ((0, 4), (1, 4), (0, 5), (1, 5)):
+            scores = {f"{split} accuracy": 0.8 + bits / 100 for split in ("validation", "test")}
+            if kind != "thesis' net":
+                scores |= {f"{split} IoU": {"rail": 0.6 + bits / 100, "sky": 0.7} for split in ("validation", "test")}
+            size = {"float32": 1000, "files": {coding_results.SHIPPED: 10 * bits * keep}}
+            how = {"kind": kind, "wanted": wanted, "keep": keep, "bits": bits, "Lambda": 0.1, "arm": "lrp"}
+            labels = how | size | {"seed": seed, "scores": {coding_results.SHIPPED: scores}}
+            coded.measure("coded net", 0, "bytes", **labels)
+    return claims.recorded() | {record.content["lesson"]: record.content for record in (made, coded)}
 
 
 def by_name(panel):
@@ -58,6 +68,16 @@ def test_experts_are_read_with_their_super_net(records):
     assert (whole.size, large.size, small.size) == (1.0, pytest.approx(0.64), 0.25)
     assert small.scores == pytest.approx([(0.65 + 0.5) / 2, (0.66 + 0.5) / 2])
     assert rail["rail expert, magnitude"].points[0] == whole
+
+
+def test_files_are_read_with_their_own_scores(records):
+    thesis, rail = map(by_name, whole_picture.panels(records))
+    large, small = thesis["NNC file, ECQˣ"].points
+    assert (large.setting, large.size) == ("5 bit, Λ 0.1", 0.05)
+    assert small.size == 0.04 and small.scores == pytest.approx((0.84, 0.84))
+    assert rail["NNC file, ECQˣ"].points[0].scores == pytest.approx((0.675, 0.675))
+    expert = rail["NNC file, ECQˣ, rail expert"].points[0]
+    assert (expert.setting, expert.size) == ("5 bit, Λ 0.1, 50%", 0.025)
 
 
 def test_what_is_not_recorded_is_named_with_its_command(records):

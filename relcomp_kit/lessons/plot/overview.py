@@ -16,9 +16,10 @@ LOOKS = {
     "pruning": (AGAINST, "-", "^"),
     "ECQˣ": (FOR, "-", "o"),
     "ECQ": (INK, "--", "s"),
-    "file": ("#762a83", "-", "D"),
+    "NNC file, ECQˣ, ": ("#1b7837", "-", "*"),
+    "NNC file": ("#762a83", "-", "D"),
 }
-OTHERS = [("#e08214", "-.", "v"), (REMOVED, ":", "v"), ("#5aae61", "-", "P"), ("#8c510a", ":", "X")]
+OTHERS = [("#e08214", "-.", "v"), (REMOVED, ":", "v")]
 DEPTH = {"accuracy": 8, "mIoU": 25}  # points below the best that are shown
 TICKS = (1, 2, 5, 10, 20, 50, 100)
 
