@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from relcomp_kit import cli_demo, cli_nnc
+from relcomp_kit import cli_demo, cli_nnc, cli_teach
 from relcomp_kit.errors import UserError
 
 app = typer.Typer(
@@ -216,7 +216,7 @@ def sweep(
         raise typer.Exit(1)
 
 
-for command in (cli_nnc.encode, cli_nnc.decode, cli_nnc.info):
+for command in (cli_nnc.encode, cli_nnc.decode, cli_nnc.info, cli_teach.slides, cli_teach.exercises, cli_teach.grade):
     app.command()(command)
 app.command()(cli_demo.demo)
 
@@ -229,18 +229,6 @@ def render(lessons: Lessons = None) -> None:
     with interruptible("notebooks rendered so far are kept"):
         for source in notebooks.find_lessons(lessons or []):
             print(f"rendered {notebooks.render(source).name}", flush=True)
-
-
-@app.command()
-def exercises(
-    lessons: Lessons = None,
-    out: Annotated[Path, typer.Option(help="Folder for the students' notebooks.")] = Path("exercises"),
-) -> None:
-    """Write the students' versions: no outputs, no solutions."""
-    from relcomp_kit.lessons import notebooks
-
-    for file in notebooks.write_exercises(out, lessons or []):
-        print(file)
 
 
 @app.command()

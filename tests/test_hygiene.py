@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from relcomp_kit.files import checkout
-from relcomp_kit.lessons import notebooks
+from relcomp_kit.lessons import exercises, notebooks
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -24,7 +24,15 @@ SOURCES = sorted((ROOT / "notebooks" / "source").glob("*.py"))
 TOP_LEVEL = {"pyproject.toml", "notebooks", "relcomp_kit", "data", "tests", "environment.yml", "README.md"}
 TEXT_SUFFIXES = {".py", ".ipynb", ".toml", ".yml", ".yaml", ".md", ".json", ".txt", ".cfg", ""}
 CONDA_NAMES = {"torch": "pytorch"}  # what conda-forge calls differently
-FROM_PIP = {"zennit", "zennit-crp", "quantus", "nncodec", "torch-pruning", "playwright"}  # what conda-forge lacks
+FROM_PIP = {
+    "zennit",
+    "zennit-crp",
+    "quantus",
+    "nncodec",
+    "torch-pruning",
+    "playwright",
+    "sphinx-revealjs",
+}  # what conda-forge lacks
 
 
 def rendered(source: Path) -> nbformat.NotebookNode:
@@ -102,15 +110,24 @@ def test_prose_explains_the_code(source):
 @lessons
 def test_student_version_holds_no_solution(source):
     original = notebooks.read_source(source)
-    exercises = [index for index, cell in enumerate(original.cells) if "exercise" in cell.metadata.get("tags", [])]
-    student = notebooks.student_version(notebooks.read_source(source))
-    for index in exercises:
+    places = [index for index, cell in enumerate(original.cells) if "exercise" in cell.metadata.get("tags", [])]
+    student = exercises.student_version(notebooks.read_source(source))
+    for index in places:
         solution = original.cells[index].source.split("# solution", 1)[1]
         body = [line for line in solution.splitlines() if line.startswith(" ")]
         assert body
         assert not any(line in student.cells[index].source.splitlines() for line in body)
         assert "raise NotImplementedError" in student.cells[index].source
         compile(student.cells[index].source, "exercise", "exec")
+
+
+@lessons
+def test_exercises_and_questions(source):
+    prose = "\n".join(c.source for c in notebooks.read_source(source).cells if c.cell_type == "markdown")
+    assert 3 <= len(re.findall(r"^## Exercise \d", prose, re.MULTILINE)) <= 5
+    questions = prose.split("## Three questions", 1)[1]
+    assert all(re.search(rf"^{number}\. ", questions, re.MULTILINE) for number in (1, 2, 3))
+    assert "<details>" in questions
 
 
 def test_top_level_holds_nothing_else():

@@ -31,7 +31,7 @@ def close(claim: str, value: Any, expected: Any, *, atol: float = 0.0, rtol: flo
     CheckFailed
         If shapes differ or an element is outside its tolerance (NaN is outside).
     """
-    problem = _difference(value, expected, atol, rtol)
+    problem = difference(value, expected, atol, rtol)
     if problem:
         raise CheckFailed(f"✗ {claim}: {problem}")
     print(f"✓ {claim}")
@@ -70,11 +70,10 @@ def exercise(
     CheckFailed
         With the first case that is wrong, what was expected and what came.
     """
-    pairs = list(cases.items()) if isinstance(cases, dict) else list(cases)
-    pairs = [(arguments if isinstance(arguments, tuple) else (arguments,), expected) for arguments, expected in pairs]
-    if len(pairs) < 2 or all(_difference(expected, pairs[0][1], atol, rtol) is None for _, expected in pairs):
+    pairs = pairs_of(cases)
+    if len(pairs) < 2 or all(difference(expected, pairs[0][1], atol, rtol) is None for _, expected in pairs):
         raise ValueError("an exercise needs two cases with different results, or a constant would pass")
-    if all(_difference(arguments[0], expected, atol, rtol) is None for arguments, expected in pairs):
+    if all(difference(arguments[0], expected, atol, rtol) is None for arguments, expected in pairs):
         raise ValueError("an exercise whose results are its arguments would accept the identity")
     for arguments, expected in pairs:
         try:
@@ -82,11 +81,17 @@ def exercise(
         except NotImplementedError:
             print(f"· {function.__name__}: not attempted")
             return
-        problem = _difference(result, expected, atol, rtol)
+        problem = difference(result, expected, atol, rtol)
         if problem:
             shown = ", ".join(_short(argument) for argument in arguments)
             raise CheckFailed(f"✗ {function.__name__}({shown}): {problem}")
     print(f"✓ {function.__name__} is right in all {len(pairs)} cases")
+
+
+def pairs_of(cases: dict | Iterable[tuple[Any, Any]]) -> list[tuple[tuple, Any]]:
+    """Return the cases of an exercise as pairs of its arguments and the expected result."""
+    pairs = cases.items() if isinstance(cases, dict) else cases
+    return [(given if isinstance(given, tuple) else (given,), expected) for given, expected in pairs]
 
 
 def _plain(value: Any) -> Any:
@@ -98,7 +103,7 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _difference(value: Any, expected: Any, atol: float, rtol: float) -> str | None:
+def difference(value: Any, expected: Any, atol: float, rtol: float) -> str | None:
     """Say how ``value`` differs from ``expected``, or None if it is within the tolerance."""
     try:
         left, right = np.asarray(_plain(value)), np.asarray(_plain(expected))

@@ -1,4 +1,4 @@
-"""Lessons as text and as notebooks: find, read, execute and render them, and take the solutions out.
+"""Lessons as text and as notebooks: find, read, execute and render them.
 
 A lesson's source is py:percent text (jupytext) in ``notebooks/source``; the notebook beside it is rendered from that
 text, never edited. Neither is part of the installed package.
@@ -13,7 +13,7 @@ from pathlib import Path
 from nbformat import NotebookNode
 
 from relcomp_kit.errors import UserError
-from relcomp_kit.files import checkout, make_folder, write_atomic
+from relcomp_kit.files import checkout, write_atomic
 from relcomp_kit.lessons.kernel import execute, failure_text, notebooks_folder
 
 TAGS = frozenset({"parameters", "exercise", "nbval-check-output"})
@@ -143,62 +143,16 @@ def problems(notebook: NotebookNode) -> list[str]:
     return found
 
 
-def write_exercises(folder: Path, names: Sequence[str] = ()) -> list[Path]:
-    """Write the students' versions of the lessons: without outputs, without solutions.
-
-    Raises
-    ------
-    UserError
-        If one of the files is there already: it may hold a student's work.
-    """
-    sources = find_lessons(names)
-    make_folder(folder)
-    there = [source.stem for source in sources if (Path(folder) / f"{source.stem}.ipynb").exists()]
-    if there:
-        raise UserError(f"{folder} already holds {', '.join(there)}, perhaps with work in it: choose another --out")
-    return [
-        write_notebook(student_version(read_source(source)), Path(folder) / f"{source.stem}.ipynb")
-        for source in sources
-    ]
-
-
-def student_version(notebook: NotebookNode) -> NotebookNode:
-    """Take the solutions out of the cells tagged ``exercise``."""
-    for cell in notebook.cells:
-        if "exercise" in cell.metadata.get("tags", []):
-            cell.source = without_solution(cell.source)
-    return notebook
-
-
-def without_solution(code: str) -> str:
-    """Replace what follows the line ``# solution`` in its function by ``raise NotImplementedError``.
-
-    Raises
-    ------
-    UserError
-        If there is no such line, so that no solution slips through.
-    """
-    lines, kept, indent = code.splitlines(), [], None
-    for line in lines:
-        if line.strip() == "# solution":
-            indent = line[: line.index("#")]
-            kept += [f"{indent}# your code here", f"{indent}raise NotImplementedError"]
-            continue
-        if indent is not None and line.strip() and not line.startswith(indent):
-            indent = None
-            kept += ["", ""]
-        if indent is None:
-            kept.append(line)
-    if kept == lines:
-        raise UserError(f"an exercise has no line '# solution': {lines[0] if lines else 'empty cell'}")
-    return "\n".join(kept)
-
-
 def write_notebook(notebook: NotebookNode, path: Path) -> Path:
     """Write a notebook atomically, in the one form that version control shall see."""
+    return write_atomic(path, notebook_text(notebook))
+
+
+def notebook_text(notebook: NotebookNode) -> str:
+    """Return a notebook as the text of its file."""
     import nbformat
 
-    return write_atomic(path, nbformat.writes(notebook).rstrip("\n") + "\n")
+    return nbformat.writes(notebook).rstrip("\n") + "\n"
 
 
 def _tidy(notebook: NotebookNode, lesson: str) -> NotebookNode:

@@ -1,7 +1,5 @@
 """Lessons as text and as notebooks."""
 
-import ast
-import json
 import re
 from pathlib import Path
 
@@ -9,7 +7,8 @@ import nbformat
 import pytest
 
 from relcomp_kit.errors import UserError
-from relcomp_kit.lessons import check, kernel, notebooks
+from relcomp_kit.lessons import check, notebooks
+from relcomp_kit.lessons.grade.cells import run_cell
 
 LESSON = """# %% [markdown]
 # # Try the machinery
@@ -39,15 +38,9 @@ check.exercise(double, cases={(1,): 2, (4,): 8})
 
 
 @pytest.fixture
-def house(tmp_path, monkeypatch):
+def house(make_house):
     """A checkout with one lesson; returns the folder of its sources."""
-    root = tmp_path / "house"
-    sources = root / "notebooks" / "source"
-    sources.mkdir(parents=True)
-    (sources / "07_try.py").write_text(LESSON, encoding="utf-8")
-    for module in (kernel, notebooks):
-        monkeypatch.setattr(module, "checkout", lambda: root)
-    return sources
+    return make_house(LESSON)
 
 
 def output(**fields) -> nbformat.NotebookNode:
@@ -143,35 +136,7 @@ def test_counts_and_tags_are_looked_at(house):
     assert "mystery" in tag
 
 
-def test_solution_is_replaced_and_the_rest_stays():
-    code = "def f(x):\n    y = 1\n    # solution\n    if x:\n        y = 2\n\n    return y\n\n\nz = 3"
-    expected = "def f(x):\n    y = 1\n    # your code here\n    raise NotImplementedError\n\n\nz = 3"
-    assert notebooks.without_solution(code) == expected
-
-
-def test_exercise_without_marker_is_refused():
-    with pytest.raises(UserError, match="no line '# solution': def f"):
-        notebooks.without_solution("def f(x):\n    return x")
-
-
-def test_unsolved_exercises_do_not_stop_the_run(house, tmp_path):
-    (file,) = notebooks.write_exercises(tmp_path / "students")
-    notebook = nbformat.read(file, as_version=4)
-    assert not any(cell.get("outputs") for cell in notebook.cells)
-    assert "y = 2 * x" not in json.dumps(notebook)
-    done = kernel.execute(notebook)
-    assert done.cells[-1].outputs[0].text == "· double: not attempted\n"
-
-
-def test_a_students_work_is_not_overwritten(house, tmp_path):
-    (file,) = notebooks.write_exercises(tmp_path / "students")
-    file.write_text("my work", encoding="utf-8")
-    with pytest.raises(UserError, match="perhaps with work in it: choose another --out"):
-        notebooks.write_exercises(tmp_path / "students")
-    assert file.read_text(encoding="utf-8") == "my work"
-
-
-def exercises():
+def all_exercises():
     """All exercises of all lessons: (lesson, name of the function)."""
     for source in notebooks.find_lessons([]):
         for cell in notebooks.read_source(source).cells:
@@ -179,23 +144,13 @@ def exercises():
                 yield source, re.search(r"def (\w+)\(", cell.source)[1]
 
 
-def definitions(code):
-    """The imports and functions of a lesson, without its experiments."""
-    wanted = (ast.Import, ast.ImportFrom, ast.FunctionDef)
-    nodes = [node for cell in code for node in ast.parse(cell).body if isinstance(node, wanted)]
-    return compile(ast.Module(nodes, []), "definitions", "exec")
-
-
 @pytest.mark.parametrize("wrong", [lambda *given: given[0], lambda *given: 0, lambda *given: None])
-@pytest.mark.parametrize(("source", "name"), list(exercises()), ids=lambda part: getattr(part, "stem", part))
+@pytest.mark.parametrize(("source", "name"), list(all_exercises()), ids=lambda part: getattr(part, "stem", part))
 def test_graders_accept_the_solution_and_reject_wrong_answers(source, name, wrong, capsys):
     code = [cell.source for cell in notebooks.read_source(source).cells if cell.cell_type == "code"]
-    space = {}
-    exec(definitions(code), space)
-    grader = next(cell for cell in code if f"check.exercise({name}," in "".join(cell.split()))
-    exec(grader, space)
+    grader = next(index for index, cell in enumerate(code) if f"check.exercise({name}," in "".join(cell.split()))
+    run_cell(code, grader)
     assert "✓" in capsys.readouterr().out
     wrong.__name__ = name
-    space[name] = wrong
     with pytest.raises(check.CheckFailed, match=name):
-        exec(grader, space)
+        run_cell(code, grader, {name: wrong})

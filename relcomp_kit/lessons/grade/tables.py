@@ -1,0 +1,61 @@
+"""Marks as tables in the terminal, as JSON with all details, and as CSV for a spreadsheet."""
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+from relcomp_kit.files import write_atomic, write_json
+from relcomp_kit.lessons.grade.marks import STATES, Mark
+
+
+def terminal_tables(marks: Sequence[Mark]) -> list:
+    """Return a rich table of students and exercises for every lesson."""
+    from rich.table import Table
+    from rich.text import Text
+
+    tables = []
+    for lesson in dict.fromkeys(mark.lesson for mark in marks):
+        rows = _by_student([mark for mark in marks if mark.lesson == lesson])
+        table = Table(title=lesson, title_justify="left", header_style="bold")
+        for name in ("student", *(mark.exercise for mark in next(iter(rows.values()))), "right"):
+            table.add_column(name)
+        for student, row in rows.items():
+            table.add_row(Text(student), *(Text(mark.state, style=STATES[mark.state]) for mark in row), _right(row))
+        tables.append(table)
+    return tables
+
+
+def write_marks(marks: Sequence[Mark], folder: Path) -> tuple[Path, Path]:
+    """Write ``marks.json`` and ``marks.csv``, and return their paths."""
+    students = _by_student(marks)
+    content = {
+        student: [
+            {"lesson": one.lesson, "exercise": one.exercise, "state": one.state, "detail": one.detail} for one in row
+        ]
+        for student, row in students.items()
+    }
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(
+        ["student", "right", *(f"{mark.lesson[:2]} {mark.exercise}" for mark in next(iter(students.values())))]
+    )
+    for student, row in students.items():
+        writer.writerow([_harmless(student), _right(row), *(mark.state for mark in row)])
+    return write_json(folder / "marks.json", content), write_atomic(folder / "marks.csv", text.getvalue())
+
+
+def _by_student(marks: Sequence[Mark]) -> dict[str, list[Mark]]:
+    students: dict[str, list[Mark]] = {}
+    for mark in marks:
+        students.setdefault(mark.student, []).append(mark)
+    return students
+
+
+def _right(marks: Sequence[Mark]) -> str:
+    return f"{sum(mark.state == 'right' for mark in marks)} of {len(marks)}"
+
+
+def _harmless(name: str) -> str:
+    """Return a name that no spreadsheet takes for a formula."""
+    return f"'{name}" if name[:1] in ("=", "+", "-", "@") else name
