@@ -18,7 +18,7 @@
 # the claims T1a to T1d, T2, T7 and T12 of the ledger, the list of published claims in `data/claims.toml`; what each one says stands in the
 # table at the end.
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 import torch
 
 from relcomp_kit import datasets
@@ -29,7 +29,7 @@ from relcomp_kit.lessons.record import Record, claims_text, reference
 from relcomp_kit.models import conv_net, training
 from relcomp_kit.relevance import conv, saliency
 
-# %% tags=["parameters"]
+# %% tags=["parameters"] slideshow={"slide_type": "skip"}
 profile = "quick"
 seed = 0
 dataset = "mnist"
@@ -40,7 +40,7 @@ dataset = "mnist"
 # once and stays. So black is -1, white is 1, and 0 is a middle grey: setting a pixel to 0 does not make it black. Read the line that the next cell prints: if it says *digits*, the kit found no MNIST and works on a small
 # stand-in, on which nothing about MNIST can be decided.
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 budget = get_profile(profile).saliency
 data = datasets.load(dataset)
 record = Record("01_find_important_weights", profile, data.name)
@@ -430,7 +430,7 @@ plot.conv_maps(
 # Nobody types a verdict. Every claim of the ledger has a rule in code. It is *reproduced* if the rule holds for each of three seeds, *not
 # reproduced* if it holds for none, and *partly* in between. On other data or with a smaller budget it *holds on a stand-in* at best.
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 scale = {"at_scale": budget.at_scale, "seeds": list(nets)}
 against_oracle = {name: by_measure[name] for name in ("impact", "saliency", "random")}
 two_ways = {"outer": weight_correlation["two maps: saliency"], "direct": weight_correlation["gradient"]}
@@ -450,7 +450,7 @@ record.claim("T7", accuracy=quality, maps=map_quality, mixtures=saliency_study.M
 record.claim("T12", unit_range=ever["[0, 1], no noise"], signed_noisy=ever["[-1, 1], noise"], **scale)
 print(claims_text(record.content))
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 studies = {"map correlation": by_measure, "weight correlation": weight_correlation, "accuracy at half": half}
 studies |= {"accuracy by activation": quality, "map quality by activation": map_quality}
 for name, values in studies.items():
@@ -535,9 +535,16 @@ check.exercise(
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # ## Exercise 4: open
-# Make a map that knows nothing of the net: a blob in the middle that fades towards the borders. Put it through
-# `saliency_study.region_ratios`: repeat it for every image, shape (images, pixels); `parts` still holds the last seed's regions. Does it pass the rule of claim T1c? What would a fairer rule compare with?
-#
+# Make a map that knows nothing of the net. The cell starts you with a blob in the middle that fades towards the borders (`parts` still holds the last seed's regions). Does it pass the rule of
+# claim T1c, more than 1.2 in all three regions? How high can a blind map get? What would a fairer rule compare with?
+
+# %%
+place = torch.linspace(-1, 1, data.train.images.shape[-1]) ** 2
+blob = torch.exp(-2 * (place[:, None] + place)).flatten()
+blind = saliency_study.region_ratios(blob.expand_as(slopes), parts)
+print(", ".join(f"{part} {value:.2f}" for part, value in blind.items()))
+
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Three questions
 # 1. Why is the direct gradient $\partial J / \partial W$ a poor reason to *keep* a weight?
 # 2. What does impact know that saliency does not, and when does that help?

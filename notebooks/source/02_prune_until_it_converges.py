@@ -19,7 +19,7 @@
 # It decides the claims T3 to T6, T8 to T11 and T13 of the ledger, the list of published claims in `data/claims.toml`; the table at the end says
 # what each one is.
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 import math
 
 import numpy as np
@@ -33,7 +33,7 @@ from relcomp_kit.lessons.nets import trained_net
 from relcomp_kit.lessons.profiles import get_profile
 from relcomp_kit.lessons.record import Record, claims_text, reference
 
-# %% tags=["parameters"]
+# %% tags=["parameters"] slideshow={"slide_type": "skip"}
 profile = "quick"
 seed = 0
 dataset = "mnist"
@@ -41,7 +41,7 @@ dataset = "mnist"
 # %% [markdown]
 # If the banner says *digits*, the kit found no MNIST; the lesson then runs on a small stand-in and decides nothing about MNIST.
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 budget = get_profile(profile).pruning
 data = datasets.load(dataset)
 record = Record("02_prune_until_it_converges", profile, data.name)
@@ -448,7 +448,7 @@ for claim, (group, how) in variants.items():
 # ## What the claims come to
 # Each claim has its rule in code, as in lesson 01. T3c, T4c, T5c, T8d, T8e and T11c are controls that the thesis lacks.
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 scale = {"at_scale": budget.at_scale, "seeds": budget.seeds}
 step = min(30, budget.steps)
 race_arms, control = (
@@ -470,7 +470,7 @@ record.claim("T6", **pruning_study.linearity(curves["pruned"]), **scale)
 record.claim("T8a", at_scale=True, limit=convergence.lambertw_limit(100, 0.3))
 record.claim("T8b", at_scale=True, numeric=numeric, analytic=analytic)
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 measured, predicted = pruning_study.after_convergence(curves["converged"])
 for claim, name in (("T8c", "XI, per layer"), ("T8d", "XI, per neuron"), ("T8e", "frozen distribution")):
     record.claim(claim, predicted=predicted[name], measured=measured, **scale)
@@ -481,7 +481,7 @@ record.claim("T11c", **at_once, **scale)
 for claim, series in carried.items():
     record.claim(claim, **series, **scale)
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 if data.name == "fashion-mnist":
     below = pruning_study.small_enough(curves["pruned"], curves["unpruned"], 0.0, 0.3)
     maps = pruning_study.carries_over(nets, 2000, budget.oracle_images, loss="training", measure="saliency")
@@ -557,10 +557,21 @@ check.exercise(rounded_down, {(784, 0.1, 1000): 9, (784, 0.5, 1000): 1, (100, 0.
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # ## Exercise 4: open
-# Invent an arm: `plan = dataclasses.replace(arm.plan, measure="taylor", sf=0.99)`. Then `tensors, info = iterate.prune_iteratively(data, plan)` from
-# `relcomp_kit.compression` runs it, and `info["curve"]["left"]` and `["test"]` are lists over its steps. Find the sparsest net that loses less
-# than two points against plain training, `pruning_study.mean_test(curves["unpruned"])`.
-#
+# Invent an arm. The cell runs a short one; `relcomp_kit.compression.plan.Plan` says what else can be chosen. Find the sparsest net that loses less than two points against plain training. How many arms did
+# you try, and what does that do to the accuracy you report?
+
+# %%
+import dataclasses
+
+from relcomp_kit.compression import iterate
+
+plan = dataclasses.replace(arm.plan, measure="taylor", sf=0.99, steps=5)
+_, info = iterate.prune_iteratively(data, plan, start=nets[plan.seed][0].state_dict())
+left, tested = info["curve"]["left"], info["curve"]["test"]
+print(f"{sum(left[-1]) / sum(left[0]):.1%} of the weights left, accuracy {tested[-1]:.1%}")
+print(f"plain training as long: {pruning_study.mean_test(curves['unpruned'], plan.steps):.1%}")
+
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Three questions
 # 1. Why does the threshold rule stop, although half of the weights always lie below the median?
 # 2. The accuracy rises while weights are removed. Name two explanations, and the experiment that tells them apart.

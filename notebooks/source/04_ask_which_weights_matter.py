@@ -17,7 +17,7 @@
 #
 # `quick` takes about three minutes on two cores, `full` about three quarters of an hour. It decides B3 and B4 of the ledger, and two controls that the publications left out.
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 import torch
 from torch import nn
 from torch.nn.functional import cosine_similarity
@@ -36,12 +36,12 @@ from relcomp_kit.relevance import attribution_tests, lrp, saliency
 from relcomp_kit.relevance.concepts import channel_relevance
 from relcomp_kit.relevance.faithfulness import area, rank_correlation
 
-# %% tags=["parameters"]
+# %% tags=["parameters"] slideshow={"slide_type": "skip"}
 profile = "quick"
 seed = 0
 dataset = "rail-scenes"
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 budget = get_profile(profile).relevance
 data = datasets.load_scenes(dataset, training_recipe("compact", dataset, profile).size)
 record = Record("04_ask_which_weights_matter", profile, data.name)
@@ -395,7 +395,7 @@ if full:
 # ## What it decides
 # B3 and B4 were published on other data and a larger net. What is met here *holds on a stand-in*.
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 results_of.note(record, nets, results, orders, budget)
 results_of.decide(record, nets, results, orders, budget)
 record.save()
@@ -453,6 +453,17 @@ def mean_height(shares, accuracies):
 
 # %% tags=["nbval-check-output"]
 check.exercise(mean_height, {((0.2, 0.6), (0.9, 0.5)): 0.7, ((0, 0.2, 0.6), (0.9, 0.9, 0.1)): 0.6333333333333333})
+
+# %% [markdown] slideshow={"slide_type": "subslide"}
+# ## Exercise 4: open
+# Pixel flipping needs something to put in the place of a pixel. Above it was grey. The cell takes black, which most of a digit's image is already. Do the maps keep their order? Try white, noise, or the mean
+# image. Which replacement would you publish, and what would a reader have to know?
+
+# %%
+for name, one in maps.items():
+    steps = examples.steps_for(few.x)
+    black = attribution_tests.pixel_flipping(thesis.net, few.x, few.labels, one, steps=steps, baseline=-1.0)[0]
+    print(f"{name:20} mean output: grey {sum(flipped[name]) / (steps + 1):.2f}, black {sum(black) / (steps + 1):.2f}")
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Three questions
