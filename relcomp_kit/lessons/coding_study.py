@@ -64,7 +64,11 @@ def _float_rungs(net: nn.Module, data: ImageSet | SceneSet, seed: int, scenes: i
     for name, dependent in (("nncodec, uniform", False), ("nncodec, dependent", True)):
         tried.append((name, *codecs.nncodec_floats(state, dependent=dependent)))
     return [
-        {"rung": name, "bytes": size, "accuracy": scores(_with(net, found), data, seed, scenes)["test accuracy"][0]}
+        {
+            "rung": name,
+            "bytes": size,
+            "accuracy": scores(_with(net, found), data, seed, scenes, ("test",))["test accuracy"][0],
+        }
         for name, size, found in tried
     ]
 

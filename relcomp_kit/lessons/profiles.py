@@ -109,8 +109,8 @@ class CodingBudget:
 
     plans: dict[str, tuple[str, ...]]  # by data set
     relevance_scenes: int  # of the training split
-    scored_scenes: int | None  # of the validation and the test split; None: all
-    seeds: tuple[int, ...]  # of the float nets of the ladder on scenes
+    scored_scenes: int  # of the test split, for the float nets of the ladder
+    seeds: tuple[int, ...]  # of these
 
 
 @dataclass(frozen=True)
@@ -177,7 +177,7 @@ PROFILES = {
         ),
         CodingBudget(
             plans={"mnist": ("code-mnist-quick",), "rail-scenes": ("code-rail-scenes-quick",)},
-            relevance_scenes=16,
+            relevance_scenes=8,
             scored_scenes=60,
             seeds=(0,),
         ),
@@ -251,7 +251,7 @@ PROFILES = {
                 "railsem19": ("code-railsem19",),
             },
             relevance_scenes=64,
-            scored_scenes=None,
+            scored_scenes=500,
             seeds=(0, 1, 2),
         ),
     ),

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
+from matplotlib.patheffects import withStroke
 from numpy.typing import ArrayLike
 
 from relcomp_kit.lessons.plot.quantize_curves import _bytes
@@ -101,7 +102,9 @@ def code_sizes(sizes: dict[str, float], xlabel: str, mark: str | None = None) ->
     with figure(size=(10, 0.5 * len(sizes) + 1.1)) as (_, (axis,)):
         colours = [FOR if name == smallest else INK if name == mark else REMOVED for name in sizes]
         drawn = axis.barh(list(sizes), list(sizes.values()), 0.7, color=colours)
-        axis.bar_label(drawn, [f"{size:.3g}" for size in sizes.values()], padding=5, fontsize=14)
+        halo = [withStroke(linewidth=5, foreground="white")]
+        words = [f"{size:.3g}" for size in sizes.values()]
+        axis.bar_label(drawn, words, padding=6, fontsize=14, path_effects=halo, zorder=4)
         if mark:
             axis.axvline(sizes[mark], color=INK, linestyle="--", linewidth=1.5)
         axis.set(xlabel=xlabel, ylim=(len(sizes) - 0.5, -0.5))

@@ -167,11 +167,16 @@ def plain_state(net: nn.Module) -> dict[str, Tensor]:
     return {name: value for name, value in net.state_dict().items() if not name.endswith("_mask")}
 
 
-def scores(net: nn.Module, data: Data, seed: int, scenes: int | None = None) -> dict[str, tuple]:
-    """Return the accuracy of a net on the validation and the test split, and the IoU of every class on scenes."""
+def scores(
+    net: nn.Module, data: Data, seed: int, scenes: int | None = None, splits: Sequence[str] = ("validation", "test")
+) -> dict[str, tuple]:
+    """Return the accuracy of a net on each split, and the IoU of every class on scenes.
+
+    Of scenes, the first ones of each split count if a number of them is given.
+    """
     found = {}
     task = None if isinstance(data, SceneSet) else task_of(net, resolve(QatRecipe()), data, seed)
-    for split in ("validation", "test"):
+    for split in splits:
         if task:
             found[f"{split} accuracy"] = (task.scores(net, split)["accuracy"], "share")
             continue
