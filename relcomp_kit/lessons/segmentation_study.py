@@ -9,7 +9,10 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset, Subset
 from torchvision import tv_tensors
 
+from relcomp_kit.artifacts import load_or_make
+from relcomp_kit.compression.ecqx.qat import fingerprint
 from relcomp_kit.datasets.download import Unreachable
+from relcomp_kit.datasets.rail_scenes import VERSION as DRAWN
 from relcomp_kit.datasets.rail_scenes import WEATHERS, RailScenes
 from relcomp_kit.datasets.scenes import VOID, SceneSet, remember
 from relcomp_kit.datasets.transforms import normalize
@@ -19,12 +22,14 @@ from relcomp_kit.lessons.record import Record
 from relcomp_kit.lessons.train_net import StepsLine, provenance
 from relcomp_kit.models import checkpoints
 from relcomp_kit.models.deeplab import COCO_WEIGHTS, coco_state, deeplab
-from relcomp_kit.models.device import choose_device
-from relcomp_kit.models.metrics import evaluate, plain
+from relcomp_kit.models.device import choose_device, choose_precision
+from relcomp_kit.models.metrics import evaluate, plain, scores
 from relcomp_kit.models.recipe import Recipe
 from relcomp_kit.models.scene_batches import stack
 from relcomp_kit.models.segmentation import trained
 from relcomp_kit.models.training import Batches
+
+VERSION = 1  # of `_tested`; a new one tests everything anew
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,18 +112,34 @@ def firsts(split: Dataset, scenes: int) -> Subset:
 
 
 def test_scores(made: Segmenter, data: SceneSet, scenes: int | None = None) -> dict:
-    """Return the scores on the test split, or on its first ``scenes``; see `relcomp_kit.models.metrics.scores`."""
+    """Return the scores on the test split, or on its first ``scenes``; see `relcomp_kit.models.metrics.scores`.
+
+    They are taken from the cache if this net was tested on them before.
+    """
     split = data.test if scenes is None else firsts(data.test, scenes)
-    return evaluate(made.net, split, data.classes, precision="auto")
+    return _tested(made.net, split, data.classes, data.sha256, size=getattr(data.test, "size", None))
 
 
 def weather_scores(nets: Sequence[nn.Module], classes: Sequence[str], scenes: int) -> dict[str, list[float]]:
     """Return the pixel accuracy of each net on the same test scenes in every weather; snow was never in training."""
-    scores = {}
+    found = {}
     for weather in WEATHERS:
         split = remember(firsts(RailScenes("test", weather=weather), scenes))
-        scores[weather] = [evaluate(net, split, classes, precision="auto")["pixel_accuracy"] for net in nets]
-    return scores
+        found[weather] = [
+            _tested(net, split, classes, f"rail-scenes {DRAWN}", weather=weather)["pixel_accuracy"] for net in nets
+        ]
+    return found
+
+
+def _tested(net: nn.Module, split: Dataset, classes: Sequence[str], data: str, **what) -> dict:
+    """Return the scores of a net on a split, from the cache if they are there: data and what else name the split."""
+    precision = choose_precision("auto", next(net.parameters()).device)
+
+    def make(_) -> tuple[dict, dict]:
+        return {"confusion": evaluate(net, split, classes, precision=precision)["confusion"]}, {}
+
+    config = {"net": fingerprint(net), "scenes": len(split), "precision": precision} | what
+    return scores(load_or_make("test-scores", VERSION, config, data, make)[0]["confusion"], classes)
 
 
 class Relabelled(Dataset):

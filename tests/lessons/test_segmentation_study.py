@@ -177,13 +177,17 @@ def test_the_class_of_a_pixel_is_that_of_the_highest_output(net):
         assert torch.equal(image, before)
 
 
-def test_a_part_of_the_test_split_is_its_first_scenes(net):
+def test_a_part_of_the_test_split_is_its_first_scenes(net, own_cache, monkeypatch):
     data = scene_set()
     made = segmenter("compact", 0, net=net)
     for count, split in ((None, data.test), (2, data.test[:2]), (99, data.test)):
         found, expected = study.test_scores(made, data, count), evaluate(net, split, CLASSES, precision="auto")
         assert torch.equal(found["confusion"], expected["confusion"])
     assert found["confusion"].sum() == 3 * 31 * 40
+    monkeypatch.setattr(study, "evaluate", None)  # what was tested is remembered, for this net and this split alone
+    assert torch.equal(study.test_scores(made, data)["confusion"], found["confusion"])
+    with pytest.raises(TypeError):
+        study.test_scores(segmenter("compact", 0, net=deeplab("compact", 3, seed=2).eval()), data)
 
 
 class Guess(torch.nn.Module):
@@ -191,7 +195,7 @@ class Guess(torch.nn.Module):
 
     def __init__(self, sees: bool):
         super().__init__()
-        self.sees, self.unused = sees, torch.nn.Parameter(torch.zeros(1))
+        self.sees = torch.nn.Parameter(torch.tensor(float(sees)))
 
     def forward(self, x):
         out = torch.zeros(len(x), len(RAIL), *x.shape[2:])
@@ -201,7 +205,7 @@ class Guess(torch.nn.Module):
         return {"out": out}
 
 
-def test_weather_changes_what_is_seen_and_not_what_is_there():
+def test_weather_changes_what_is_seen_and_not_what_is_there(own_cache):
     found = study.weather_scores([Guess(sees=False), Guess(sees=True)], RAIL, 2)
     assert tuple(found) == WEATHERS and "snow" in found
     blind, seeing = zip(*found.values())
