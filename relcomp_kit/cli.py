@@ -70,6 +70,9 @@ def run(
     record: Annotated[
         bool, typer.Option("--record", help="Maintainers: keep the records under data/reference.")
     ] = False,
+    jobs: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Lessons at a time; by default two where there is room.")
+    ] = None,
 ) -> None:
     """Run lessons and decide the claims."""
     from rich.console import Console
@@ -86,9 +89,12 @@ def run(
     with interruptible(f"finished lessons are in {out}, what was trained is in {cache_dir()}"):
         try:
             with Progress(*columns, console=console) as progress:
-                for source in sources:
-                    advance = partial(progress.update, progress.add_task(source.stem))
-                    results.append(runner.run_lesson(source, parameters, out, advance))
+                bars = {source.stem: progress.add_task(source.stem, total=None) for source in sources}
+                at_a_time = jobs or runner.default_jobs(profile)
+                for result in runner.run_lessons(
+                    sources, parameters, out, at_a_time, lambda name: partial(progress.update, bars[name])
+                ):
+                    results.append(result)
         finally:
             rows = runner.write_reports(results, profile, out, [source.stem for source in sources])
     failed = [result for result in results if result.error]

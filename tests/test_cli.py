@@ -46,6 +46,7 @@ def ran(monkeypatch, tmp_path):
     monkeypatch.delenv("RELCOMP_DATA", raising=False)
     monkeypatch.setattr(notebooks, "find_lessons", lambda names: [tmp_path / "01_a.py", tmp_path / "02_b.py"])
     monkeypatch.setattr(runner, "run_lesson", run_lesson)
+    monkeypatch.setattr(runner, "default_jobs", lambda profile: 1)
     monkeypatch.setattr(runner, "write_reports", lambda results, profile, out, wanted: wrote.extend(results) or [])
     wrote = []
     return outcomes, wrote

@@ -2,15 +2,21 @@
 
 import os
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 from relcomp_kit.datasets.download import NAMES
 from relcomp_kit.errors import UserError
-from relcomp_kit.files import checkout, make_folder, read_json, write_atomic, write_json
+from relcomp_kit.files import cache_dir, checkout, make_folder, read_json, write_atomic, write_json
 from relcomp_kit.lessons import claims, kernel, notebooks, report, report_page
 from relcomp_kit.lessons.profiles import get_profile
+from relcomp_kit.lessons.sweeps.here import cores, run_here
+from relcomp_kit.lessons.sweeps.point import Failure
+
+LAST = "09"  # takes stock of the others
+MEMORY = 6e9  # bytes of two lessons: a kernel and its sweep take up to 3 GB
 
 
 @dataclass
@@ -96,6 +102,53 @@ def run_lesson(source: Path, parameters: dict[str, str], out: Path, on_cell: Cal
     if output.is_file():
         write_atomic(out / "html" / f"{name}.html", report.page(output, result.title))
     return result
+
+
+def default_jobs(profile: str) -> int:
+    """Return how many lessons run at a time: two, if cores and memory allow; sweeps of full runs take all cores alone.
+
+    Most of a short lesson is the start of a kernel and other work of one thread.
+    """
+    import psutil
+
+    room = cores() > 1 and psutil.virtual_memory().available >= MEMORY
+    return 2 if profile == "quick" and room else 1
+
+
+def run_lessons(
+    sources: Sequence[Path], parameters: dict[str, str], out: Path, jobs: int, on_cell: Callable[[str], Callable]
+) -> Iterator[LessonResult]:
+    """Run lessons, several at a time if ``jobs`` is above 1, and yield what became of each as it ends.
+
+    The lesson that takes stock of the others runs last. Lessons that run at the same time share the cores.
+
+    Parameters
+    ----------
+    sources, parameters, out
+        As for `run_lesson`.
+    jobs : int
+        Lessons at a time, each in a process of its own if there are more than one.
+    on_cell : callable
+        Takes the name of a lesson, and returns what `run_lesson` calls as cells start; of lessons in processes of their
+        own it hears when they are done.
+    """
+    for stage in ([one for one in sources if one.stem[:2] != LAST], [one for one in sources if one.stem[:2] == LAST]):
+        if jobs == 1:
+            yield from (run_lesson(source, parameters, out, on_cell(source.stem)) for source in stage)
+            continue
+        todo = {source.stem: partial(_run_apart, source, parameters, out, jobs) for source in stage}
+        for name, outcome in run_here(todo, jobs):
+            if isinstance(outcome, Failure):
+                title = notebooks.lesson_title(notebooks.read_source(notebooks.find_lessons([name])[0]))
+                outcome = LessonResult(name, title, 0.0, outcome.sentence)
+            on_cell(name)(completed=1, total=1)
+            yield outcome
+
+
+def _run_apart(source: Path, parameters: dict[str, str], out: Path, jobs: int) -> LessonResult:
+    """Run a lesson in a process that other lessons run beside: it, and its sweeps, take their share of the cores."""
+    os.environ["RELCOMP_THREADS"] = str(max(1, cores() // jobs))
+    return run_lesson(source, parameters, out, lambda **done: None)
 
 
 def write_reports(results: Sequence[LessonResult], profile: str, out: Path, wanted: Sequence[str] = ()) -> list[dict]:

@@ -133,6 +133,27 @@ def test_a_lesson_runs_here_and_a_failing_one_does_not_stop_the_others(house, le
     assert 'href="html/01_good.html"' in index and 'href="html/02_bad.html"' in index
 
 
+def test_lessons_run_side_by_side_and_the_last_one_sees_the_others(house, tmp_path):
+    sources = house / "notebooks" / "source"
+    look = GOOD.replace("01_good", "09_last").replace(
+        "seen =", "there = os.listdir(os.environ['RELCOMP_RECORDS'])\nseen ="
+    )
+    look = look.replace('"profile": profile', '"there": there, "threads": os.environ.get("RELCOMP_THREADS")')
+    (sources / "09_last.py").write_text(look, encoding="utf-8")
+    out, heard = tmp_path / "out", []
+    wanted = runner.check_request([], "quick", out)
+    done = runner.run_lessons(
+        wanted[::-1], {"profile": "quick"}, out, 2, lambda name: lambda **cells: heard.append((name, cells))
+    )
+    results = {result.lesson: result for result in done}
+    assert list(results)[-1] == "09_last"
+    assert (results["01_good"].error, results["09_last"].error) == (None, None)
+    assert results["02_bad"].error == "cell In [3] raised ValueError: two <b>"
+    last = json.loads((out / "records" / "09_last.json").read_text(encoding="utf-8"))
+    assert last["there"] == ["01_good.json"] and int(last["threads"]) >= 1
+    assert sorted(heard) == [(name, {"completed": 1, "total": 1}) for name in ("01_good", "02_bad", "09_last")]
+
+
 def test_an_interrupted_run_says_so_and_a_later_one_remembers_it(house, ledger, tmp_path):
     out = tmp_path / "out"
     (out / "html").mkdir(parents=True)
