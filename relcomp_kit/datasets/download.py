@@ -77,7 +77,8 @@ def missing(name: str, root: Path) -> list[str]:
 def fetch(name: str, folder: Path | None = None, *, base_url: str | None = None) -> Path:
     """Download a data set, check its sha256, and unpack it where `load` looks.
 
-    Archives that are already there with the right hash are not downloaded again; unpacked files are written anew.
+    A set that lies in ``$RELCOMP_DATA`` is left there, unless ``folder`` or ``base_url`` asks for a download. Archives
+    that are already there with the right hash are not downloaded again; unpacked files are written anew.
 
     Parameters
     ----------
@@ -104,6 +105,9 @@ def fetch(name: str, folder: Path | None = None, *, base_url: str | None = None)
     if name == "digits":
         raise UserError("digits come with scikit-learn: there is nothing to fetch")
     known = entry(name)
+    own = data_dir() if folder is None and base_url is None else None
+    if own and not missing(name, own):
+        return own / known["folder"] / "raw"
     url = base_url or known["url"]
     if offline():
         raise Unreachable(f"RELCOMP_OFFLINE is set, so {known['title']} is not downloaded: unset it to download")

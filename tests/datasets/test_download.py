@@ -160,6 +160,14 @@ def test_offline_asks_nobody(tiny_registry, own_cache, archives, monkeypatch):
         datasets.fetch("mnist", base_url=url)
 
 
+def test_a_set_in_the_data_folder_is_not_fetched(tiny_data, own_cache, monkeypatch):
+    monkeypatch.setenv("RELCOMP_OFFLINE", "1")
+    assert datasets.fetch("mnist") == tiny_data / "MNIST" / "raw"
+    with pytest.raises(download.Unreachable):
+        datasets.fetch("fashion-mnist")
+    assert not own_cache.exists()
+
+
 def test_nothing_to_fetch_and_unknown_names():
     with pytest.raises(UserError, match="come with scikit-learn"):
         datasets.fetch("digits")
