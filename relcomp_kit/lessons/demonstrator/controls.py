@@ -42,6 +42,12 @@ def choose(widget: widgets.Dropdown, options: Sequence, value: object) -> None:
         widget.value = value
 
 
+def set_share(slider: widgets.FloatSlider, share: float) -> None:
+    """Set a slider, unless it says so already: it is coarser, and a hand may have moved it on in the meantime."""
+    if abs(slider.value - share) >= slider.step / 2:
+        slider.value = share
+
+
 def labelled(text: str, *shown: widgets.Widget) -> widgets.Box:
     """Return widgets under a short heading."""
     return widgets.VBox([widgets.HTML(f"<h2>{text}</h2>"), *shown]).add_class("group")
@@ -169,8 +175,7 @@ class PathControls:
         return state.with_path(self.place, replace(state.paths[self.place], **changes))
 
     def _with_keep(self, state: State, keep: float) -> State:
-        coarse = self.place < len(state.paths) and abs(state.paths[self.place].keep - keep) < 0.005
-        return state if coarse else self._with(state, keep=round(keep, 2))
+        return self._with(state, keep=round(keep, 2))
 
     def _with_kind(self, state: State, kind: str) -> State:
         others = [path for place, path in enumerate(state.paths) if place != self.place]
@@ -200,6 +205,6 @@ class PathControls:
             choose(self.classes, [(" + ".join(names), names) for names in options], path.classes)
         sized = path is not None and path.kind != "stored"
         if sized:
-            self.keep.value = path.keep
+            set_share(self.keep, path.keep)
         self.classes.layout.display = None if named else "none"
         self.keep.layout.display = None if sized else "none"

@@ -20,7 +20,7 @@ body[data-voila] :is(.jp-Cell, .jp-Cell-outputWrapper) { margin: 0 !important }
 .relcomp .left .path { padding-left: 6px; border-left: 3px solid #a6a6a6; margin-bottom: 4px }
 .relcomp .pair .widget-text { width: 134px } .relcomp .pair .widget-dropdown { width: 143px }
 .relcomp .pair .widget-dropdown .widget-label { width: 60px }
-.relcomp .widget-upload { width: 278px }
+.relcomp .path :is(.widget-dropdown, .widget-slider) { width: 268px } .relcomp .widget-upload { width: 278px }
 .relcomp .chips { display: flex; flex-flow: row wrap; max-height: 120px; overflow: auto }
 .relcomp .chips button { width: auto; padding: 0 6px; margin: 1px; height: 26px; line-height: 24px; font-size: 14px;
   background: #fff; border: 1px solid #888; color: #222 }
@@ -30,9 +30,11 @@ body[data-voila] :is(.jp-Cell, .jp-Cell-outputWrapper) { margin: 0 !important }
 .relcomp .views button.mod-active { background: #2166ac; color: #fff }
 .relcomp button:focus-visible, .relcomp input:focus-visible, .relcomp select:focus-visible,
 .relcomp .noUi-handle:focus-visible { outline: 3px solid #e08214 !important; outline-offset: 1px }
-.relcomp .tools { flex-flow: row wrap; align-items: center }
-.relcomp .tools .widget-dropdown, .relcomp .tools .widget-slider { width: 300px }
-.relcomp .tools .widget-text { width: 170px } .relcomp .tools .widget-checkbox { width: 120px }
+.relcomp .tools { flex-flow: row wrap; align-items: center; gap: 4px; min-height: 32px }
+.relcomp .tools :is(.widget-dropdown, .widget-text, .widget-checkbox, button) { width: auto }
+.relcomp .tools .widget-label { width: auto; padding: 0 6px } .relcomp .tools .widget-slider { width: 270px }
+.relcomp .tools .widget-text input { width: 80px } .relcomp .tools select { min-width: 60px }
+.relcomp .tools .mod-primary { background: #2166ac; color: #fff; font-weight: 700; padding: 0 20px }
 .relcomp .picture { width: 100%; object-fit: contain; object-position: left top; align-self: flex-start }
 .relcomp .message { min-height: 26px } .relcomp .message .widget-html-content { font-size: 17px; line-height: 24px }
 .relcomp .message .error { background: #fdecea; border-left: 6px solid #c0392b; padding: 2px 10px }
@@ -43,7 +45,7 @@ body[data-voila] :is(.jp-Cell, .jp-Cell-outputWrapper) { margin: 0 !important }
 @keyframes turn { to { transform: rotate(360deg) } }
 .relcomp .line input { width: 100%; font: 13px monospace; border: 1px solid #bbb; padding: 3px 6px; color: #222;
   background: #f6f6f6 }
-.relcomp pre { font-size: 15px; line-height: 21px; white-space: pre-wrap; margin: 0 }
+.relcomp pre { font: 16px/24px monospace; white-space: pre-wrap; margin: 8px 0 0 }
 .relcomp .command { flex: 1; height: 32px } .relcomp .command input { font: 17px monospace; height: 32px }
 .relcomp .help { width: 90px; height: 32px }
 .relcomp .table { max-height: 500px; overflow: auto }

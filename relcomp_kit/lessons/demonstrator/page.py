@@ -29,7 +29,7 @@ from relcomp_kit.lessons.demonstrator.words import quote
 SCENE, LAYERS, FILTERS, CHANNEL, MEASURED = VIEWS = ("Scene", "Layers", "Filters", "Channel", "Measured")
 FIRST = State(scene="synthetic 13 day", paths=(PathChoice(keep=0.6), PathChoice("magnitude", (), 0.6)))
 BUSY = '<span class="busy">working</span>'
-SIZE = (966, 572)  # of the picture, beside the controls at 1280x720
+SIZE, SMALLER = (966, 572), (966, 540)  # of the picture, beside the controls at 1280x720; below a view's own tools
 
 
 def show(net: str | None = None) -> None:
@@ -121,7 +121,7 @@ class Page:
             self.table.value = render_layers(state)
         else:
             drawn = {FILTERS: render_filters, CHANNEL: render_channel}.get(view, render)
-            self.picture.value = png(drawn(state, SIZE))
+            self.picture.value = png(drawn(state, SMALLER if view in self.tools else SIZE))
         self.totals.value = spoken(answer(state))
         self.state = state
 

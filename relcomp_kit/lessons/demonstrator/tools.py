@@ -5,7 +5,7 @@ from dataclasses import replace
 import ipywidgets as widgets
 
 from relcomp_kit.lessons.demonstrator import nets
-from relcomp_kit.lessons.demonstrator.controls import Change, choose, on_value
+from relcomp_kit.lessons.demonstrator.controls import Change, choose, on_value, set_share
 from relcomp_kit.lessons.demonstrator.state import State
 
 TEST_SCENES = 40
@@ -30,14 +30,14 @@ class LayerTools:
         self.state, self.net, self.quiet = State(), None, False
         for widget in (self.path, self.layer):
             widget.observe(lambda event: self.quiet or self.show(self.state, self.net), "value")
-        on_value(self.keep, change, lambda state, keep: self._with(state, round(keep, 2)))
+        self.keep.observe(
+            lambda event: self.quiet or change(lambda state: self._with(state, round(event["new"], 2))), "value"
+        )
         self.reset.on_click(lambda button: change(lambda state: self._with(state, None)))
 
     def _with(self, state: State, keep: float | None) -> State:
         place = self.path.value
         path = state.paths[place]
-        if keep is not None and abs(dict(path.layers).get(self.layer.value, path.keep) - keep) < 0.005:
-            return state
         for layer in self._together():
             path = path.with_layer(layer, keep)
         return state.with_path(place, path)
@@ -55,7 +55,7 @@ class LayerTools:
         layers = list(net.widths)
         choose(self.layer, layers, self.layer.value if self.layer.value in layers else layers[-1])
         path = state.paths[self.path.value]
-        self.keep.value = dict(path.layers).get(self.layer.value, path.keep)
+        set_share(self.keep, dict(path.layers).get(self.layer.value, path.keep))
         self.keep.disabled = self.reset.disabled = path.kind == "stored"
         self.quiet = False
 

@@ -1,0 +1,95 @@
+"""The page without a browser: whatever fails, it says so in one sentence, stays as it was and lives on."""
+
+import re
+import socket
+import sys
+
+import pytest
+
+from relcomp_kit.errors import UserError
+from relcomp_kit.lessons import serve
+from relcomp_kit.lessons.demonstrator import page as page_module
+from relcomp_kit.lessons.demonstrator import parse
+from relcomp_kit.lessons.demonstrator.page import Page
+
+
+@pytest.fixture(scope="module")
+def made():
+    return Page()
+
+
+@pytest.fixture
+def page(made):
+    made.change(lambda state: page_module.FIRST)
+    return made
+
+
+def test_controls_show_the_state_that_a_line_sets(page):
+    page.change(lambda state: parse("scene synthetic 3 fog; rel sky trackbed keep=0.333 vs random; heat off", state))
+    assert page.message.value == ""
+    assert (page.net.kind.value, page.net.number.value, page.net.weather.value) == ("synthetic", 3, "fog")
+    assert page.paths[0].classes.value == ("sky", "trackbed")
+    assert page.paths[0].keep.value == pytest.approx(0.333, abs=0.005)
+    assert (page.paths[1].kind.value, page.paths[2].kind.value) == ("random", "none")
+    assert page.scene.heat.value is None
+    assert page.state.paths[0].keep == 0.333, "a slider is coarser than a line, and must not round it"
+
+
+def test_a_control_that_cannot_be_obeyed_goes_back(page):
+    page.change(lambda state: parse("scene synthetic 5", state))
+    picture, state = page.picture.value, page.state
+    page.change(lambda state: parse("scene camvid 100000", state))
+    assert re.fullmatch(r'<div class="error">.+[.?]</div>', page.message.value)
+    assert (page.state, page.picture.value, page.net.number.value) == (state, picture, 5)
+
+
+def test_a_fault_of_the_kit_is_one_sentence(page, monkeypatch):
+    def broken(state, size):
+        raise RuntimeError("<no> reason")
+
+    picture, state = page.picture.value, page.state
+    monkeypatch.setattr(page_module, "render", broken)
+    page.paths[0].keep.value = 0.3
+    assert "RuntimeError: &lt;no&gt; reason" in page.message.value
+    assert (page.state, page.picture.value, page.paths[0].keep.value) == (state, picture, 0.6)
+    monkeypatch.undo()
+    page.paths[0].keep.value = 0.3
+    assert (page.message.value, page.state.paths[0].keep) == ("", 0.3)
+
+
+def test_a_file_that_is_no_net_is_named_in_the_page(tmp_path):
+    file = tmp_path / "no net.nnc"
+    file.write_bytes(b"nothing")
+    page = Page(str(file))
+    assert "no net.nnc" in page.message.value
+    assert page.picture.value.startswith(b"\x89PNG")
+
+
+def test_layers_that_are_summed_get_one_share(page):
+    tools = page.tools["Layers"]
+    together = next(group for group in tools.net.groups.layers if len(group) > 1)
+    tools.keep.value = 0.3
+    tools.reset.click()
+    tools.layer.value = together[0]
+    assert page.state.paths[0].layers == (), "to choose a layer is not to change it"
+    tools.keep.value = 0.25
+    assert page.message.value == ""
+    assert dict(page.state.paths[0].layers) == dict.fromkeys(together, 0.25)
+    tools.reset.click()
+    assert page.state.paths[0].layers == ()
+
+
+def test_a_taken_port_and_a_missing_file_are_refused(tmp_path):
+    with socket.socket() as taken:
+        taken.bind((serve.HOST, 0))
+        taken.listen()
+        with pytest.raises(UserError, match="cannot be used"):
+            serve.serve(port=taken.getsockname()[1], browser=False)
+    with pytest.raises(UserError, match=r"none\.nnc is missing"):
+        serve.serve(tmp_path / "none.nnc", browser=False)
+
+
+def test_missing_voila_is_said(monkeypatch):
+    monkeypatch.setitem(sys.modules, "voila.app", None)
+    with pytest.raises(UserError, match="pip install voila"):
+        serve.serve(browser=False)
