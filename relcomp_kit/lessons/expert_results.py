@@ -5,7 +5,7 @@ from statistics import fmean
 
 from relcomp_kit.lessons.record import Record
 
-ARMS = ("relevance", "average", "magnitude", "random")
+ARMS = ("relevance", "average", "magnitude", "magnitude per layer", "random")
 WHEN = {"as cut": "as cut", "trained": "trained a little"}
 LOST = 0.02  # IoU that an expert may lose on its class
 CLAIMS = {"rail-scenes": "B5", "camvid": "B8", "cityscapes": "B8"}
@@ -75,13 +75,17 @@ def saved_and_lost(rows: Rows, wanted: str, arm: str = "relevance") -> tuple[lis
 
 
 def advantage(rows: Rows, keep: float, when: str) -> dict[str, list[float]]:
-    """Return what relevance is ahead of magnitude by, at a share of filters: class to IoU of the class, a seed each."""
+    """Return what relevance is ahead of magnitude by, at a share of filters: class to IoU of the class, a seed each.
+
+    Of the paths by magnitude it is the one that is better for the class on validation.
+    """
     found: dict[str, list[float]] = {}
     for seed in supers(rows):
-        (rival,) = of(rows, arm="magnitude", keep=keep, seed=seed)
+        rivals = [row for row in of(rows, keep=keep, seed=seed) if row["arm"].startswith("magnitude")]
         for one in of(rows, arm="relevance", keep=keep, seed=seed):
             if len(one["wanted"]) == 1:
                 (name,) = one["wanted"]
+                rival = max(rivals, key=lambda row: row[f"validation {when}"][name])
                 found.setdefault(name, []).append(one[f"test {when}"][name] - rival[f"test {when}"][name])
     return found
 
@@ -145,18 +149,18 @@ def recorded(record: dict) -> list[dict]:
 def summary(rows: Rows, wanted: str) -> list[str]:
     """Return a table as text: multiply-adds left, and the IoU of the class as cut and trained, for every arm."""
     lines = [
-        f"{'':12}{'keep':>6}{'multiply-adds':>16}{'as cut':>10}{'trained':>10}   IoU of {wanted}, mean of the nets"
+        f"{'':20}{'keep':>6}{'multiply-adds':>16}{'as cut':>10}{'trained':>10}   IoU of {wanted}, mean of the nets"
     ]
     whole = list(supers(rows).values())
     scores = "".join(f"{_iou(whole, when, wanted):>10}" for when in WHEN)
-    lines.append(f"{'super-net':12}{1:>6.0%}{1:>16.0%}{scores}")
+    lines.append(f"{'super-net':20}{1:>6.0%}{1:>16.0%}{scores}")
     for arm in ARMS:
         some = [one for one in of(rows, arm=arm, wanted=(wanted,)) if one["keep"] < 1]
         for keep in sorted({one["keep"] for one in some}, reverse=True):
             each = of(some, keep=keep)
             macs = fmean(one["macs"] for one in each)
             scores = "".join(f"{_iou(each, when, wanted):>10}" for when in WHEN)
-            lines.append(f"{arm:12}{keep:>6.0%}{macs:>16.0%}{scores}")
+            lines.append(f"{arm:20}{keep:>6.0%}{macs:>16.0%}{scores}")
     return lines
 
 

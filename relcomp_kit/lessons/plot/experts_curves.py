@@ -12,7 +12,11 @@ from relcomp_kit.lessons.plot.relevance_curves import _band, _looks
 from relcomp_kit.lessons.plot.scores import _behind
 from relcomp_kit.lessons.plot.style import AGAINST, FOR, INK, figure
 
-ARMS = {"relevance": (FOR, "-"), "average": (AGAINST, "-.")}  # controls look as in all lessons
+ARMS = {  # the other controls look as in all lessons
+    "relevance": (FOR, "-"),
+    "average": (AGAINST, "-."),
+    "magnitude per layer": (INK, "--"),
+}
 # where a name may stand beside its dot, the best first: offset in points, alignment
 SIDES = [
     ((10, 0), "left", "center"),

@@ -21,7 +21,7 @@ from relcomp_kit.relevance.lrp import filter_relevance, weight_relevance_per_cla
 __all__ = ["VERSION", "class_relevance", "expert"]
 
 VERSION = 1
-ARMS = ("relevance", "average", "magnitude", "random")
+ARMS = ("relevance", "average", "magnitude", "magnitude per layer", "random")
 
 
 def expert(
@@ -48,9 +48,10 @@ def expert(
         The share of all filters that the path keeps, in (0, 1].
     wanted : tuple of str
         The class that the expert is for; of several, the experts are joined.
-    arm : {"relevance", "average", "magnitude", "random"}
+    arm : {"relevance", "average", "magnitude", "magnitude per layer", "random"}
         What the path is made by: relevance of the class wanted, of all classes, weight magnitude, chance. Relevance of
-        one class has one unit in all layers and is ranked as it is; the others by their share of each layer's mean.
+        one class has one unit in all layers and is ranked as it is; magnitude by its part of the layer's sum, which can
+        leave hardly a filter of a wide layer, or with the same share kept of every layer.
     net, dataset : str
         A size of DeepLabV3 and a set of scenes, as in the experiment "quantize".
     steps, batch, learning_rate
@@ -103,6 +104,9 @@ def _path(
 ) -> dict[str, Tensor]:
     if arm == "magnitude":
         return experts.magnitude_path(net, keep, example)
+    if arm == "magnitude per layer":
+        layers = [name for members in experts.groups(net, example).layers for name in members]
+        return experts.magnitude_path(net, dict.fromkeys(layers, keep), example)
     if arm == "random":
         return experts.random_path(net, keep, example, torch.Generator().manual_seed(seed))
     relevance = class_relevance(net, data, scenes)
