@@ -91,10 +91,17 @@ def run(
             with Progress(*columns, console=console) as progress:
                 bars = {source.stem: progress.add_task(source.stem, total=None) for source in sources}
                 at_a_time = jobs or runner.default_jobs(profile)
+                if not console.is_terminal:  # a log, in which no bar moves
+                    print(f"{len(sources)} lessons, {at_a_time} at a time", flush=True)
                 for result in runner.run_lessons(
                     sources, parameters, out, at_a_time, lambda name: partial(progress.update, bars[name])
                 ):
                     results.append(result)
+                    if not console.is_terminal:
+                        print(
+                            f"{result.lesson}: {'failed' if result.error else 'done'} in {result.seconds:.0f} s",
+                            flush=True,
+                        )
         finally:
             rows = runner.write_reports(results, profile, out, [source.stem for source in sources])
     failed = [result for result in results if result.error]

@@ -64,7 +64,7 @@ finally:
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr.strip() == "[]"
-    for command in ("check", "run", "lab", "fetch", "sweep", "render", "exercises", "report"):
+    for command in ("check", "run", "lab", "fetch", "sweep", "render", "slides", "exercises", "grade", "report"):
         assert command in done.stdout
 
 
@@ -92,7 +92,9 @@ def test_bad_input_is_one_sentence(arguments, monkeypatch, tmp_path, capsys):
 def test_a_run_without_failure(ran, monkeypatch, tmp_path, capsys):
     ran[0].extend([None, None])
     assert call(monkeypatch, "run", "--out", tmp_path / "out") == 0
-    assert "index.html" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "index.html" in said
+    assert "01_a: done in 1 s" in said.splitlines(), "where no bar can move, there is a line for each lesson"
 
 
 def test_a_failed_lesson_sets_the_exit_status_and_the_others_go_on(ran, monkeypatch, tmp_path, capsys):

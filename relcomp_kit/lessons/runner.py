@@ -36,7 +36,7 @@ def check_request(names: Sequence[str], profile: str, out: Path, dataset: str | 
     ------
     UserError
         For an unknown lesson, profile or data set, a lesson that does not let you choose its data set, a missing
-        ``RELCOMP_DATA``, a folder that cannot be written to.
+        ``RELCOMP_DATA``, a folder or cache that cannot be written to.
     """
     get_profile(profile)
     sources = notebooks.find_lessons(names)
@@ -44,6 +44,13 @@ def check_request(names: Sequence[str], profile: str, out: Path, dataset: str | 
         for source in sources:
             check_dataset(source, dataset)
     kernel.data_environment()
+    try:
+        make_folder(cache_dir())
+    except UserError as error:
+        reason = error.__cause__.strerror
+        raise UserError(
+            f"the cache {cache_dir()} cannot be written to ({reason}): set RELCOMP_CACHE to a folder that can"
+        ) from error
     for folder in (out, out / "notebooks", out / "html", out / "records"):
         make_folder(folder)
     return sources

@@ -291,6 +291,13 @@ def test_a_folder_that_cannot_be_written_to_is_refused(house, tmp_path):
         runner.check_request([], "quick", tmp_path / "out")
 
 
+def test_a_cache_that_cannot_be_written_to_is_said_before_anything_runs(house, tmp_path, monkeypatch):
+    (tmp_path / "cache").write_text("a file", encoding="utf-8")
+    monkeypatch.setenv("RELCOMP_CACHE", str(tmp_path / "cache"))
+    with pytest.raises(UserError, match=r"the cache .*cache cannot be written to .*: set RELCOMP_CACHE"):
+        runner.check_request([], "quick", tmp_path / "out")
+
+
 def test_a_kernel_that_dies_is_a_failed_lesson(house, tmp_path):
     bad = house / "notebooks" / "source" / "02_bad.py"
     bad.write_text(BAD.replace("raise ValueError('one\\ntwo <b>')", "os._exit(1)"), encoding="utf-8")
