@@ -176,6 +176,18 @@ def test_environment_is_in_step_with_pyproject():
     assert dict(split_requirement(entry) for entry in from_pip) == {n: requirements[n] for n in FROM_PIP}
 
 
+def test_binder_is_in_step_with_the_environment():
+    whole = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
+    binder = yaml.safe_load((ROOT / ".binder" / "environment.yml").read_text(encoding="utf-8"))
+    assert binder["channels"] == whole["channels"]
+    assert set(binder["dependencies"]) <= {entry for entry in whole["dependencies"] if isinstance(entry, str)}
+    assert {entry.partition(">")[0] for entry in binder["dependencies"]} >= {"python", "pip", "cxx-compiler", "pytorch"}
+    script = ROOT / ".binder" / "postBuild"
+    assert script.stat().st_mode & 0o100
+    assert "pip install --no-cache-dir --editable ." in script.read_text(encoding="utf-8")
+    subprocess.run(["bash", "-n", script], check=True)
+
+
 ROOMS = ["datasets", "models", "relevance", "compression", "lessons", "cli"]
 
 
