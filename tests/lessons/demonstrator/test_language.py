@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relcomp_kit.errors import UserError
@@ -34,7 +34,7 @@ def states(draw):
     net = nets.load(draw(st.sampled_from(NETS)))
     layer = draw(st.sampled_from(list(net.widths)))
     seed, frame = st.integers(0, 999_999), st.integers(0, 999)
-    uploaded = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1).map(lambda name: f"upload {name} 2")
+    uploaded = st.text('aé$"\\;=/vs.', min_size=1).map(lambda name: f"upload {name} 2")
     drawn = st.builds(lambda n, w: f"synthetic {n}{w}", seed, st.sampled_from(["", " day", " snow"]))
     frames = st.builds(lambda kind, n: f"{kind} {n}", st.sampled_from(["camvid", "railsem19"]), frame)
     return State(
@@ -50,6 +50,7 @@ def states(draw):
     )
 
 
+@settings(max_examples=60)
 @given(states(), states())
 def test_every_state_is_a_line_that_reads_back(state, before):
     line = as_line(state)
@@ -63,6 +64,7 @@ def test_any_names_can_be_quoted(known):
     assert names(words, known, "class") == tuple(known)
 
 
+@settings(max_examples=40)
 @given(st.text(st.sampled_from('rel vs;"=\\. keep0.4snow'), max_size=40))
 def test_any_text_is_read_or_refused_in_a_sentence(text):
     for line in (text, f"rel {text}", f"scene {text}", f"keep {text}"):
@@ -85,7 +87,7 @@ def test_commands_change_what_they_name():
     assert parse(f"layer 2 {LAYER} off; heat off; channel off; measure off", changed) == replace(state, heat=None)
     assert parse("scene synthetic 7 snow", state).scene == "synthetic 7 snow"
     assert parse("classes all", state).classes == nets.load(state.net).classes
-    assert parse('rel anomaly on track "anomaly on track"'[:24], state).paths[0].classes == ("anomaly on track",)
+    assert parse("rel anomaly on track sky", state).paths[0].classes == ("anomaly on track", "sky")
     assert parse("", state) == parse("help", state) == parse(" ; ;", state) == state
     assert asks_help("heat off; help") and not asks_help('heat "help"')
 
