@@ -36,7 +36,7 @@ body[data-voila] :is(.jp-Cell, .jp-Cell-outputWrapper) { margin: 0 !important }
 .relcomp .tools .widget-text input { width: 80px } .relcomp .tools select { min-width: 60px }
 .relcomp .tools .mod-primary { background: #2166ac; color: #fff; font-weight: 700; padding: 0 20px }
 .relcomp .picture { width: 100%; object-fit: contain; object-position: left top; align-self: flex-start }
-.relcomp .message { min-height: 26px } .relcomp .message .widget-html-content { font-size: 17px; line-height: 24px }
+.relcomp .message { min-height: 28px } .relcomp .message .widget-html-content { font-size: 17px; line-height: 24px }
 .relcomp .message .error { background: #fdecea; border-left: 6px solid #c0392b; padding: 2px 10px }
 .relcomp .busy { opacity: 0; animation: appear 0s linear 0.3s forwards; font-weight: 700; color: #2166ac }
 .relcomp .busy::before { content: ""; display: inline-block; width: 14px; height: 14px; margin-right: 8px;

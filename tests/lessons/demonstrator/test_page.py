@@ -62,7 +62,7 @@ def test_a_file_that_is_no_net_is_named_in_the_page(tmp_path):
     file.write_bytes(b"nothing")
     page = Page(str(file))
     assert "no net.nnc" in page.message.value
-    assert page.picture.value.startswith(b"\x89PNG")
+    assert bytes(page.picture.value).startswith(b"\x89PNG")
 
 
 def test_layers_that_are_summed_get_one_share(page):
