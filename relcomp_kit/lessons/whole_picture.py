@@ -15,6 +15,7 @@ ESTIMATE = "entropy of the indices, all else as float32"
 SPARSE = "4 bytes a weight left, and the entropy of the mask"
 CUT = "float32, without the filters cut off"
 CODED = "the whole file, coded by NNC, batch-norm folded, all else in 8 bit"
+RIVAL = "magnitude per layer"  # of relevance, in experts: across layers, magnitude leaves some nearly empty
 ROOM = 1.05  # nets that differ by less in size are rivals
 PRUNED = {"LRP-ε, mean of abs": "pruning, LRP", "magnitude": "pruning, magnitude"}
 
@@ -166,12 +167,12 @@ def _grouped(rows: Sequence[dict], score: str) -> list[Point]:
 
 
 def _experts(record: dict) -> list[Read]:
-    """Return experts for one class, trained a little, by relevance and by magnitude; their mIoU is over all classes."""
+    """Return experts for one class, trained a little, by relevance and by its rival; their mIoU is over all classes."""
     rows = expert_results.recorded(record)
     wanted = next(row["wanted"] for row in rows if len(row["wanted"]) == 1)
     whole = list(expert_results.supers(rows).values())
     found = []
-    for arm in ("relevance", "magnitude"):
+    for arm in ("relevance", RIVAL):
         some = [row for row in expert_results.of(rows, arm=arm, wanted=wanted) if row["keep"] < 1]
         points = [_point("super-net", [_expert(row) for row in whole])]
         for keep in sorted({row["keep"] for row in some}, reverse=True):
@@ -205,7 +206,7 @@ def _coded(*kinds: str) -> Reader:
 def _file(row: dict) -> tuple[float, float, float]:
     scores = row["scores"][coding_results.SHIPPED]
     values = [
-        fmean(scores[f"{split} IoU"].values()) if f"{split} IoU" in scores else scores[f"{split} accuracy"]
+        _mean(scores[f"{split} IoU"]) if f"{split} IoU" in scores else scores[f"{split} accuracy"]
         for split in ("test", "validation")
     ]
     return 1 / coding_results.ratio(row), *values
@@ -213,7 +214,12 @@ def _file(row: dict) -> tuple[float, float, float]:
 
 def _expert(row: dict) -> tuple[float, float, None]:
     scores = row.get("test trained") or row["test as cut"]
-    return row["parameters"], fmean(scores.values()), None
+    return row["parameters"], _mean(scores), None
+
+
+def _mean(iou: dict[str, float | None]) -> float:
+    """Return the mIoU over the classes that occur."""
+    return fmean(value for value in iou.values() if value is not None)
 
 
 def _point(setting: str, nets: Sequence[tuple[float, float, float | None]]) -> Point:

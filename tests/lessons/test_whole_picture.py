@@ -19,7 +19,7 @@ def records():
     for seed in (0, 1):
         for arm, keep in [
             ("relevance", 1.0),
-            *((arm, keep) for arm in ("relevance", "magnitude") for keep in (0.5, 0.8)),
+            *((arm, keep) for arm in ("relevance", "magnitude per layer") for keep in (0.5, 0.8)),
         ]:
             iou = {"rail": 0.6 + keep / 10 + seed / 100, "sky": 0.5 if arm == "relevance" else 0.3}
             how = {"arm": arm, "keep": keep, "seed": seed, "wanted": ("rail",), "macs": keep**2, "parameters": keep**2}
@@ -63,11 +63,11 @@ def test_points_are_those_of_the_records(records):
 
 def test_experts_are_read_with_their_super_net(records):
     rail = by_name(whole_picture.panels(records)[1])
-    assert {"rail expert, relevance", "rail expert, magnitude"} <= rail.keys()
+    assert {"rail expert, relevance", "rail expert, magnitude per layer"} <= rail.keys()
     whole, large, small = rail["rail expert, relevance"].points
     assert (whole.size, large.size, small.size) == (1.0, pytest.approx(0.64), 0.25)
     assert small.scores == pytest.approx([(0.65 + 0.5) / 2, (0.66 + 0.5) / 2])
-    assert rail["rail expert, magnitude"].points[0] == whole
+    assert rail["rail expert, magnitude per layer"].points[0] == whole
 
 
 def test_files_are_read_with_their_own_scores(records):
