@@ -24,7 +24,7 @@ from relcomp_kit.compression.ecqx.assignment import Assignment, Grid, fit
 from relcomp_kit.compression.ecqx.model import check_relevance, normalized, plan
 from relcomp_kit.compression.ecqx.quantized import Quantized, to_tensors
 from relcomp_kit.compression.ecqx.recipe import QatRecipe
-from relcomp_kit.compression.ecqx.tasks import Images, Scenes
+from relcomp_kit.compression.ecqx.tasks import Batch, Images, Scenes
 from relcomp_kit.compression.ecqx.training import scale_gradient
 from relcomp_kit.errors import UserError
 from relcomp_kit.models.masked_net import MaskedLayer
@@ -94,9 +94,7 @@ class Run:
         torch.manual_seed(draw(self.seed, self.done, 1))  # of dropout
         for group in self.optimizer.param_groups:
             group["lr"] = self.recipe.learning_rate_at(self.done)
-        self.net.zero_grad()
-        loss = self.task.loss(self.net, self.task.batch(self.done))
-        loss.backward()
+        loss = self.backward(self.task.batch(self.done))
         for name, weight in self.weights.items():
             if weight.grad is not None:
                 scale = self.recipe.gradient_scale
@@ -105,6 +103,21 @@ class Run:
         self.done += 1
         self.losses.append(loss.item())
         return self.losses[-1]
+
+    def backward(self, batch: Batch) -> Tensor:
+        """Return the loss on a batch, and leave its gradients in the net.
+
+        From the first gradient in bf16 that is not finite, the training goes on in fp32: on processors, torch 2.15
+        gives NaN for dilated convolutions with an odd number of channels, at some sizes of images.
+        """
+        self.net.zero_grad()
+        loss = self.task.loss(self.net, batch)
+        loss.backward()
+        gradients = (value.grad for value in self.net.parameters() if value.grad is not None)
+        if self.task.precision == "bf16" and not all(gradient.isfinite().all() for gradient in gradients):
+            self.task.precision = "fp32"
+            return self.backward(batch)
+        return loss
 
     def fit(self) -> None:
         """Find what decides the indices anew, if it is time, after measuring relevance, if it is time for that.

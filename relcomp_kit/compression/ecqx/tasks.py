@@ -28,7 +28,7 @@ class Images:
     other net by cross entropy of its logits.
     """
 
-    chosen_by = "accuracy"
+    chosen_by, precision = "accuracy", "fp32"
 
     def __init__(self, net: nn.Module, recipe: QatRecipe, data: ImageSet, seed: int):
         self.device, self.classes, self.size = torch.device("cpu"), len(data.classes), data.train.images.shape[2:]

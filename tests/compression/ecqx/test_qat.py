@@ -283,6 +283,16 @@ class Killed(Exception):
     """Stands for the end of the process."""
 
 
+def test_training_goes_on_in_fp32_where_bf16_has_no_gradient(scenes):
+    recipe = dataclasses.replace(RECIPE, arm="float", batch=2, precision="bf16")
+    run = start(deeplab("compact", 7, seed=0), scenes, recipe)
+    weight = run.net.classifier[-1].weight
+    weight.register_hook(lambda gradient: gradient * torch.nan if run.task.precision == "bf16" else gradient)
+    advance(run)
+    assert run.task.precision == "fp32"
+    assert all(value.isfinite().all() for value in run.net.parameters())
+
+
 def kill_at(step):
     def report(done, steps, text):
         if done == step:
