@@ -191,23 +191,23 @@ def _row(row: dict, live: bool, link: Link) -> str:
     needs = f"<small>missing: {escape(row['missing'])}</small>" if row.get("missing") else ""
     if needs or claims.standing(row) in ("open", "not testable here"):
         needs += f"<small>test: <code>{escape(text(row.get('command')))}</code></small>"
-    found = _measured(row, "This run") if live else ""
+    found = _measured(row, "This run", "not in this run") if live else ""
+    recorded = row.get("recorded") or {"verdict": claims.standing(row)}
     return (
         f'<tr id="{escape(row["id"])}"><td class="claim"><b>{escape(row["id"])}</b> {escape(row["statement"])}'
         f"<small>{' · '.join(about)}</small>{needs}"
         f"<details><summary>rule</summary><small>{escape(text(row.get('rule')))}</small></details></td>"
         f'<td class="value" data-label="Published">{escape(text(row["published"]))}'
         f"<small>{_joined(published)}</small></td>"
-        f"{found}{_measured(row.get('recorded') or {}, 'Recorded full run')}</tr>"
+        f"{found}{_measured(recorded, 'Recorded full run', 'not recorded')}</tr>"
     )
 
 
-def _measured(found: dict, label: str) -> str:
-    """Return the cell of one measurement: its verdict, figure, margin, data and seeds."""
-    if not found.get("verdict"):
-        return f'<td class="value" data-label="{label}"><small>not recorded yet</small></td>'
+def _measured(found: dict, label: str, nothing: str) -> str:
+    """Return the cell of one measurement: its verdict, figure, margin, data and seeds; or what to say if it is none."""
     margin = f"margin, {found['tightest']}" if found.get("tightest") else ""
-    small = "".join(f"<small>{escape(line)}</small>" for line in (margin, setting(found)) if line)
+    lines = [margin, setting(found)] if found.get("measured") else [nothing]
+    small = "".join(f"<small>{escape(line)}</small>" for line in lines if line)
     figure = f"<div>{escape(text(found.get('measured')))}</div>" if found.get("measured") else ""
     return f'<td class="value" data-label="{label}">{badge(found["verdict"])}{figure}{small}</td>'
 
