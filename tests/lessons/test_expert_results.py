@@ -61,7 +61,7 @@ def test_claims_follow_from_the_rows_and_come_back_from_the_record():
     other = Record("06_cut_out_relevant_experts", "quick", "rail-scenes")
     results_of.decide(other, again, "rail", 0.5, FREQUENCY)
     assert other.content["claims"] == record.content["claims"]
-    assert len(results_of.summary(again, "rail")) == 2 + 4 * len(KEEPS)
+    assert len(results_of.summary(again, "rail")) == 2 + len(results_of.ARMS) * len(KEEPS)
 
 
 def test_curves_begin_with_the_whole_net_and_take_the_experts_of_the_class_alone():
