@@ -5,6 +5,7 @@ import shutil
 
 import nbformat
 import pytest
+from bs4 import BeautifulSoup
 
 from relcomp_kit.errors import UserError
 from relcomp_kit.lessons import notebooks, slides
@@ -58,20 +59,27 @@ MEASURE = """() => [...document.querySelectorAll(".slides > section > section")]
 })"""
 
 
-def test_deck_holds_no_solution_and_nothing_from_the_network(tmp_path):
-    for file in slides.write_slides(tmp_path, [source.stem for source in rendered()]):
-        page = file.read_text(encoding="utf-8")
-        assert not re.search(r"<(?:script|link|img|iframe)[^>]+(?:src|href)=[\"'](?!data:)", page)
-        assert not re.search(r"@import|url\([\"']?(?!data:)", page)
-        assert "# solution" not in page
-        for cell in notebooks.read_source(next(notebooks.notebooks_folder().glob(f"source/{file.stem}.py"))).cells:
+@pytest.fixture(scope="module")
+def decks(tmp_path_factory):
+    """Decks of all lessons that have been rendered."""
+    sources = [one for one in notebooks.find_lessons() if (one.parent.parent / f"{one.stem}.ipynb").is_file()]
+    return slides.write_slides(tmp_path_factory.mktemp("slides"), [source.stem for source in sources])
+
+
+def test_decks_hold_no_solution_and_nothing_from_the_network(decks):
+    for file in decks:
+        page = BeautifulSoup(file.read_text(encoding="utf-8"), "html.parser")
+        sources = [
+            one.get("src", "") + one.get("href", "") for one in page.find_all(["script", "link", "img", "iframe"])
+        ]
+        assert all(source.startswith("data:image/png") for source in sources if source)
+        styles = "".join(style.text for style in page("style"))
+        assert not re.search(r"@import|url\((?![\"']?data:)", styles)
+        text = page.select_one(".slides").text
+        assert "# solution" not in text
+        for cell in notebooks.read_source(notebooks.find_lessons([file.stem])[0]).cells:
             if "exercise" in cell.metadata.get("tags", []):
-                assert cell.source.split("# solution\n", 1)[1].strip() not in page
-
-
-def rendered():
-    """The lessons that have been rendered."""
-    return [s for s in notebooks.find_lessons() if (s.parent.parent / f"{s.stem}.ipynb").is_file()]
+                assert cell.source.split("# solution\n", 1)[1].strip() not in text
 
 
 @pytest.fixture
@@ -152,6 +160,6 @@ def test_too_much_goes_on_further_slides_and_nothing_is_lost(browser, house, tmp
     assert found[1]["text"].startswith("Try slides"), "a further slide says what it goes on with"
 
 
-def test_every_lesson_is_readable_at_1280x720(browser, tmp_path):
-    for file in slides.write_slides(tmp_path, [source.stem for source in rendered()]):
+def test_every_lesson_is_readable_at_1280x720(browser, decks):
+    for file in decks:
         assert_readable(measured(browser, file))
