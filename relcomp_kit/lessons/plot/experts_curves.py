@@ -69,7 +69,7 @@ def expert_curves(
         made.get_layout_engine().set(wspace=0.06)  # the end of one axis is not the beginning of the next
         made.supxlabel("multiply-adds left, % of the super-net's", fontsize=15)
         shown = {line.get_label(): line for axis in axes for line in axis.lines if line.get_label() in looks}
-        made.legend(shown.values(), shown, loc="outside upper center", ncols=4)
+        made.legend(shown.values(), shown, loc="outside upper center", ncols=3)
 
 
 def advantage_by_frequency(points: dict[str, tuple[float, Sequence[float]]], xlabel: str, ylabel: str) -> None:
