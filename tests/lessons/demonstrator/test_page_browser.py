@@ -104,6 +104,7 @@ def typed(tab, command: str) -> None:
     """Type a command and press Enter."""
     field = tab.locator(".relcomp .command input")
     field.fill(command)
+    tab.wait_for_timeout(200)  # as a hand needs: the text is on its way to the kernel
     field.press("Enter")
 
 
@@ -133,12 +134,17 @@ def picture_of(tab) -> str:
     )
 
 
+def wait_until(tab, condition, what: str) -> None:
+    """Wait until something holds of the page."""
+    deadline = time.monotonic() + PATIENCE / 1000
+    while not condition():
+        assert time.monotonic() < deadline, what
+        tab.wait_for_timeout(50)
+
+
 def wait_until_changed(tab, look, before) -> None:
     """Wait until something on the page is no longer what it was."""
-    deadline = time.monotonic() + PATIENCE / 1000
-    while look() == before:
-        assert time.monotonic() < deadline, f"nothing has changed: {before!r}"
-        tab.wait_for_timeout(50)
+    wait_until(tab, lambda: look() != before, f"nothing has changed: {before!r}")
 
 
 def error(tab) -> str:
@@ -253,7 +259,7 @@ def test_commands_are_run_completed_and_refused(page):
     page.wait_for_function("document.querySelector('.relcomp datalist')?.innerHTML.includes('rel sky')")
     run(page, "rel sky keep=0.5 vs average")
     assert "average, 50 %" in said(page)
-    assert field.input_value() == ""
+    wait_until(page, lambda: field.input_value() == "", "the command is still in its field")
     before, picture = line(page), picture_of(page)
     typed(page, "rel rial keep=0.4")
     assert "did you mean rail?" in error(page)
@@ -305,14 +311,14 @@ def test_layers_filters_and_channels_are_shown(page):
     page.locator(".relcomp .tools .noUi-handle").focus()
     page.keyboard.press("ArrowLeft")
     wait_until_changed(page, lambda: page.locator(".relcomp table.layers").inner_text(), before)
-    assert "layer 1 " in line(page)
-    pictures = []
-    for view in ("Filters", "Channel", "Scene"):
+    wait_until(page, lambda: "layer 1 " in line(page), "no share of a layer in the line")
+    show_view(page, "Filters")
+    page.locator(".relcomp .picture").wait_for()
+    for view in ("Channel", "Scene"):
+        before = picture_of(page)
         show_view(page, view)
-        page.locator(".relcomp .picture").wait_for()
-        pictures.append(picture_of(page))
-    assert len(set(pictures)) == 3
-    assert "channel backbone.layer4" in line(page)
+        wait_until_changed(page, lambda: picture_of(page), before)
+    wait_until(page, lambda: "channel backbone.layer4" in line(page), "no channel in the line")
 
 
 def test_seconds_of_measuring_are_asked_for_by_a_button_and_end_with_the_next_change(page):
