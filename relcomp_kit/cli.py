@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from relcomp_kit import cli_demo, cli_nnc, cli_teach
+from relcomp_kit.cli_teach import Lessons
 from relcomp_kit.errors import UserError
 
 app = typer.Typer(
@@ -20,9 +21,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-Lessons = Annotated[
-    list[str] | None, typer.Argument(metavar="[LESSON]...", help="Number, beginning of a name or name; all if none.")
-]
 Out = Annotated[Path, typer.Option(help="Folder of the run: executed notebooks, pages, claims.json, index.html.")]
 DEFAULT_OUT = Path("relcomp-out")
 DEFAULT_SWEEP = DEFAULT_OUT / "sweep"

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from statistics import fmean
 
 from relcomp_kit.lessons.record import Record
+from relcomp_kit.lessons.rows import Rows, of
 from relcomp_kit.lessons.rules.series import percent, spread
 
 SHIPPED = "folded, 8 bit"  # the file that sizes of whole files are those of
@@ -13,7 +14,6 @@ OTHERS = ("gzip", "zstd", "xz")
 KINDS = {"tanh": "thesis' net", "compact": "DeepLabV3", "resnet101": "DeepLabV3"}
 FEW, LITTLE = 0.01, 0.005  # accuracy that a net may lose on validation: for X3, and for the goal
 LOST = 0.02  # IoU that an expert may lose on its class on validation
-Rows = Sequence[dict]
 
 
 def row(record: dict) -> dict:
@@ -48,11 +48,6 @@ def _names(found: dict) -> list[str]:
 def kind(point: dict) -> str:
     """Return which kind of net a point codes."""
     return f"{point['wanted'][0]} expert" if point["wanted"] else KINDS[point["net"]]
-
-
-def of(rows: Rows, **values) -> list[dict]:
-    """Return the rows that have these values."""
-    return [one for one in rows if all(one[name] == value for name, value in values.items())]
 
 
 def seeds(rows: Rows) -> list[int]:

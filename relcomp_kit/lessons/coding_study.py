@@ -3,7 +3,6 @@
 import copy
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 
 from relcomp_kit.artifacts import load_or_make
@@ -18,7 +17,8 @@ from relcomp_kit.errors import UserError
 from relcomp_kit.lessons import coding_results
 from relcomp_kit.lessons.sweeps import plans
 from relcomp_kit.lessons.sweeps.code import plain_state, scores
-from relcomp_kit.lessons.sweeps.expert import class_relevance
+from relcomp_kit.lessons.sweeps.expert import class_relevance, example_of
+from relcomp_kit.models.scene_batches import stack
 
 VERSION = 1  # of `float_rungs`
 
@@ -85,8 +85,7 @@ def _with(net: nn.Module, state: dict[str, Tensor]) -> nn.Module:
 
 def experts_of(net: nn.Module, data: SceneSet, scenes: int, keep: float) -> dict[str, dict[str, Tensor]]:
     """Return the path of an expert for every class that occurs in the first training scenes."""
-    example = data.train[0][0].as_subclass(Tensor)[None].float()
-    relevance = class_relevance(net, data, scenes)
+    relevance, example = class_relevance(net, data, scenes), example_of(data)
     return {name: experts.relevant_path(net, one, keep, example, normalize="none") for name, one in relevance.items()}
 
 
@@ -101,7 +100,7 @@ def mask_bytes(quantized: Quantized, paths: dict[str, dict[str, Tensor]]) -> lis
 
 def images(data: SceneSet, count: int) -> Tensor:
     """Return the first test scenes as a net takes them, (count, 3, height, width)."""
-    return normalize(torch.stack([data.test[place][0].as_subclass(Tensor) for place in range(count)]))
+    return normalize(stack([data.test[place] for place in range(count)])[0])
 
 
 def told(data: bytes) -> str:

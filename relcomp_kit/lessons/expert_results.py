@@ -1,15 +1,14 @@
 """What lesson 06 makes of its rows: experts of every size, an expert for every class, claims, a record."""
 
-from collections.abc import Sequence
 from statistics import fmean
 
 from relcomp_kit.lessons.record import Record
+from relcomp_kit.lessons.rows import Rows, of
 
 ARMS = ("relevance", "average", "magnitude", "magnitude per layer", "random")
 WHEN = {"as cut": "as cut", "trained": "trained a little"}
 LOST = 0.02  # IoU that an expert may lose on its class
-CLAIMS = {"rail-scenes": "B5", "camvid": "B8", "cityscapes": "B8"}
-Rows = Sequence[dict]
+CLAIMS = {"rail-scenes": "B5", "camvid": "B8"}
 
 
 def row(record: dict) -> dict:
@@ -26,11 +25,6 @@ def row(record: dict) -> dict:
     how = {name: point[name] for name in ("arm", "keep", "seed", "steps", "net", "dataset")}
     costs = {name.lower(): found[name] for name in ("MACs", "parameters", "filters")}
     return how | {"wanted": tuple(point["wanted"])} | costs | scores | {"made_by": found["made by"]}
-
-
-def of(rows: Rows, **values) -> list[dict]:
-    """Return the rows that have these values."""
-    return [one for one in rows if all(one[name] == value for name, value in values.items())]
 
 
 def supers(rows: Rows) -> dict[int, dict]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from relcomp_kit.compression.ecqx import Quantized
 from relcomp_kit.lessons.record import Record
+from relcomp_kit.lessons.rows import Rows, of
 from relcomp_kit.lessons.rules.series import percent, spread
 from relcomp_kit.relevance.faithfulness import area
 
@@ -17,17 +18,11 @@ AXES = {"equal sparsity": "sparsity", "equal bytes": "bytes"}
 SPARSE = 0.5  # zeros of a net that is called sparse
 FEW = 0.01  # accuracy that a small net may lose on validation
 GRID = 21  # places at which curves are read off
-Rows = Sequence[dict]
 
 
 def judged(rows: Rows) -> list[dict]:
     """Return the rows that claims are decided by: the published grid, but at 2 bit, where it collapses, the other."""
     return [row for row in rows if row["step_rule"] == ("least-squares" if row["bits"] == 2 else "p99.9")]
-
-
-def of(rows: Rows, **values) -> list[dict]:
-    """Return the rows that have these values."""
-    return [row for row in rows if all(row[name] == value for name, value in values.items())]
 
 
 def distinct(rows: Rows, name: str) -> list:

@@ -67,12 +67,6 @@ def terminal_table(rows: list[dict]):
 def _coloured(verdict: str):
     from rich.text import Text
 
-    return Text(verdict, style=VERDICTS.get(verdict, ("", ""))[1])
-
-
-def _coloured(verdict: str):
-    from rich.text import Text
-
     return Text(verdict, style=VERDICTS.get(verdict, ("", "", ""))[2])
 
 

@@ -1,35 +1,10 @@
 """The figures of lesson 07: one small PNG each, no warning, and what is drawn is what they were given."""
 
-import warnings
-
-import matplotlib.pyplot as plt
 import numpy as np
-import pytest
 from matplotlib.colors import to_hex
-from matplotlib.figure import Figure
 
 from relcomp_kit.lessons import plot
-from relcomp_kit.lessons.plot import style
 from relcomp_kit.lessons.plot.style import FOR
-
-
-@pytest.fixture
-def draw(monkeypatch):
-    """Draw a figure without any warning: ``draw(function, arguments)`` gives the figure, and sees to a small PNG."""
-
-    def drawn(function, *arguments, **more) -> Figure:
-        pictures, figures, close = [], [], plt.close
-        monkeypatch.setattr(style, "display", pictures.append)
-        monkeypatch.setattr(plt, "close", lambda made: (figures.append(made), close(made)))
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            assert function(*arguments, **more) is None
-        monkeypatch.undo()
-        (png,), (made,) = pictures, figures
-        assert len(png.data) < 50_000 and not plt.get_fignums()
-        return made
-
-    return drawn
 
 
 def test_the_interval_shrinks_as_the_message_says(draw):

@@ -1,10 +1,8 @@
 """The figures of lesson 06: one small PNG each, no warning, and what is drawn is what they were given."""
 
 import io
-import warnings
 from itertools import combinations
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
@@ -15,27 +13,19 @@ from PIL import Image
 from relcomp_kit.compression.experts import ALL
 from relcomp_kit.datasets.rail_scenes import CLASSES, PALETTE, RailScenes
 from relcomp_kit.lessons import plot
-from relcomp_kit.lessons.plot import scenes, style
+from relcomp_kit.lessons.plot import style
 
 NAN = float("nan")
 
 
 @pytest.fixture
-def draw(monkeypatch):
+def draw(figure_and_png):
     """Draw a figure without any warning: ``draw(function, arguments)`` gives figure and pixels of a small PNG."""
 
     def drawn(function, *arguments, **more) -> tuple[Figure, np.ndarray]:
-        pictures, figures, close = [], [], plt.close
-        monkeypatch.setattr(style, "display", pictures.append)
-        monkeypatch.setattr(scenes, "display", pictures.append)
-        monkeypatch.setattr(plt, "close", lambda made: (figures.append(made), close(made)))
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            assert function(*arguments, **more) is None
-        monkeypatch.undo()
-        (png,), (made,) = pictures, figures
-        assert len(png.data) < 30_000 and not plt.get_fignums()
-        return made, np.asarray(Image.open(io.BytesIO(png.data)).convert("RGB"))
+        made, png = figure_and_png(function, *arguments, **more)
+        assert len(png) < 30_000
+        return made, np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
 
     return drawn
 

@@ -1,13 +1,9 @@
 """The figures of lesson 05: one small PNG each, no warning, and what is drawn is what they were given."""
 
-import warnings
-
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
 from matplotlib.colors import to_hex
-from matplotlib.figure import Figure
 
 from relcomp_kit.lessons import plot
 from relcomp_kit.lessons.plot import style
@@ -16,25 +12,6 @@ from relcomp_kit.lessons.plot.quantize_curves import ARMS
 
 NAN = float("nan")
 STEP, LEVELS = 0.25, [-2, -1, 0, 1]
-
-
-@pytest.fixture
-def draw(monkeypatch):
-    """Draw a figure without any warning: ``draw(function, arguments)`` gives the figure, and sees to a small PNG."""
-
-    def drawn(function, *arguments, **more) -> Figure:
-        pictures, figures, close = [], [], plt.close
-        monkeypatch.setattr(style, "display", pictures.append)
-        monkeypatch.setattr(plt, "close", lambda made: (figures.append(made), close(made)))
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            assert function(*arguments, **more) is None
-        monkeypatch.undo()
-        (png,), (made,) = pictures, figures
-        assert len(png.data) < 50_000 and not plt.get_fignums()
-        return made
-
-    return drawn
 
 
 def texts(axis) -> list[str]:

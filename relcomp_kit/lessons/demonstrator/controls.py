@@ -42,6 +42,13 @@ def choose(widget: widgets.Dropdown, options: Sequence, value: object) -> None:
         widget.value = value
 
 
+def keep_slider(tooltip: str) -> widgets.FloatSlider:
+    """Return a slider for a share of filters to keep."""
+    return widgets.FloatSlider(
+        description="keep", min=0.05, max=1.0, step=0.01, value=0.5, readout_format=".0%", tooltip=tooltip
+    )
+
+
 def set_share(slider: widgets.FloatSlider, share: float) -> None:
     """Set a slider, unless it says so already: it is coarser, and a hand may have moved it on in the meantime."""
     if abs(slider.value - share) >= slider.step / 2:
@@ -155,15 +162,7 @@ class PathControls:
         self.place, self.known = place, {}
         self.kind = widgets.Dropdown(description=f"Path {place + 1}", tooltip="How its filters are chosen")
         self.classes = widgets.Dropdown(description="for", tooltip="The classes that it is for")
-        self.keep = widgets.FloatSlider(
-            description="keep",
-            min=0.05,
-            max=1.0,
-            step=0.01,
-            value=0.5,
-            readout_format=".0%",
-            tooltip="Share of the net's filters that stays",
-        )
+        self.keep = keep_slider("Share of the net's filters that stays")
         self.box = widgets.VBox([self.kind, self.classes, self.keep]).add_class("path")
         on_value(self.kind, change, self._with_kind)
         on_value(self.classes, change, lambda state, names: self._with(state, classes=names))

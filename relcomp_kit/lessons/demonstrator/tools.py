@@ -5,7 +5,7 @@ from dataclasses import replace
 import ipywidgets as widgets
 
 from relcomp_kit.lessons.demonstrator import nets
-from relcomp_kit.lessons.demonstrator.controls import Change, choose, on_value, set_share
+from relcomp_kit.lessons.demonstrator.controls import Change, choose, keep_slider, on_value, set_share
 from relcomp_kit.lessons.demonstrator.state import State
 
 TEST_SCENES = 40
@@ -17,14 +17,7 @@ class LayerTools:
     def __init__(self, change: Change):
         self.path = widgets.Dropdown(description="Path", tooltip="Whose layer is set")
         self.layer = widgets.Dropdown(description="Layer", tooltip="The layer whose share is set")
-        self.keep = widgets.FloatSlider(
-            description="keep",
-            min=0.05,
-            max=1.0,
-            step=0.01,
-            readout_format=".0%",
-            tooltip="Share of the layer's filters",
-        )
+        self.keep = keep_slider("Share of the layer's filters")
         self.reset = widgets.Button(description="as the path", tooltip="Take the layer's own share back")
         self.box = widgets.HBox([self.path, self.layer, self.keep, self.reset]).add_class("tools")
         self.state, self.net, self.quiet = State(), None, False

@@ -19,10 +19,11 @@ from relcomp_kit.datasets.scenes import SceneSet
 from relcomp_kit.datasets.transforms import normalize
 from relcomp_kit.errors import UserError
 from relcomp_kit.lessons.segmentation_study import firsts
-from relcomp_kit.lessons.sweeps.expert import class_relevance
+from relcomp_kit.lessons.sweeps.expert import class_path, example_of, train_on
 from relcomp_kit.lessons.sweeps.quantize import trained
 from relcomp_kit.lessons.train_net import provenance
 from relcomp_kit.models.metrics import evaluate, plain
+from relcomp_kit.models.scene_batches import stack
 
 __all__ = ["FILES", "VERSION", "code", "decoded_net", "expert_net", "parts", "plain_state", "quantized_of", "scores"]
 
@@ -78,7 +79,7 @@ def code(
     found = {f"float {name}": value for name, value in _float_scores(model, data, seed, scored_scenes).items()}
     found["float32 size"] = (sum(value.nbytes for value in plain_state(model).values()), "bytes")
     if isinstance(data, SceneSet):
-        example = data.train[0][0].as_subclass(Tensor)[None].float()
+        example = example_of(data)
         found["MACs"] = (experts.macs(small, example)[ALL] / experts.macs(model, example)[ALL], "share")
     files = {name: nnc.encode(quantized, **options) for name, options in FILES.items()}
     nets = {name: decoded_net(files[name], small) for name in (*SCORED, "folded")}
@@ -147,18 +148,9 @@ def expert_net(
         Training scenes that relevance is measured on.
     seed : int
     """
-    relevance = class_relevance(net, data, scenes)
-    unknown = [name for name in wanted if name not in relevance]
-    if unknown:
-        raise UserError(f"{unknown[0]} occurs in none of {scenes} training scenes: the classes are {list(relevance)}")
-    example = data.train[0][0].as_subclass(Tensor)[None].float()
-    path = experts.join(
-        *(experts.relevant_path(net, relevance[name], keep, example, normalize="none") for name in wanted)
-    )
-    small = experts.compact(net, path, example)
+    small = experts.compact(net, class_path(net, data, wanted, keep, scenes), example_of(data))
     if steps:
-        recipe = QatRecipe("float", steps=steps, batch=8, learning_rate=1e-3, schedule="poly")
-        small.load_state_dict(ecqx.state_dict(quantized_net(recipe, small, data, seed)[0]))
+        train_on(small, data, seed, steps)
     return small
 
 
@@ -221,6 +213,6 @@ def _apart(one: nn.Module, other: nn.Module, data: Data) -> float | None:
     """Return the largest difference of two nets' outputs over the largest output; None without batch-norm."""
     if not isinstance(data, SceneSet):
         return None
-    x = normalize(torch.stack([data.test[i][0].as_subclass(Tensor) for i in range(min(COMPARED, len(data.test)))]))
+    x = normalize(stack([data.test[i] for i in range(min(COMPARED, len(data.test)))])[0])
     first, second = one(x)["out"], other(x)["out"]
     return ((first - second).abs().max() / first.abs().max()).item()

@@ -70,7 +70,7 @@ def expert(
     if unknown or not wanted:
         what = f"no class {unknown[0]!r}" if unknown else "no expert for no class"
         raise UserError(f"{data.name} has {what}; choose one of {', '.join(data.classes)}")
-    example = data.train[0][0].as_subclass(Tensor)[None].float()
+    example = example_of(data)
     path = _path(model, data, arm, wanted, keep, seed, relevance_scenes, example)
     small = experts.compact(model, path, example)
     found = {
@@ -80,10 +80,8 @@ def expert(
     }
     found |= _scores("as cut", small, data)
     if steps:
-        recipe = QatRecipe("float", steps=steps, batch=batch, learning_rate=learning_rate, schedule="poly")
-        state, history = quantized_net(recipe, small, data, seed)
-        small.load_state_dict(ecqx.state_dict(state))
-        found |= _scores("trained", small, data) | {"training time": (history[-1]["seconds"], "s")}
+        seconds = train_on(small, data, seed, steps, batch, learning_rate)
+        found |= _scores("trained", small, data) | {"training time": (seconds, "s")}
     return found | {"classes": list(data.classes), "data": data.sha256, "made by": provenance()["commit"]}
 
 
@@ -109,15 +107,35 @@ def _path(
         return experts.magnitude_path(net, dict.fromkeys(layers, keep), example)
     if arm == "random":
         return experts.random_path(net, keep, example, torch.Generator().manual_seed(seed))
-    relevance = class_relevance(net, data, scenes)
     if arm == "average":
-        return experts.average_rel_path(net, relevance, keep, example)
+        return experts.average_rel_path(net, class_relevance(net, data, scenes), keep, example)
+    return class_path(net, data, wanted, keep, scenes)
+
+
+def class_path(net: nn.Module, data: SceneSet, wanted: Sequence[str], keep: float, scenes: int) -> dict[str, Tensor]:
+    """Return the joined path of the filters that are most relevant for each of some classes."""
+    relevance, example = class_relevance(net, data, scenes), example_of(data)
     for name in wanted:
         if name not in relevance:
             raise UserError(f"{name} occurs in none of {scenes} training scenes: take more with relevance_scenes")
     return experts.join(
         *(experts.relevant_path(net, relevance[name], keep, example, normalize="none") for name in wanted)
     )
+
+
+def example_of(data: SceneSet) -> Tensor:
+    """Return an input of a net by its size alone, (1, 3, height, width)."""
+    return data.train[0][0].as_subclass(Tensor)[None].float()
+
+
+def train_on(
+    net: nn.Module, data: SceneSet, seed: int, steps: int, batch: int = 8, learning_rate: float = 1e-3
+) -> float:
+    """Train an expert on all classes after its cut; return the seconds that it took."""
+    recipe = QatRecipe("float", steps=steps, batch=batch, learning_rate=learning_rate, schedule="poly")
+    state, history = quantized_net(recipe, net, data, seed)
+    net.load_state_dict(ecqx.state_dict(state))
+    return history[-1]["seconds"]
 
 
 @functools.lru_cache(maxsize=1)

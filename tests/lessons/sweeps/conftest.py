@@ -2,12 +2,15 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from torch.utils.data import Subset
 
-from relcomp_kit import cli
+from relcomp_kit import cli, datasets
 from relcomp_kit.lessons.sweeps import experiments
+from relcomp_kit.models.checkpoints import load_net
 
 
 @pytest.fixture
@@ -58,3 +61,12 @@ def relcomp(monkeypatch):
         return stop.value.code or 0
 
     return run
+
+
+@pytest.fixture
+def net_and_few_scenes(tmp_path, monkeypatch):
+    """A committed net, four small rail scenes of each split, and an empty cache."""
+    monkeypatch.setenv("RELCOMP_CACHE", str(tmp_path))
+    data = datasets.load_scenes("rail-scenes", (48, 80))
+    few = {split: Subset(getattr(data, split), range(4)) for split in ("train", "validation", "test")}
+    return load_net("compact-rail-scenes-0").eval(), replace(data, **few)

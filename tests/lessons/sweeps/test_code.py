@@ -1,27 +1,18 @@
 """The experiment "code" on a few scenes: a net that was trained on many, and an expert out of it, as files."""
 
-from dataclasses import replace
-
 import pytest
-from torch.utils.data import Subset
 
-from relcomp_kit import datasets
 from relcomp_kit.errors import UserError
 from relcomp_kit.lessons.sweeps import code as module
 from relcomp_kit.lessons.sweeps import expert
 from relcomp_kit.lessons.sweeps.code import FILES, code
-from relcomp_kit.models.checkpoints import load_net
 
 POINT = {"seed": 0, "cut_steps": 0, "relevance_scenes": 4, "arm": "ecq", "steps": 1, "batch": 2, "Lambda": 0.2}
 
 
 @pytest.fixture(autouse=True)
-def few_scenes(tmp_path, monkeypatch):
-    monkeypatch.setenv("RELCOMP_CACHE", str(tmp_path))
-    data = datasets.load_scenes("rail-scenes", (48, 80))
-    few = {split: Subset(getattr(data, split), range(4)) for split in ("train", "validation", "test")}
-    pair = load_net("compact-rail-scenes-0").eval(), replace(data, **few)
-    monkeypatch.setattr(module, "trained", lambda net, dataset, seed: pair)
+def few_scenes(net_and_few_scenes, monkeypatch):
+    monkeypatch.setattr(module, "trained", lambda net, dataset, seed: net_and_few_scenes)
     for cached in (module._net, module._float_scores, expert.class_relevance):
         cached.cache_clear()
 

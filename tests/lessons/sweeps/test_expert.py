@@ -1,24 +1,15 @@
 """The experiment "expert" on a few scenes and with a net that was trained on many."""
 
-from dataclasses import replace
-
 import pytest
-from torch.utils.data import Subset
 
-from relcomp_kit import datasets
 from relcomp_kit.errors import UserError
 from relcomp_kit.lessons.sweeps import expert as module
 from relcomp_kit.lessons.sweeps.expert import expert
-from relcomp_kit.models.checkpoints import load_net
 
 
 @pytest.fixture(autouse=True)
-def few_scenes(tmp_path, monkeypatch):
-    monkeypatch.setenv("RELCOMP_CACHE", str(tmp_path))
-    data = datasets.load_scenes("rail-scenes", (48, 80))
-    few = {split: Subset(getattr(data, split), range(4)) for split in ("train", "validation", "test")}
-    pair = load_net("compact-rail-scenes-0").eval(), replace(data, **few)
-    monkeypatch.setattr(module, "trained", lambda net, dataset, seed, profile: pair)
+def few_scenes(net_and_few_scenes, monkeypatch):
+    monkeypatch.setattr(module, "trained", lambda net, dataset, seed, profile: net_and_few_scenes)
     module._net.cache_clear()
     module.class_relevance.cache_clear()
 
