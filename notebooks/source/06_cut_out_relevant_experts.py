@@ -34,7 +34,7 @@ from relcomp_kit.lessons.sweeps.expert import class_relevance
 # %% tags=["parameters"]
 profile = "quick"
 seed = 0
-dataset = "rail-scenes"  # or "camvid", "railsem19"
+dataset = "rail-scenes"  # or "berdiba", "camvid", "cityscapes", "railsem19"
 
 # %%
 budget = get_profile(profile).experts

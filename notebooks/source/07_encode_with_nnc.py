@@ -40,10 +40,11 @@ from relcomp_kit.lessons.sweeps.quantize import trained
 # %% tags=["parameters"] slideshow={"slide_type": "skip"}
 profile = "quick"
 seed = 0
-dataset = "rail-scenes"
+dataset = "rail-scenes"  # or, in the full profile, "berdiba", "railsem19"
 
 # %% slideshow={"slide_type": "skip"}
 budget = get_profile(profile).coding
+plans = study.plans_of(budget, dataset)
 wanted = get_profile(profile).experts.wanted[dataset]
 _, digits = trained("tanh", "mnist", seed)
 scenes = datasets.load_scenes(dataset)
@@ -157,7 +158,6 @@ check.true("Huffman spends at least one bit", min(curves["Huffman"]) >= 1)
 # This cell trains what the rest of the lesson needs, or takes it from the cache: the thesis' net, DeepLabV3 and its expert for rails, quantized as in lesson 05. `quick` trains DeepLabV3 for a few dozen steps, which is too short to be good. Sizes hardly depend on that. For accuracies, see the recorded run at the end.
 
 # %%
-plans = budget.plans
 rows = [row for plan in plans["mnist"] for row in study.swept(plan, digits)]
 rows += [row for plan in plans[dataset] for row in study.swept(plan, scenes)]
 print(f"{len(rows)} nets quantized and coded")

@@ -15,6 +15,7 @@ from relcomp_kit.datasets.scenes import SceneSet
 from relcomp_kit.datasets.transforms import normalize
 from relcomp_kit.errors import UserError
 from relcomp_kit.lessons import coding_results
+from relcomp_kit.lessons.profiles import CodingBudget
 from relcomp_kit.lessons.sweeps import plans
 from relcomp_kit.lessons.sweeps.code import plain_state, scores
 from relcomp_kit.lessons.sweeps.expert import class_relevance, example_of
@@ -26,6 +27,13 @@ VERSION = 1  # of `float_rungs`
 def swept(plan: str, data: ImageSet | SceneSet) -> list[dict]:
     """Run what is missing of a plan, and return a row a point; see `relcomp_kit.lessons.coding_results.row`."""
     return [coding_results.row(record) for record in plans.swept(plan, data)]
+
+
+def plans_of(budget: CodingBudget, dataset: str) -> dict[str, tuple[str, ...]]:
+    """Return the plans of a budget by data set, or raise a UserError where it has none for this one."""
+    if dataset not in budget.plans:
+        raise UserError(f"this profile of lesson 07 has no plan for {dataset!r}: choose profile 'full'")
+    return budget.plans
 
 
 def point_with(wanted_plans: Sequence[str], **values) -> dict:

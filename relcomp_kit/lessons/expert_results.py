@@ -8,7 +8,7 @@ from relcomp_kit.lessons.rows import Rows, of
 ARMS = ("relevance", "average", "magnitude", "magnitude per layer", "random")
 WHEN = {"as cut": "as cut", "trained": "trained a little"}
 LOST = 0.02  # IoU that an expert may lose on its class
-CLAIMS = {"rail-scenes": "B5", "camvid": "B8"}
+CLAIMS = {"rail-scenes": "B5", "berdiba": "B5", "camvid": "B8", "cityscapes": "B8"}
 
 
 def row(record: dict) -> dict:

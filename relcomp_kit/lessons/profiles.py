@@ -91,12 +91,20 @@ class ExpertBudget:
     weather_scenes: int  # of the test split
     weather_seeds: tuple[int, ...]
     wanted: dict[str, str] = field(
-        default_factory=lambda: {"rail-scenes": "rail", "camvid": "tree", "railsem19": "rail-track"}
+        default_factory=lambda: {
+            "rail-scenes": "rail",
+            "berdiba": "rail",
+            "camvid": "tree",
+            "cityscapes": "vegetation",
+            "railsem19": "rail-track",
+        }
     )
     joined: dict[str, tuple[str, ...]] = field(
         default_factory=lambda: {
             "rail-scenes": ("rail", "anomaly on track"),
+            "berdiba": ("rail", "anomaly on track"),
             "camvid": ("tree", "car"),
+            "cityscapes": ("vegetation", "car"),
             "railsem19": ("rail-track", "traffic-sign"),
         }
     )
@@ -168,7 +176,9 @@ PROFILES = {
         ExpertBudget(
             plans={
                 "rail-scenes": ("experts-rail-scenes-quick",),
+                "berdiba": ("experts-berdiba-quick",),
                 "camvid": ("experts-camvid-quick",),
+                "cityscapes": ("experts-cityscapes-quick",),
                 "railsem19": ("experts-railsem19-quick",),
             },
             relevance_scenes=32,
@@ -237,7 +247,9 @@ PROFILES = {
         ExpertBudget(
             plans={
                 "rail-scenes": ("experts-rail-scenes", "experts-rail-scenes-classes"),
+                "berdiba": ("experts-berdiba",),
                 "camvid": ("experts-camvid",),
+                "cityscapes": ("experts-cityscapes",),
                 "railsem19": ("experts-railsem19",),
             },
             relevance_scenes=64,
@@ -248,6 +260,7 @@ PROFILES = {
             plans={
                 "mnist": ("code-mnist-2bit", "code-mnist"),
                 "rail-scenes": ("code-rail-scenes-2bit", "code-rail-scenes", "code-rail-scenes-experts"),
+                "berdiba": ("code-berdiba",),
                 "railsem19": ("code-railsem19",),
             },
             relevance_scenes=64,

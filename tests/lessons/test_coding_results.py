@@ -4,7 +4,10 @@ import math
 
 import pytest
 
+from relcomp_kit.errors import UserError
 from relcomp_kit.lessons import coding_results as results_of
+from relcomp_kit.lessons import coding_study
+from relcomp_kit.lessons.notebooks import find_lessons, other_datasets, own_dataset, read_source
 from relcomp_kit.lessons.profiles import PROFILES
 from relcomp_kit.lessons.record import Record
 from relcomp_kit.lessons.sweeps.plans import points
@@ -101,5 +104,14 @@ def test_every_plan_has_both_arms_and_an_expert(profile):
     for dataset, plans in PROFILES[profile].coding.plans.items():
         wanted = [point.values for plan in plans for point in points(plan)]
         assert {values["dataset"] for values in wanted} == {dataset}
-        assert "lrp" in {values["arm"] for values in wanted}
+        assert {values["arm"] for values in wanted if not values["wanted"] and values["bits"] == 4} == {"ecq", "lrp"}
         assert dataset == "mnist" or any(values["wanted"] for values in wanted)
+
+
+def test_the_lesson_names_the_data_sets_that_it_can_take():
+    notebook = read_source(find_lessons(["07"])[0])
+    scenes = PROFILES["full"].coding.plans.keys() - {"mnist"}
+    assert {own_dataset(notebook), *other_datasets(notebook)} == scenes
+    assert coding_study.plans_of(PROFILES["full"].coding, "railsem19") == PROFILES["full"].coding.plans
+    with pytest.raises(UserError, match="no plan for 'railsem19': choose profile 'full'"):
+        coding_study.plans_of(PROFILES["quick"].coding, "railsem19")

@@ -3,6 +3,7 @@
 import pytest
 
 from relcomp_kit.lessons import expert_results as results_of
+from relcomp_kit.lessons.notebooks import find_lessons, other_datasets, own_dataset, read_source
 from relcomp_kit.lessons.profiles import PROFILES
 from relcomp_kit.lessons.record import Record
 from relcomp_kit.lessons.sweeps.plans import points
@@ -87,3 +88,13 @@ def test_every_plan_has_nets_that_nothing_is_cut_from(profile):
         assert {point.values["dataset"] for point in wanted} == {dataset}
         whole = {point.values["seed"] for point in wanted if point.values["keep"] == 1}
         assert whole == {point.values["seed"] for point in wanted}
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_the_lesson_names_the_data_sets_that_it_can_take(profile):
+    notebook, budget = read_source(find_lessons(["06"])[0]), PROFILES[profile].experts
+    assert [own_dataset(notebook), *other_datasets(notebook)] == [
+        "rail-scenes",
+        *sorted({*budget.plans} - {"rail-scenes"}),
+    ]
+    assert budget.plans.keys() == budget.wanted.keys() == budget.joined.keys()
