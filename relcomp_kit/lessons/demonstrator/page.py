@@ -69,7 +69,12 @@ class Page:
         self.above = widgets.VBox()
         self.box = self._layout()
         self.command.observe(self._typed, "value")
-        self.command.on_msg(lambda widget, content, buffers: content.get("event") == "submit" and self._submitted())
+        # Enter's message overtakes the last text, which the browser holds back while the kernel reads an earlier one.
+        # So Enter is sent back to the browser, whose answer comes after both.
+        self.enter, self.entered = widgets.IntText(), widgets.IntText()
+        widgets.jsdlink((self.enter, "value"), (self.entered, "value"))
+        self.command.on_msg(lambda widget, content, buffers: content.get("event") == "submit" and self._enter())
+        self.entered.observe(lambda event: self._submitted(), "value")
         self.views.observe(lambda event: self.change(lambda state: state), "value")
         self.help.observe(lambda event: self._arrange(), "value")
         self.change(lambda state: state)
@@ -151,6 +156,9 @@ class Page:
     def _typed(self, event: dict) -> None:
         with self.command.hold_sync():
             self.command.options = complete(event["new"], self.state)
+
+    def _enter(self) -> None:
+        self.enter.value += 1
 
     def _submitted(self) -> None:
         line = self.command.value

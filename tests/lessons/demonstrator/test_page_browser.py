@@ -104,7 +104,6 @@ def typed(tab, command: str) -> None:
     """Type a command and press Enter."""
     field = tab.locator(".relcomp .command input")
     field.fill(command)
-    tab.wait_for_timeout(200)  # as a hand needs: the text is on its way to the kernel
     field.press("Enter")
 
 
@@ -273,6 +272,21 @@ def test_commands_are_run_completed_and_refused(page):
     page.get_by_text("an expert of the filters most relevant for rail").wait_for()
     page.get_by_role("button", name="Help").click()
     page.locator(".relcomp .picture").wait_for()
+
+
+def test_enter_runs_all_that_was_typed_however_fast(page):
+    """The text is held back in the browser when Enter comes: the kernel has not answered to the first letters yet."""
+    page.locator(".relcomp .command input").evaluate(
+        """field => {
+             for (const text of ["rel", "rel sky", "rel sky keep=0.5"]) {
+               field.value = text
+               field.dispatchEvent(new Event("input", {bubbles: true}))
+             }
+             field.dispatchEvent(new KeyboardEvent("keypress", {keyCode: 13, bubbles: true}))
+           }"""
+    )
+    wait_for_state(page, f"{START}; rel sky keep=0.5")
+    assert page.locator(".relcomp .error").count() == 0
 
 
 def test_a_state_is_copied_and_pasted(page):
