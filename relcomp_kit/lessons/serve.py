@@ -18,7 +18,7 @@ from relcomp_kit.lessons.kernel import kernel_environment
 HOST = "127.0.0.1"
 TITLE = "Relevant experts"  # of the browser's tab: Voilà takes the notebook's name
 WIDGETS = ["@jupyter-widgets/jupyterlab-manager", "@voila-dashboards/widgets-manager8"]
-LARGEST_MESSAGE = 256 * 2**20  # bytes; the page refuses an image long before, with a sentence
+LARGEST_MESSAGE = 2**24  # bytes; of an image that is too large the page sends 10 MB and refuses it, with a sentence
 ABANDONED = 3600  # seconds after which a kernel ends whose page is gone
 
 
@@ -94,7 +94,12 @@ def free_port(wanted: int | None = None) -> int:
 def page_notebook(net: Path | None) -> dict:
     """Return a notebook of one cell, which shows the page."""
     file = None if net is None else str(net.absolute())
-    code = f"from relcomp_kit.lessons.demonstrator.page import show\n\nshow({file!r})"
+    code = (
+        "from IPython.display import HTML, display\n\n"
+        "from relcomp_kit.lessons.demonstrator.page import show\n"
+        "from relcomp_kit.lessons.demonstrator.uploads import READ_THE_START\n\n"
+        f"display(HTML(READ_THE_START))\nshow({file!r})"
+    )
     cell = {"cell_type": "code", "metadata": {}, "source": code, "execution_count": None, "outputs": []}
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     return {"cells": [cell], "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 4}

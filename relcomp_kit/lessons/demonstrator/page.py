@@ -176,5 +176,6 @@ def _helps(line: str) -> bool:
 
 
 def sentence(text: str) -> str:
-    """Return an error's text as a sentence."""
-    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('.', '?', '!')) else '.'}"
+    """Return an error's text as a sentence; a file's name in front stays as it is."""
+    start = text[:1].upper() if text.partition(" ")[0].isalpha() else text[:1]
+    return f"{start}{text[1:]}{'' if text.endswith(('.', '?', '!')) else '.'}"

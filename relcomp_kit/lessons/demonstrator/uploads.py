@@ -20,6 +20,12 @@ MOST_PIXELS = 20 * 10**6
 LONGEST = 1600  # pixels of a side that is kept: nets see less
 SMALLEST = 16
 MOST_IMAGES = 16
+# For a page that shows nothing else: of a file the browser sends as much as says that it is too large. A message of
+# hundreds of MB would end the connection without a word, and the upload button with it.
+READ_THE_START = f"""<script>
+const read = FileReader.prototype.readAsArrayBuffer
+FileReader.prototype.readAsArrayBuffer = function (file) {{ read.call(this, file.slice(0, {MOST_BYTES + 1})) }}
+</script>"""
 FORMATS = {b"\x89PNG\r\n\x1a\n": "PNG", b"\xff\xd8\xff": "JPEG"}  # how a file begins
 
 _kept: OrderedDict[str, Tensor] = OrderedDict()
@@ -45,7 +51,7 @@ def decode(data: bytes, name: str) -> Tensor:
     if not data:
         raise UserError(f"{name} is empty: choose a PNG or JPEG image")
     if len(data) > MOST_BYTES:
-        raise UserError(f"{name} has {len(data) / 1e6:.1f} MB: choose an image of up to {MOST_BYTES / 1e6:.0f} MB")
+        raise UserError(f"{name} is too large: choose an image of up to {MOST_BYTES / 1e6:.0f} MB")
     kind = next((kind for start, kind in FORMATS.items() if data.startswith(start)), None)
     if kind is None:
         raise UserError(f"{name} is neither PNG nor JPEG: convert it to one of them")
