@@ -1,7 +1,7 @@
 """Files that are damaged, and files that were made to do harm: one sentence, in time, within memory.
 
 `RELCOMP_HOSTILE=10000 python -m pytest tests/compression/nnc/test_nnc_hostile.py -k mutated -s` tries that many mutated
-files, half an hour on a core of one's own; by default there are 200.
+files, a quarter of an hour on a core of one's own; by default there are 200.
 """
 
 import hashlib
