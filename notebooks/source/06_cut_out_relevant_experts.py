@@ -14,7 +14,7 @@
 # |---|---|---|
 # | choose filters by class, switch them in the running net, cut them out, join experts | structured pruning, coupled filters, what a class needs of a net, where relevance loses | lessons 03 and 04, thirty minutes |
 #
-# `quick` takes about three minutes on two cores, `full` about an hour. It decides B5 and B7 to B10 of the ledger.
+# `quick` takes about three minutes on two cores, `full` about an hour. It decides B5 and B8 to B10 of the ledger.
 
 # %%
 import torch

@@ -235,7 +235,7 @@ for row in parts[-2:]:
 plot.bytes_by_layer({row.name: (row.size, row.bits) for row in parts if row.zeros is not None})
 
 # %% [markdown]
-# **What you see.** Above, where the bytes go: to the wide layers of the second half. Below, what a weight costs: in the first layers three bits, since few of their weights are 0, but they are small and hardly count. The three lowest bars are the atrous branches of the classifier, with nine in ten weights at 0 or more; lesson 05 told why they can be spared.
+# **What you see.** Above, where the bytes go: to the wide layers of the second half. Below, what a weight costs: in the first layers three bits, since few of their weights are 0, but they are small and hardly count. The three lowest bars are the atrous branches of the classifier, with nine in ten weights or more at 0; lesson 05 told why they can be spared.
 
 # %% tags=["nbval-check-output"]
 again = decoded.quantized
@@ -362,7 +362,7 @@ print(f"super-net {len(file):,} bytes; masks of 1, 2, ... experts: {grown} bytes
 print(f"one expert as a file of its own: {alone:,} bytes")
 
 # %% [markdown]
-# All experts together cost about one percent of the file, so whoever has the super-net has them for nothing. Whoever needs one expert only should not fetch the super-net: the expert alone, quantized and trained by itself, is a fraction of it.
+# All experts together cost less than one percent of the file, so whoever has the super-net has them for nothing. Whoever needs one expert only should not fetch the super-net: the expert alone, quantized and trained by itself, is a fraction of it.
 
 # %% tags=["nbval-check-output"]
 back = nnc.decode(nnc.encode(quantized, paths=paths)).paths
