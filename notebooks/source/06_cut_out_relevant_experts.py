@@ -7,7 +7,7 @@
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # # Cut out relevant experts
-# A net that knows seven classes is more than you need if all you ask is: where is the rail? Relevance says which filters serve a class. Keep those, and a small net falls out of the big one: an *expert*. Fraunhofer HHI cuts a rail expert
+# A net that knows seven classes is more than you need if all you ask is: where is the rail? Relevance says which filters serve a class. Keep those, and a small net falls out of the big one, the *super-net*: an *expert*. Fraunhofer HHI cuts a rail expert
 # with less than a quarter of the computation. You grow one, cut it out, train it a little, and race it against experts cut by magnitude and by chance.
 #
 # | you do | you learn | you need |
@@ -16,7 +16,7 @@
 #
 # `quick` takes about three minutes on two cores, `full` about an hour. It decides B5 and B8 to B10 of the ledger.
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 import torch
 
 from relcomp_kit import datasets
@@ -31,12 +31,12 @@ from relcomp_kit.lessons.record import Record, claims_text, reference
 from relcomp_kit.lessons.segmentation_study import firsts
 from relcomp_kit.lessons.sweeps.expert import class_relevance
 
-# %% tags=["parameters"]
+# %% tags=["parameters"] slideshow={"slide_type": "skip"}
 profile = "quick"
 seed = 0
 dataset = "rail-scenes"  # or "berdiba", "camvid", "cityscapes", "railsem19"
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 budget = get_profile(profile).experts
 plans = budget.plans[dataset]
 net, data = study.first_net(plans[0], seed)
@@ -47,7 +47,7 @@ print(datasets.describe(data))
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Who works for whom?
-# One pass over a few scenes measures the relevance of every filter, for each class apart. Here is the last block of the backbone.
+# One pass over a few scenes measures the relevance of every filter, for each class apart. Here is a layer of the backbone's last stage.
 
 # %%
 relevance = class_relevance(net, data, budget.relevance_scenes)
@@ -72,21 +72,24 @@ def highest(scores, keep):
 
 
 mine = highest(relevance[wanted], 0.5)
-for name in ("backbone.layer1.0.conv2", "backbone.layer3.0.conv2", layer):
+looked_at = ("backbone.layer1.0.conv2", layer, "backbone.layer4.1.conv3")
+for name in looked_at:
     print(f"kept of {name}: {int(mine[name].sum())} of {len(mine[name])} filters")
 
 # %% [markdown]
 # The narrow layers lose nothing: all of a class's relevance passes through every layer, so where there are few filters each carries much. What goes are filters of the wide layers, where most of the work is done.
 #
-# It is nearly right. But a residual block *adds* its result to its input: channel 5 of the sum is gone only if filter 5 of all convolutions that write into it is. Such filters are coupled, and have to go or stay together. Torch-Pruning finds out which by following the net's graph.
+# It is nearly right. But a residual block *adds* its result to its input: channel 5 of the sum is gone only if filter 5 of all convolutions that write into it is. Such filters are coupled, and have to go or stay together. Torch-Pruning finds out which by following the net's graph. Coupled filters have the sum of their relevances. That helps the wide layers, so now narrow layers give up filters, too. (`normalize="none"` compares relevances as they are: every layer hands on what it received, so they have one scale.)
 
 # %%
 example = study.as_example(data)
 found = experts.groups(net, example)
 coupled = [members for members in found.layers if len(members) > 1]
 for members in coupled:
-    print(f"{len(members)} layers share {len(found.units[members[0]])} filters: {', '.join(members[:3])} ...")
+    print(f"{len(members)} layers share {len(found.units[members[0]])} filters, such as {', '.join(members[:2])}")
 path = experts.relevant_path(net, relevance[wanted], 0.5, example, normalize="none")
+for name in looked_at:
+    print(f"kept of {name}: {int(path[name].sum())} of {len(path[name])} filters")
 
 # %% tags=["nbval-check-output"]
 free = [members[0] for members in found.layers if len(members) == 1]
@@ -107,7 +110,7 @@ before, after = study.channel_means(net, example, name, path[name])
 plot.leak(before, after, path[name])
 
 # %% [markdown]
-# The kit's `gate` sets the scale and the shift of the batch-norm to 0 instead, two short vectors a layer. No weight is copied, the forward pass costs what it did, and afterwards the net is what it was.
+# **What you see.** On the left, blue channels whose filters were set to 0: many speak louder than those that stay. The kit's `gate` sets the scale and the shift of the batch-norm to 0 instead, two short vectors a layer, and they are silent. No weight is copied, the forward pass costs what it did, and afterwards the net is what it was.
 
 # %% tags=["nbval-check-output"]
 with torch.no_grad():
@@ -125,7 +128,7 @@ with torch.no_grad():
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Grow an expert
-# From all filters to a fifth of them, as cut, without any training. All other classes are drawn pale: the expert is not asked for them.
+# From all filters to three tenths of them, *as cut*: without any training. Above each picture stand the share of filters that is kept, and the *MACs*, or multiply-adds, that are left: the work of one image. All other classes are drawn pale: the expert is not asked for them.
 
 # %%
 scene = study.scene_with(data, wanted)
@@ -139,7 +142,9 @@ plot.growing(
 )
 
 # %% [markdown]
-# **What you see.** Rails grow thick before they break up: as cut, without any training, the expert says *rail* too often, then too seldom. The multiply-adds fall faster than the filters: a layer with half of its inputs and half of its outputs has a quarter of the work.
+# **What you see.** Rails grow thick before they break up: the expert says *rail* too often, then too seldom. The multiply-adds fall faster than the filters: a layer with half of its inputs and half of its outputs has a quarter of the work.
+#
+# Now layer by layer, for half of the filters. The *average path* is the control: it keeps the filters that are relevant for all classes together, and each class counts alike. The *similarity* of two paths is their overlap: filters that both keep, over filters that either keeps.
 
 # %%
 path = paths["50%"]
@@ -152,7 +157,7 @@ shares = {
 plot.path_layers(shares)
 
 # %% [markdown]
-# **What you see.** A bar is a layer, from the input on the left to the output. The expert keeps most of the first stage and a third of the last one. In every layer it keeps a larger share of the relevance than of the filters: that is what the choice buys. It agrees with the average path about the layers near the input, and least in the classifier, where classes part.
+# **What you see.** A bar is a layer, from the input on the left to the output. The expert keeps most of the first stage, and about a third of the wide layers in the last one. Wherever it leaves filters out, it keeps a larger share of the relevance than of the filters: that is what the choice buys. It agrees most with the average path about the layers near the input, and least about two layers of the classifier, where classes part.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Which experts are alike?
@@ -192,7 +197,7 @@ plot.growing(
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## In snow
-# The net has never seen snow. An expert can be cut anew for it in a minute, from a few snowy scenes, without any training. Does it pay?
+# The net has never seen snow. An expert can be cut anew for it in a minute, from a few snowy scenes, without any training. Here are experts of 65 % of the filters. Does it pay?
 
 # %%
 weather = study.all_weathers(budget, plans[0], wanted) if data.name == "rail-scenes" else {}
@@ -200,7 +205,7 @@ if weather:
     plot.weather_bars(weather, f"IoU of {wanted}")
 
 # %% [markdown]
-# **What you see.** In snow the expert cut for snow does better than the one cut by day. The gap to the super-net is what the missing filters cost as long as nothing is trained. The recorded run has three nets, mean and range:
+# **What you see.** In snow the expert cut for snow does better than the one cut by day. But it is no worse by day either: whether it knows snow, or is just the better cut, these bars do not tell. The gap to the super-net is what the missing filters cost as long as nothing is trained. The recorded run has three nets, mean and range, and the ranges of both experts overlap:
 
 # %%
 full = reference("06_cut_out_relevant_experts" + ("" if dataset == "rail-scenes" else f".{dataset}"))
@@ -237,7 +242,7 @@ for line in results_of.summary(recorded, wanted) if full else ():
     print(line)
 
 # %% [markdown]
-# **What you see.** On rail scenes, half of the filters cost nearly all of the rails, whoever chose them; 300 steps of training bring most back. Then relevance keeps with a quarter of the work nearly what the super-net had, magnitude and chance do not. Across the whole net, magnitude leaves one of 512 filters in a wide layer, a neck that nothing gets through (*layer collapse*); with the same share of every layer it is a fairer rival, and still behind.
+# **What you see.** On rail scenes, without half of the filters most of the rails are gone, whoever chose. How many are left is a matter of luck, see the wide ranges, and `quick` above may have more. 300 steps of training bring most back. Then relevance keeps with a quarter of the work nearly what the super-net had, magnitude and chance do not. Across the whole net, magnitude leaves one of 512 filters in a wide layer, a neck that nothing gets through (*layer collapse*); with the same share of every layer it is a fairer rival, and still behind. With half of the filters or less, even chance does better than either magnitude.
 # But look at the *average*: relevance of all classes makes a better rail expert than relevance of the rail, with less work. What tells a rail from its surroundings also knows the surroundings. The publication has no such control.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
@@ -255,7 +260,7 @@ if full:
     )
 
 # %% [markdown]
-# **What you see.** Each class has its range over three nets, and the rival is whichever magnitude path is better on validation. After the training relevance is ahead for every class but one: *anomaly on track*, the rarest by far. Cut for anomalies, the net may see none at all, while the expert for buildings sees them as well as the super-net does. A class with few pixels gives few and noisy relevances; an early warning is better served by an expert that is joined with another (B10).
+# **What you see.** Each class has its range over three nets (the dots of trackbed and sky lie on each other), and the rival is whichever magnitude path is better on validation. After the training relevance is ahead for every class but one: *anomaly on track*, the rarest by far. Cut for anomalies, one of the three nets sees none at all, while the expert for buildings sees them as well as the super-net does. A class with few pixels gives few and noisy relevances; an early warning is better served by an expert that is joined with another (B10).
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Is it fast?
@@ -271,6 +276,7 @@ for row in study.times(net, small, example):
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## What it decides
+# B5 and B8 take the expert with the fewest multiply-adds that loses two points of IoU at most on validation. If there is none, the super-net stays, and nothing is saved. `quick` has a single size to choose from.
 
 # %%
 results_of.note(record, rows)
@@ -286,7 +292,7 @@ for name, content in ((dataset, full), ("CamVid's trees, for vegetation on Citys
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Exercise 1: as few as carry it
-# Scores of the filters of a layer. Return how many of the best are needed to carry a share of the whole score.
+# Scores of the filters of a layer. Return how many of the best are needed to carry a share of the whole score. Hint: sort, and add up from the highest down.
 
 
 # %% tags=["exercise"]
@@ -305,7 +311,7 @@ check.exercise(needed, {((1, 5, 4), 0.5): 1, ((1, 5, 4), 0.9): 2, ((1, 1, 1, 1),
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # ## Exercise 2: similarity
-# Two paths through a layer, as lists of True and False. Return the overlap: filters that both keep over filters that any keeps.
+# Two paths through a layer, as lists of True and False. Return the overlap: filters that both keep over filters that either keeps. Hint: `zip` brings the two together, and True counts as 1.
 
 
 # %% tags=["exercise"]
@@ -322,7 +328,7 @@ check.exercise(overlap_of, {((T, T, F), (T, F, F)): 0.5, ((T, F), (F, T)): 0.0, 
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # ## Exercise 3: multiply-adds
-# A convolution with `inputs` and `outputs` channels and square filters of `side` pixels makes an output of `height` x `width`. Return its multiply-adds when a share `a` of the inputs and a share `b` of the outputs are kept.
+# A convolution with `inputs` and `outputs` channels and square filters of `side` pixels makes an output of `height` x `width`. Return its multiply-adds when a share `a` of the inputs and a share `b` of the outputs are kept. Hint: a number of the output takes one multiply-add for each weight of its filter.
 
 
 # %% tags=["exercise"]
@@ -336,16 +342,15 @@ check.exercise(work, {(4, 8, 3, 10, 10, 1.0, 1.0): 28800.0, (4, 8, 3, 10, 10, 0.
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # ## Exercise 4: a better mix (open)
-# A keep rate may differ from layer to layer: below, the last stage of the backbone gives up most. Can you find rates, or another way to rank filters, that lose less IoU at the same share of multiply-adds? Choose on the validation split. What would you have to do to *claim* that yours is better?
+# A keep rate may differ from layer to layer: below, the last stage of the backbone gives up most. Can you find rates, or another way to rank filters, that lose less IoU at the same share of multiply-adds? Choose on the validation split. The rates below are a bad start; hint: *Grow an expert* shows what a single number for the whole net keeps of each layer. What would you have to do to *claim* that yours is better?
 
 # %%
 mix = {name: 0.4 if "layer4" in name else 0.7 for name in path}
 mixed = experts.compact(net, experts.relevant_path(net, relevance[wanted], mix, example), example)
 left = experts.macs(mixed, example)[ALL] / experts.macs(net, example)[ALL]
 some = firsts(data.validation, 40)
-print(
-    f"{left:.0%} of the multiply-adds, IoU of {wanted} {study.class_iou(mixed, some, data, wanted):.1%} as cut, before {study.class_iou(net, some, data, wanted):.1%}"
-)
+before, after = (study.class_iou(one, some, data, wanted) for one in (net, mixed))
+print(f"{left:.0%} of the multiply-adds, IoU of {wanted} {after:.1%} as cut, before {before:.1%}")
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Three questions
@@ -353,8 +358,8 @@ print(
 # 2. A filter is set to 0, but its channel is not. What did it?
 # 3. Two experts keep half of the filters each, and joined they keep more. What does it say about the two classes if it is barely more?
 #
-# <details><summary>Answers</summary>1. A layer's work is its inputs times its outputs: with half of both, a quarter is left. 2. The batch-norm behind it: of 0 it makes its shift. Set the batch-norm's scale and shift to 0 instead. 3. They use the same filters: one expert could serve both, and a
-# mixture of the two would save nothing.</details>
+# <details><summary>Answers</summary>1. A layer's work is its inputs times its outputs: with half of both, a quarter is left. 2. The batch-norm behind it: of 0 it makes its shift. Set the batch-norm's scale and shift to 0 instead. 3. They use the same filters: one expert could serve both, and
+# to switch between the two would save nothing.</details>
 #
 # ## References
 # Fraunhofer HHI in the project BerDiBa, *Mixture of relevant experts* (slides and demonstrator) · Bach et al., *On Pixel-Wise Explanations for Non-Linear Classifier Decisions by Layer-Wise Relevance Propagation*, 2015 · Yeom et al., *Pruning by Explaining*, 2021 · Fang et al., *DepGraph: Towards Any Structural Pruning*, 2023 (Torch-Pruning) · Li et al., *Pruning Filters for Efficient ConvNets*, 2017 (magnitude)

@@ -79,7 +79,8 @@ def grown(net: nn.Module, image: Tensor, paths: dict[str, Filters], example: Ten
     whole, found = experts.macs(net, example)[ALL], {}
     for name, path in paths.items():
         small = experts.compact(net, path, example)
-        found[f"{name}: {experts.macs(small, example)[ALL] / whole:.0%} MACs"] = predict(small, image)
+        share = f"{experts.macs(small, example)[ALL] / whole:.0%}"
+        found[f"{name}: {share}\N{NO-BREAK SPACE}MACs"] = predict(small, image)
     return found
 
 

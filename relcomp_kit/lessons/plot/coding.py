@@ -56,11 +56,12 @@ def shrinking_interval(shares: dict[str, float], message: Sequence[str], shown: 
                 left, right = ends[place], ends[place + 1]
                 taken = name == symbol
                 axis.barh(-row, right - left, 0.55, left, color=shade, edgecolor=INK, linewidth=2.5 if taken else 0.8)
-                axis.text((left + right) / 2, -row, name, ha="center", va="center", weight="bold" if taken else None)
+                look = {"fontsize": 19, "weight": "bold" if taken else "normal"}
+                axis.text((left + right) / 2, -row, name, ha="center", va="center", **look)
                 if taken and row + 1 < shown:
                     for start, end in ((left, 0), (right, 1)):
                         axis.plot([start, end], [-row - 0.28, -row - 0.72], color=INK, linewidth=1, linestyle=":")
-            look = {"va": "center", "fontsize": 12}
+            look = {"va": "center", "fontsize": 15}
             axis.text(-0.01, -row, f"{low:.4g}", ha="right", **look)
             axis.text(1.01, -row, f"{low + width:.4g}", ha="left", **look)
             place = list(shares).index(symbol)
@@ -153,8 +154,8 @@ def folded_lines(
             axis.plot(x, gamma * (x - mean) / deviation + beta, color=colour, linewidth=7, alpha=0.35)
             axis.plot(x, slope * x + intercept, color=colour, linestyle=(0, (1, 1.5)))
             axis.plot(mean, beta, "o", color=colour, markersize=11, markeredgecolor="white")
-        axis.plot([], [], color=INK, linewidth=7, alpha=0.35, label="γ, β, mean, variance")
-        axis.plot([], [], color=INK, linestyle=(0, (1, 1.5)), label="two numbers: slope, intercept")
+        axis.plot([], [], color=INK, linewidth=7, alpha=0.35, label="four: γ, β, mean, variance")
+        axis.plot([], [], color=INK, linestyle=(0, (1, 1.5)), label="two: slope, intercept")
         axis.plot([], [], "o", color=INK, markersize=11, label="at its mean a channel gives β")
         axis.set(xlabel="before batch-norm", ylabel="after it")
         made.legend(loc="outside upper center", ncols=3)
@@ -171,10 +172,12 @@ def size_ladder(panels: dict[str, dict[str, tuple[Sequence[float], Sequence[floa
         What the score is.
     """
     rows = max(map(len, panels.values()))
-    with figure(len(panels), 1, size=(11, len(panels) * (0.5 * rows + 1.3))) as (_, axes):
+    first, *_ = panels.values()
+    with figure(1, len(panels), size=(13, 0.5 * rows + 1.3)) as (_, axes):
         for axis, (title, rungs) in zip(axes, panels.items()):
             _ladder(axis, rungs, ylabel)
             axis.set_title(title)
+            axis.tick_params(labelleft=rungs is first or list(rungs) != list(first))
 
 
 def _ladder(axis: Axes, rungs: dict[str, tuple[Sequence[float], Sequence[float]]], ylabel: str) -> None:
@@ -182,7 +185,7 @@ def _ladder(axis: Axes, rungs: dict[str, tuple[Sequence[float], Sequence[float]]
     drawn = axis.barh(list(rungs), means, 0.7, color=[FOR if mean == min(means) else AGAINST for mean in means])
     words = [f"{means[0] / mean:.1f}x" for mean in means]
     axis.bar_label(drawn, words, label_type="edge", padding=5, fontsize=14)
-    axis.set(xscale="log", ylim=(len(rungs) - 0.5, -0.5), xlim=(min(means) / 4, 3 * max(means)))
+    axis.set(xscale="log", ylim=(len(rungs) - 0.5, -0.5), xlim=(min(means) / 4, 6 * max(means)))
     axis.xaxis.set_major_formatter(lambda value, _: _bytes(value))
     for place, (_, scores) in enumerate(rungs.values()):
         text = f"{100 * np.mean(scores):.1f} %"
