@@ -397,7 +397,12 @@ plot.growing(image, truth, {one: predict(made, image) for one, made in seen.item
 # %%
 flipped = bytearray(file)
 flipped[len(file) // 2] ^= 1
-broken = {"as written": file, "cut": file[:-1000], "one bit flipped": bytes(flipped), "a picture": b"\x89PNG" + file[4:]}
+broken = {
+    "as written": file,
+    "cut": file[:-1000],
+    "one bit flipped": bytes(flipped),
+    "a picture": b"\x89PNG" + file[4:],
+}
 for what, data in broken.items():
     print(f"{what}: {study.told(data)}")
 

@@ -88,8 +88,7 @@ counts = stock.counts(rows)
 plot.verdict_counts(counts)
 
 # %%
-for group, found in counts.items():
-    print(f"{group}: " + ", ".join(f"{found[name]} {name}" for name in claims.VERDICTS if found[name]))
+print("\n".join(stock.verdict_lines(rows)))
 
 # %% [markdown]
 # **What you see.** One bar a work, controls included. Blue is met by every net, light blue the same but on other data or a smaller net, orange undecided, red refuted on the published data and scale. Grey is not a failure: here it could not be tested.
@@ -107,7 +106,7 @@ check.true("nothing is reproduced on a stand-in", all(entry["verdict"] != "repro
 again = [(stock.recomputed(entry), entry["verdict"]) for record in recorded.values() for entry in record["claims"]]
 check.true("every recorded verdict follows from its recorded margins", all(one == other for one, other in again))
 
-# %% [markdown] slideshow={"slide_type": "slide"}
+# %% [markdown] slideshow={"slide_type": "skip"}
 # ## The thesis, claim by claim
 # In each row: what was published, what the full run measured, the *margin* of the condition that was met by least (or missed by most) over the seeds, and the verdict. Its lesson is linked: there stands how it was measured. Where *not measured* was published, the row is a control that the kit added.
 
@@ -124,20 +123,20 @@ def show(letter):
 
 show("T")
 
-# %% [markdown] slideshow={"slide_type": "slide"}
+# %% [markdown] slideshow={"slide_type": "skip"}
 # ## Rail segmentation, claim by claim
 # Compression of DeepLabV3 for rail scenes was published on data that this kit may not bring along. Where its generator of rail scenes, CamVid or a smaller net takes the place, the row says so; below the table stands what is missing, and the command that tests the claim as soon as it is there.
 
 # %% slideshow={"slide_type": "skip"}
 show("B")
 
-# %% [markdown] slideshow={"slide_type": "slide"}
+# %% [markdown] slideshow={"slide_type": "skip"}
 # ## Quantization, claim by claim
 
 # %% slideshow={"slide_type": "skip"}
 show("X")
 
-# %% tags=["nbval-check-output"]
+# %% tags=["nbval-check-output"] slideshow={"slide_type": "skip"}
 asked = [row for row in rows if claims.standing(row) in ("not testable here", "holds on a stand-in", "open")]
 check.true("what was not decided where it was published names a command", all(row["command"] for row in asked))
 on_others = [row for row in asked if row["published_dataset"] and row["recorded"]]

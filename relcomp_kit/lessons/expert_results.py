@@ -142,9 +142,7 @@ def recorded(record: dict) -> list[dict]:
 
 def summary(rows: Rows, wanted: str) -> list[str]:
     """Return a table as text: multiply-adds left, and the IoU of the class as cut and trained, for every arm."""
-    lines = [
-        f"{'':20}{'keep':>6}{'multiply-adds':>16}{'as cut':>10}{'trained':>10}   IoU of {wanted}, mean of the nets"
-    ]
+    lines = [f"{'':20}{'keep':>6}{'multiply-adds':>16}{'as cut':>10}{'trained':>10}   mean IoU of {wanted}"]
     whole = list(supers(rows).values())
     scores = "".join(f"{_iou(whole, when, wanted):>10}" for when in WHEN)
     lines.append(f"{'super-net':20}{1:>6.0%}{1:>16.0%}{scores}")

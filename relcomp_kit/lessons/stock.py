@@ -25,13 +25,26 @@ def live_records() -> list[dict]:
 def counts(rows: Sequence[dict]) -> dict[str, Counter]:
     """Return how many claims of each work have which verdict: recorded, and in this run if it decided any of them."""
     found = {}
-    for letter, work in claims.works().items():
-        name = work.split(",")[0].split(" in ")[0]
-        some = [row for row in rows if row["id"][0] == letter]
+    for name, some in _by_work(rows).items():
         if any(row["measured"] for row in some):
             found[f"{name}, this run"] = Counter(row["verdict"] for row in some)
         found[f"{name}, recorded"] = Counter(claims.standing(row) for row in some)
     return found
+
+
+def verdict_lines(rows: Sequence[dict]) -> list[str]:
+    """Return as text which claims of each work have which verdict in the recorded runs."""
+    lines = []
+    for name, some in _by_work(rows).items():
+        for verdict in claims.VERDICTS:
+            if found := [row["id"] for row in some if claims.standing(row) == verdict]:
+                lines.append(f"{name}, {verdict}: {', '.join(found)}")
+    return lines
+
+
+def _by_work(rows: Sequence[dict]) -> dict[str, list[dict]]:
+    works = {letter: work.split(",")[0].split(" in ")[0] for letter, work in claims.works().items()}
+    return {name: [row for row in rows if row["id"][0] == letter] for letter, name in works.items()}
 
 
 def recomputed(entry: dict) -> str:

@@ -34,6 +34,20 @@ def test_counts_of_a_run_and_of_records_are_apart():
     assert sum(counts["Fraunhofer HHI, recorded"].values()) == 1
 
 
+def test_verdicts_are_listed_by_work():
+    rows = [
+        row("T1", "x", "reproduced"),
+        row("T2", "x", "partly"),
+        row("T3", "x", "reproduced"),
+        row("B1", "x", "open"),
+    ]
+    assert stock.verdict_lines(rows) == [
+        "Böhnke, reproduced: T1, T3",
+        "Böhnke, partly: T2",
+        "Fraunhofer HHI, open: B1",
+    ]
+
+
 def test_recorded_verdicts_follow_from_recorded_margins():
     entries = [entry for one in claims.recorded().values() for entry in one["claims"]]
     assert len(entries) > 30
