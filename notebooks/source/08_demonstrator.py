@@ -81,7 +81,7 @@ check.true("commands change what they name, and no more", parse("keep 0.8", aske
 # HHI's demonstrator shows, for each layer, a similarity, a pruning ratio, a score and a parameter, and does not say how they are computed. Here they are defined: *similarity* is the overlap with the path of all classes at the same size, filters in both over filters in any. *Pruned* is the
 # share of filters that is gone. The *score* is the share of the layer's relevance, for the classes you evaluate, that stays. The *parameter* is what you set: the share to keep.
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 layers_asked = parse("rel rail keep=0.4 vs average", state)
 HTML(render_layers(layers_asked))
 

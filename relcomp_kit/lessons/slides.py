@@ -88,7 +88,7 @@ def _blocks(slide) -> list:
             part["class"] = "code"
             found = [part]
         else:
-            found = [*part.select("pre, img, table")]
+            found = [*part.select("pre, img")]
         for block in found:
             for one in (block, *block.find_all(True)):
                 for name in ("id", "style", "tabindex"):
