@@ -164,7 +164,6 @@ rows = [row for plan in plans["mnist"] for row in study.swept(plan, digits)]
 rows += [row for plan in plans[dataset] for row in study.swept(plan, scenes)]
 print(f"{len(rows)} nets quantized and coded")
 
-# %%
 small = study.point_with(plans["mnist"], arm="lrp", bits=4)
 large = study.point_with(plans[dataset], arm="lrp", bits=4, wanted=())
 expert = study.point_with(plans[dataset], arm="lrp", bits=4, wanted=(wanted,))
@@ -454,14 +453,12 @@ for line in results_of.slide(full_rows or rows):
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## What it decides
 
-# %% slideshow={"slide_type": "skip"}
+# %%
 results_of.note(record, rows, rungs)
 results_of.decide(record, rows)
 record.save()
 print(claims_text(record.content))
-
-# %%
-print(f"The recorded full run\n{claims_text(full) if full else 'not recorded yet'}")
+print(f"\nThe recorded full run\n{claims_text(full) if full else 'not recorded yet'}")
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Exercise 1: the bits of a message
