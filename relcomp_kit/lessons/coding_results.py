@@ -234,16 +234,16 @@ def slide(rows: Rows) -> list[str]:
         ("Cityscapes, vegetation", "> 70 %", "not given", "not given"),
     ]
     some = [one for one in chosen(cut(rows), LOST).values() if one]
-    what = f"kit, {cut(rows)[0]['kind']}, {len(some)} nets"
+    what = f"kit, {cut(rows)[0]['wanted'][0]}, {len(some)} nets"
     if some:
         names = [one["wanted"][0] for one in some]
         iou = [
-            percent([one["scores"][file]["test IoU"][name] for one, name in zip(some, names)])
+            100 * fmean(one["scores"][file]["test IoU"][name] for one, name in zip(some, names))
             for file in ("float", SHIPPED)
         ]
         saved = percent([1 - one["macs"] for one in some]), percent([1 - 1 / ratio(one) for one in some])
-        published.append((what, *saved, f"{iou[0]} -> {iou[1]}"))
+        published.append((what, *saved, f"{iou[0]:.1f} -> {iou[1]:.1f} %"))
     else:
         published.append((what, "none loses 2 points of IoU or less", "", ""))
-    lines = [f"{'expert':32}{'less computation':>26}{'smaller file':>24}   IoU of the class"]
-    return lines + [f"{name:32}{macs:>26}{size:>24}   {iou}" for name, macs, size, iou in published]
+    lines = [f"{'expert':25}{'less computation':>22}{'smaller file':>23}   IoU of the class"]
+    return lines + [f"{name:25}{macs:>22}{size:>23}   {iou}" for name, macs, size, iou in published]
