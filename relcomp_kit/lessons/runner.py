@@ -154,7 +154,7 @@ def run_lessons(
 
 def _run_apart(source: Path, parameters: dict[str, str], out: Path, jobs: int) -> LessonResult:
     """Run a lesson in a process that other lessons run beside: it, and its sweeps, take their share of the cores."""
-    os.environ["RELCOMP_THREADS"] = str(max(1, cores() // jobs))
+    os.environ["RELCOMP_THREADS"] = os.environ["OMP_NUM_THREADS"] = str(max(1, cores() // jobs))
     return run_lesson(source, parameters, out, lambda **done: None)
 
 

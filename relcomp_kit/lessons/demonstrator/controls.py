@@ -49,6 +49,15 @@ def keep_slider(tooltip: str) -> widgets.FloatSlider:
     )
 
 
+def on_share(slider: widgets.FloatSlider, change: Change, make: Callable[[State, float], State]) -> None:
+    """Ask for a change when a slider is moved: the browser also sends a share back that it rounds in its last digit."""
+    slider.observe(
+        lambda event: abs(event["new"] - event["old"]) >= slider.step / 2
+        and change(lambda state: make(state, round(event["new"], 2))),
+        "value",
+    )
+
+
 def set_share(slider: widgets.FloatSlider, share: float) -> None:
     """Set a slider, unless it says so already: it is coarser, and a hand may have moved it on in the meantime."""
     if abs(slider.value - share) >= slider.step / 2:
@@ -166,15 +175,12 @@ class PathControls:
         self.box = widgets.VBox([self.kind, self.classes, self.keep]).add_class("path")
         on_value(self.kind, change, self._with_kind)
         on_value(self.classes, change, lambda state, names: self._with(state, classes=names))
-        on_value(self.keep, change, self._with_keep)
+        on_share(self.keep, change, lambda state, keep: self._with(state, keep=keep))
 
     def _with(self, state: State, **changes) -> State:
         if self.place >= len(state.paths):
             return state
         return state.with_path(self.place, replace(state.paths[self.place], **changes))
-
-    def _with_keep(self, state: State, keep: float) -> State:
-        return self._with(state, keep=round(keep, 2))
 
     def _with_kind(self, state: State, kind: str) -> State:
         others = [path for place, path in enumerate(state.paths) if place != self.place]

@@ -5,7 +5,7 @@ from dataclasses import replace
 import ipywidgets as widgets
 
 from relcomp_kit.lessons.demonstrator import nets
-from relcomp_kit.lessons.demonstrator.controls import Change, choose, keep_slider, on_value, set_share
+from relcomp_kit.lessons.demonstrator.controls import Change, choose, keep_slider, on_share, on_value, set_share
 from relcomp_kit.lessons.demonstrator.state import State
 
 TEST_SCENES = 40
@@ -23,9 +23,7 @@ class LayerTools:
         self.state, self.net, self.quiet = State(), None, False
         for widget in (self.path, self.layer):
             widget.observe(lambda event: self.quiet or self.show(self.state, self.net), "value")
-        self.keep.observe(
-            lambda event: self.quiet or change(lambda state: self._with(state, round(event["new"], 2))), "value"
-        )
+        on_share(self.keep, lambda make: self.quiet or change(make), self._with)
         self.reset.on_click(lambda button: change(lambda state: self._with(state, None)))
 
     def _with(self, state: State, keep: float | None) -> State:
