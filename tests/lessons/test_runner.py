@@ -9,6 +9,7 @@ import pytest
 
 from relcomp_kit.errors import UserError
 from relcomp_kit.lessons import claims, kernel, notebooks, report, runner
+from relcomp_kit.lessons.sweeps.here import cores
 
 GOOD = """# %% [markdown]
 # # Measure something with $x^2$
@@ -136,9 +137,10 @@ def test_a_lesson_runs_here_and_a_failing_one_does_not_stop_the_others(house, le
 def test_lessons_run_side_by_side_and_the_last_one_sees_the_others(house, tmp_path):
     sources = house / "notebooks" / "source"
     look = GOOD.replace("01_good", "09_last").replace(
-        "seen =", "there = os.listdir(os.environ['RELCOMP_RECORDS'])\nseen ="
+        "seen =",
+        "THREADS = 'RELCOMP_THREADS', 'OMP_NUM_THREADS'\nthere = os.listdir(os.environ['RELCOMP_RECORDS'])\nseen =",
     )
-    look = look.replace('"profile": profile', '"there": there, "threads": os.environ.get("RELCOMP_THREADS")')
+    look = look.replace('"profile": profile', '"there": there, "threads": [os.environ.get(one) for one in THREADS]')
     (sources / "09_last.py").write_text(look, encoding="utf-8")
     out, heard = tmp_path / "out", []
     wanted = runner.check_request([], "quick", out)
@@ -150,7 +152,7 @@ def test_lessons_run_side_by_side_and_the_last_one_sees_the_others(house, tmp_pa
     assert (results["01_good"].error, results["09_last"].error) == (None, None)
     assert results["02_bad"].error == "cell In [3] raised ValueError: two <b>"
     last = json.loads((out / "records" / "09_last.json").read_text(encoding="utf-8"))
-    assert last["there"] == ["01_good.json"] and int(last["threads"]) >= 1
+    assert last["there"] == ["01_good.json"] and last["threads"] == [str(max(1, cores() // 2))] * 2
     assert sorted(heard) == [(name, {"completed": 1, "total": 1}) for name in ("01_good", "02_bad", "09_last")]
 
 

@@ -34,8 +34,14 @@ def quantize(*, seed: int, net: str = "compact", dataset: str = "rail-scenes", *
         The fields of `relcomp_kit.compression.ecqx.recipe.QatRecipe`.
     """
     chosen = QatRecipe(**recipe)
-    model, data = trained(net, dataset, seed)
+    model, data = _net(net, dataset, seed)
     return measure(chosen, model, data, seed) | {"data": data.sha256, "made by": provenance()["commit"]}
+
+
+@functools.lru_cache(maxsize=1)
+def _net(net: str, dataset: str, seed: int) -> tuple[nn.Module, ImageSet | SceneSet]:
+    """Return `trained`; kept, as neighbouring points share it, and what is prepared of the same data set is kept too."""
+    return trained(net, dataset, seed)
 
 
 def trained(net: str, dataset: str, seed: int, profile: str = "full") -> tuple[nn.Module, ImageSet | SceneSet]:
