@@ -61,13 +61,18 @@ def grade(
             file=sys.stderr,
         )
     work = marks.asked(place, lesson or [])
+    for pack in {id(pack): pack for pack, _ in work}.values():
+        for remark in pack.remarks:
+            print(f"relcomp: {pack.student}: {remark}", file=sys.stderr)
     found = []
     with Progress("exercises", len(work), log_every=10) as progress:
         for mark in marks.grade(work, seconds):
             found.append(mark)
             progress.advance()
+    found = found if lesson else tables.begun(found)
     console = Console()
     for table in tables.terminal_tables(found):
         console.print(table)
+    print("\n".join(tables.reasons(found)))
     for file in tables.write_marks(found, out):
         print(file)

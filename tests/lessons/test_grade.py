@@ -122,7 +122,7 @@ def test_honest_students(class_room):
         hand_in(student, code)
     (packs / "nobody").mkdir()
     expected = {student: state for student, (_, state) in HONEST.items()}
-    assert states(packs) == dict(sorted((expected | {"nobody": "not attempted"}).items()))
+    assert states(packs) == dict(sorted((expected | {"nobody": "not handed in"}).items()))
 
 
 @pytest.mark.parametrize(("attacks", "seconds"), [(ATTACKS, process.SECONDS), (ENDLESS, 2)], ids=["attacks", "endless"])
@@ -205,7 +205,7 @@ def test_bad_packs_are_errors_of_that_student_alone(class_room, monkeypatch):
     (packs / "link" / "07_try.ipynb").symlink_to(packs / "good" / "07_try.ipynb")
     os.mkfifo(packs / "link" / "02.ipynb")
     bad = dict.fromkeys(["bomb.zip", "broken.zip", "cells", "deep", "list", "text"], "error")
-    assert states(packs) == dict(sorted((bad | {"good": "right", "link": "not attempted"}).items()))
+    assert states(packs) == dict(sorted((bad | {"good": "right", "link": "not handed in"}).items()))
 
 
 def test_nothing_to_grade_is_one_sentence(class_room, tmp_path):
@@ -222,8 +222,14 @@ def test_files_of_marks(tmp_path):
         marks.Mark("=1+1", "07_try", "other", "wrong", "expected 2, got 3"),
     ]
     json_file, csv_file = tables.write_marks(found, tmp_path)
-    assert csv_file.read_text().splitlines() == ["student,right,07 double_root,07 other", "'=1+1,1 of 2,right,wrong"]
+    assert csv_file.read_text().splitlines() == ["student,right,of,07 double_root,07 other", "'=1+1,1,2,right,wrong"]
     assert json.loads(json_file.read_text())["=1+1"][1]["detail"] == "expected 2, got 3"
+    assert tables.reasons(found) == ["=1+1: 07 other: expected 2, got 3"]
+    idle = [
+        marks.Mark("ann", "08_show", "draw", "not handed in"),
+        marks.Mark("bob", "08_show", "draw", "not attempted"),
+    ]
+    assert tables.begun([*found, *idle]) == found and tables.begun(idle) == idle
     console = Console(width=100, file=io.StringIO())
     for table in tables.terminal_tables(found):
         console.print(table)
@@ -246,3 +252,27 @@ def test_solution_of_a_lesson_is_right(tmp_path):
     notebooks.write_notebook(notebooks.read_source(source), tmp_path / "ann" / f"{source.stem}.ipynb")
     found = list(marks.grade(marks.asked(tmp_path)))
     assert {mark.state for mark in found} == {"right"}, found
+
+
+def test_names_that_browsers_and_students_change(class_room):
+    packs, hand_in = class_room
+    right, wrong = HONEST["lesson's own way"][0], HONEST["no idea"][0]
+    hand_in("browser", right, "07_try(1).ipynb")
+    hand_in("student", right, "mueller_07_try_done.ipynb")
+    hand_in("twice", right)
+    hand_in("twice", wrong, "07_try-Copy1.ipynb")
+    hand_in("other", right, "homework.ipynb")
+    (packs / "stray.ipynb").write_text("{}", encoding="utf-8")
+    expected = {"browser": "right", "other": "not handed in", "stray.ipynb": "error", "student": "right"}
+    assert states(packs) == expected | {"twice": "right"}
+    remarks = {pack.student: pack.remarks for pack, _ in marks.asked(packs)}
+    assert remarks["other"] == ["homework.ipynb does not count: its name is that of no lesson"]
+    assert remarks["twice"] == ["07_try-Copy1.ipynb does not count: it is a second copy of 07_try"]
+
+
+def test_a_notebook_beside_the_packs_of_others_is_refused(class_room):
+    packs, hand_in = class_room
+    for student in ("ann", "bob", ""):
+        hand_in(student, HONEST["lesson's own way"][0])
+    with pytest.raises(UserError, match=r"07_try\.ipynb lies beside the packs of others: put it into a folder"):
+        marks.asked(packs)

@@ -18,6 +18,7 @@ STATES = {  # state of an exercise -> its colour in the terminal
     "right": "green",
     "wrong": "red",
     "not attempted": "bright_black",
+    "not handed in": "bright_black",
     "error": "magenta",
     "timed out": "yellow",
 }
@@ -112,7 +113,7 @@ def judge(handed_in: Pack, exercise: Exercise, seconds: int) -> Mark:
     about = handed_in.student, exercise.lesson, exercise.function
     problem = handed_in.problems.get(exercise.lesson) or handed_in.problems.get("")
     if exercise.lesson not in handed_in.notebooks:
-        return Mark(*about, *(("error", problem) if problem else ("not attempted", "the notebook is missing")))
+        return Mark(*about, *(("error", problem) if problem else ("not handed in",)))
     answer = process.run_apart(handed_in.notebooks[exercise.lesson], exercise.function, exercise.arguments, seconds)
     if answer["state"] != "answered":
         return Mark(*about, answer["state"], printable(str(answer.get("detail", ""))))

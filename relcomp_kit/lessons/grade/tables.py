@@ -8,6 +8,8 @@ from pathlib import Path
 from relcomp_kit.files import write_atomic, write_json
 from relcomp_kit.lessons.grade.marks import STATES, Mark
 
+MOST = 4  # exercises that are named for one reason
+
 
 def terminal_tables(marks: Sequence[Mark]) -> list:
     """Return a rich table of students and exercises for every lesson."""
@@ -26,6 +28,24 @@ def terminal_tables(marks: Sequence[Mark]) -> list:
     return tables
 
 
+def reasons(marks: Sequence[Mark]) -> list[str]:
+    """Return a line for whatever went wrong: the student, the exercises by number of the lesson, and the reason."""
+    places: dict[tuple[str, str], list[str]] = {}
+    for mark in marks:
+        if mark.detail:
+            places.setdefault((mark.student, mark.detail), []).append(f"{mark.lesson[:2]} {mark.exercise}")
+    return [
+        f"{student}: {', '.join(some[:MOST])}{', ...' if len(some) > MOST else ''}: {detail}"
+        for (student, detail), some in places.items()
+    ]
+
+
+def begun(marks: Sequence[Mark]) -> list[Mark]:
+    """Return the marks of the lessons that at least one student has begun; all if there is none."""
+    lessons = {mark.lesson for mark in marks if mark.state not in ("not attempted", "not handed in")}
+    return [mark for mark in marks if mark.lesson in lessons] or list(marks)
+
+
 def write_marks(marks: Sequence[Mark], folder: Path) -> tuple[Path, Path]:
     """Write ``marks.json`` and ``marks.csv``, and return their paths."""
     students = _by_student(marks)
@@ -38,10 +58,11 @@ def write_marks(marks: Sequence[Mark], folder: Path) -> tuple[Path, Path]:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(
-        ["student", "right", *(f"{mark.lesson[:2]} {mark.exercise}" for mark in next(iter(students.values())))]
+        ["student", "right", "of", *(f"{mark.lesson[:2]} {mark.exercise}" for mark in next(iter(students.values())))]
     )
     for student, row in students.items():
-        writer.writerow([_harmless(student), _right(row), *(mark.state for mark in row)])
+        right = sum(mark.state == "right" for mark in row)
+        writer.writerow([_harmless(student), right, len(row), *(mark.state for mark in row)])
     return write_json(folder / "marks.json", content), write_atomic(folder / "marks.csv", text.getvalue())
 
 

@@ -40,7 +40,7 @@ def quantize(*, seed: int, net: str = "compact", dataset: str = "rail-scenes", *
 
 @functools.lru_cache(maxsize=1)
 def _net(net: str, dataset: str, seed: int) -> tuple[nn.Module, ImageSet | SceneSet]:
-    """Return `trained`; kept, as neighbouring points share it, and what is prepared of the same data set is kept too."""
+    """Return `trained`; kept, for neighbouring points share it, and what is prepared of the same data set."""
     return trained(net, dataset, seed)
 
 
