@@ -7,6 +7,8 @@ from relcomp_kit.lessons.demonstrator import nets, scenes
 from relcomp_kit.lessons.demonstrator.state import NAMED, PathChoice, State
 from relcomp_kit.lessons.demonstrator.words import no_such
 
+MEASURED = ("class", "critical", "average")  # kinds of paths that need relevance
+
 
 def check(state: State) -> State:
     """Return the state as it is, or raise a `UserError` that names what its net does not know."""
@@ -42,23 +44,29 @@ def _check_layers(net: "nets.SuperNet", path: PathChoice) -> None:
 
 
 def fitted(state: State) -> State:
-    """Return what of a state fits its net: classes, layers and experts that it does not know are left out."""
+    """Return what of a state fits its net: classes, layers and experts that it does not know are left out.
+
+    A net of unknown training scenes, whose relevance cannot be measured, gets its first stored expert or large weights.
+    """
     net = nets.load(state.net)
     classes = tuple(name for name in state.classes if name in net.classes) or net.classes[:1]
     heat = state.heat if state.heat in net.classes else None
     channel = state.channel
     if channel is not None and not channel[1] < net.widths.get(channel[0], 0):
         channel = None
-    paths = tuple(_fitted_path(path, net) for path in state.paths)
+    paths = tuple(dict.fromkeys(_fitted_path(path, net) for path in state.paths))
     return replace(state, classes=classes, heat=heat, channel=channel, paths=paths)
 
 
 def _fitted_path(path: PathChoice, net: "nets.SuperNet") -> PathChoice:
     layers = tuple((layer, keep) for layer, keep in path.layers if layer in net.widths)
+    if net.dataset is None and path.kind in MEASURED:
+        stored = tuple(net.stored)[:1]
+        return PathChoice("stored", stored, path.keep) if stored else PathChoice("magnitude", (), path.keep, layers)
     if path.kind not in NAMED:
         return replace(path, layers=layers)
     known = net.stored if path.kind == "stored" else net.classes
     left = tuple(name for name in path.classes if name in known)
     if left:
         return replace(path, classes=left, layers=layers)
-    return PathChoice("class", net.classes[:1], path.keep, layers)
+    return _fitted_path(PathChoice("class", net.classes[:1], path.keep, layers), net)

@@ -6,6 +6,7 @@ Each group has a ``box`` and ``show(state, net)``. ``change`` takes a function f
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import ipywidgets as widgets
 
@@ -13,6 +14,7 @@ from relcomp_kit.datasets.rail_scenes import WEATHERS
 from relcomp_kit.datasets.scenes import load_scenes
 from relcomp_kit.errors import UserError
 from relcomp_kit.lessons.demonstrator import nets, scenes, uploads
+from relcomp_kit.lessons.demonstrator.checks import fitted
 from relcomp_kit.lessons.demonstrator.state import NAMED, PathChoice, State
 
 Change = Callable[[Callable[[State], State]], None]
@@ -52,8 +54,10 @@ def keep_slider(tooltip: str) -> widgets.FloatSlider:
 def on_share(slider: widgets.FloatSlider, change: Change, make: Callable[[State, float], State]) -> None:
     """Ask for a change when a slider is moved: the browser also sends a share back that it rounds in its last digit."""
     slider.observe(
-        lambda event: abs(event["new"] - event["old"]) >= slider.step / 2
-        and change(lambda state: make(state, round(event["new"], 2))),
+        lambda event: (
+            abs(event["new"] - event["old"]) >= slider.step / 2
+            and change(lambda state: make(state, round(event["new"], 2)))
+        ),
         "value",
     )
 
@@ -85,7 +89,7 @@ class NetControls:
         )
         pair = widgets.HBox([self.number, self.weather]).add_class("pair")
         self.box = labelled("Net and scene", self.net, self.kind, pair, self.upload)
-        on_value(self.net, change, lambda state, name: replace(state, net=name))
+        on_value(self.net, change, lambda state, name: fitted(replace(state, net=name)))
         for widget in (self.kind, self.number, self.weather):
             on_value(widget, change, lambda state, value: replace(state, scene=self._scene()))
         self.upload.observe(lambda event: event["new"] and change(self._uploaded), "value")
@@ -103,7 +107,8 @@ class NetControls:
 
     def show(self, state: State, net: nets.SuperNet) -> None:
         """Show a state."""
-        choose(self.net, self.nets if state.net in self.nets else [*self.nets, state.net], state.net)
+        known = self.nets if state.net in self.nets else [*self.nets, state.net]
+        choose(self.net, [(Path(name).name, name) for name in known], state.net)
         kind, _, rest = state.scene.partition(" ")
         given = [f"{scenes.UPLOAD} {name}" for name in uploads.names()]
         choose(self.kind, [scenes.SYNTHETIC, *frames(), *given], state.scene if kind == scenes.UPLOAD else kind)

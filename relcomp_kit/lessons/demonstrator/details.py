@@ -15,7 +15,8 @@ from relcomp_kit.lessons.plot.style import FOR, INK, REMOVED
 LINE = 28  # height of a title
 AXIS = 48  # room for the numbers beside an axis
 COLUMNS = ("similar to average", "pruned", "score", "parameter")
-CELL = "padding:1px 8px;text-align:right;white-space:nowrap"
+CELL = "padding:1px 4px;text-align:right;white-space:nowrap;min-width:46px"
+EDGE = "border-left:3px solid white"
 
 
 def render_layers(state: State) -> str:
@@ -25,20 +26,32 @@ def render_layers(state: State) -> str:
     the share of the layer's relevance for the evaluated classes, the parameter the share that the layer was given.
     """
     experts = answer(state).experts
-    heads = "".join(f'<th colspan="4" style="{CELL};text-align:center">{html.escape(one.name)}</th>' for one in experts)
-    names = "".join(f'<th style="{CELL}">{name}</th>' for name in COLUMNS) * len(experts)
+    heads = "".join(_head(one.name) for one in experts)
+    letters = 14 if len(experts) > 2 else 16  # three paths fill the width of the page
+    small = f"font-size:{letters - 2}px;font-weight:normal;white-space:normal;vertical-align:bottom"
+    names = "".join(
+        f'<th style="{CELL};{"" if number else EDGE};{small}">{name}</th>'
+        for _ in experts
+        for number, name in enumerate(COLUMNS)
+    )
     rows = "".join(_row(number, experts) for number in range(len(experts[0].layers)))
     return (
-        '<table class="layers" style="border-collapse:collapse;font-size:16px">'
+        f'<table class="layers" style="border-collapse:collapse;font-size:{letters}px">'
         f'<thead style="position:sticky;top:0;background:white"><tr><th></th><th></th>{heads}</tr>'
-        f'<tr><th style="text-align:left">layer</th><th style="{CELL}">filters</th>{names}</tr></thead>'
+        f'<tr><th style="text-align:left;{small}">layer</th><th style="{CELL};{small}">filters</th>{names}</tr></thead>'
         f"<tbody>{rows}</tbody></table>"
     )
 
 
+def _head(name: str) -> str:
+    """Return a head over an expert's columns, which a long name makes no wider."""
+    shown = f'<div title="{html.escape(name)}" style="width:0;min-width:100%;overflow:hidden;text-overflow:ellipsis">'
+    return f'<th colspan="{len(COLUMNS)}" style="{CELL};{EDGE};text-align:center">{shown}{html.escape(name)}</div></th>'
+
+
 def _row(number: int, experts: tuple[Shown, ...]) -> str:
     rows = [one.layers[number] for one in experts]
-    cells = "".join(_cell(value) for row in rows for value in _numbers(row))
+    cells = "".join(_cell(value, place == 0) for row in rows for place, value in enumerate(_numbers(row)))
     style = ' style="font-weight:bold"' if not number else ""
     name = html.escape(rows[0].layer)
     return f'<tr{style}><td>{name}</td><td style="{CELL}">{rows[0].filters:,}</td>{cells}</tr>'
@@ -48,11 +61,11 @@ def _numbers(row: LayerRow) -> tuple[float | None, ...]:
     return row.similarity, row.pruned, row.score, row.parameter
 
 
-def _cell(value: float | None) -> str:
-    """Return a cell with a bar as long as its share."""
+def _cell(value: float | None, first: bool) -> str:
+    """Return a cell with a bar as long as its share; the first of an expert is set off from the one before."""
     long = 100 * (value or 0)
     bar = f"background:linear-gradient(to right,#dddddd {long:.1f}%,transparent {long:.1f}%)"
-    return f'<td style="{CELL};{bar}">{percent(value)}</td>'
+    return f'<td style="{CELL};{EDGE if first else ""};{bar}">{percent(value)}</td>'
 
 
 def render_filters(state: State, size: tuple[int, int] = SIZE) -> Figure:

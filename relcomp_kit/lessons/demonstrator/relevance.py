@@ -70,7 +70,10 @@ def _from_cache(net: nets.SuperNet) -> dict[str, Tensor]:
 def training_data(net: nets.SuperNet) -> SceneSet:
     """Return the scenes that a net was trained on."""
     if net.dataset is None:
-        raise UserError(f"{net.name} does not say which scenes it was trained on: choose magnitude, random or stored")
+        raise UserError(
+            f"{net.name} does not say which scenes it was trained on: choose magnitude, random or stored paths, and 0 "
+            "test scenes"
+        )
     data = load_scenes(net.dataset, net.size)
     if data.classes != net.classes:
         raise UserError(f"{net.name} has other classes than {net.dataset}: choose magnitude, random or stored paths")

@@ -8,9 +8,11 @@ import pytest
 
 from relcomp_kit.errors import UserError
 from relcomp_kit.lessons import serve
+from relcomp_kit.lessons.demonstrator import nets, parse
 from relcomp_kit.lessons.demonstrator import page as page_module
-from relcomp_kit.lessons.demonstrator import parse
 from relcomp_kit.lessons.demonstrator.page import Page
+from relcomp_kit.lessons.demonstrator.paths import path_of
+from relcomp_kit.lessons.demonstrator.state import PathChoice
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +65,28 @@ def test_a_file_that_is_no_net_is_named_in_the_page(tmp_path):
     page = Page(str(file))
     assert "no net.nnc" in page.message.value
     assert bytes(page.picture.value).startswith(b"\x89PNG")
+
+
+def test_a_file_of_unknown_scenes_opens_with_its_expert(make_file, net):
+    half = path_of(net, PathChoice("magnitude", (), 0.5))
+    page = Page(make_file("with an expert.nnc", {"an expert": half}))
+    assert page.message.value == ""
+    assert (page.net.net.label, page.paths[0].kind.value) == ("with an expert.nnc", "stored")
+    assert page.state.paths[0].classes == ("an expert",)
+
+
+def test_what_the_browser_rounds_is_no_change(page):
+    page.change(lambda state: parse("rel rial", state))
+    said = page.message.value
+    for slider in (page.paths[2].keep, page.tools["Layers"].keep):
+        slider.value *= 1 - 1e-15
+    assert "did you mean rail" in page.message.value == said
+
+
+def test_another_net_brings_its_classes(page):
+    page.net.net.value = "compact-camvid-0"
+    assert page.message.value == ""
+    assert (page.state.net, page.scene.classes) == ("compact-camvid-0", nets.load("compact-camvid-0").classes)
 
 
 def test_layers_that_are_summed_get_one_share(page):

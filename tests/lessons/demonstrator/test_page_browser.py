@@ -329,6 +329,10 @@ def test_layers_filters_and_channels_are_shown(page):
     page.keyboard.press("ArrowLeft")
     wait_until_changed(page, lambda: page.locator(".relcomp table.layers").inner_text(), before)
     wait_until(page, lambda: "layer 1 " in line(page), "no share of a layer in the line")
+    run(page, "rel rail trackbed sky vegetation buildings vs critical rail sky buildings vs average")
+    sides = "one => [one.scrollWidth, one.clientWidth]"
+    wide, seen = page.locator(".relcomp .table .widget-html-content").evaluate(sides)
+    assert wide <= seen, "the table of three paths stands out of the page"
     show_view(page, "Filters")
     page.locator(".relcomp .picture").wait_for()
     for view in ("Channel", "Scene"):
