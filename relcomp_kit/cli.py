@@ -223,7 +223,8 @@ def sweep(
         failed = run_missing(points, out, workers=workers, cluster=cluster)
     print(f"{len(points) - failed} of {len(points)} records are in {out}", flush=True)
     if failed:
-        print(f"relcomp: {failed} points failed; run the same command again to try them again", file=sys.stderr)
+        what = "1 point" if failed == 1 else f"{failed} points"
+        print(f"relcomp: {what} failed; run the same command again to try again", file=sys.stderr)
         raise typer.Exit(1)
 
 
@@ -259,3 +260,4 @@ def report(
         print(f"wrote {written}")
     if not (html or markdown):
         Console().print(terminal_table(rows))
+        print("For what is missing, margins and figures as one page: relcomp report --html report.html")

@@ -12,6 +12,7 @@ Trusted = Annotated[
     bool, typer.Option("--trusted", help="The file is yours: decode it in this process, without limits.")
 ]
 PATHS_SUFFIX = ".paths.safetensors"
+OF_THE_FLOAT_NET = ("log", "history", "metrics", "test")  # what is not true of its quantized self, or long
 
 
 def encode(
@@ -38,7 +39,7 @@ def encode(
     experts = _read_paths(paths) if paths else None
     data = nnc.encode(quantized, paths=experts, info=info, fold=fold, eps=eps, float_bits=float_bits)
     write_atomic(out, data)
-    print(f"{out}: {len(data):,} bytes, 1/{quantized.original_bytes / len(data):.1f} of the float net")
+    print(f"{out}: {len(data):,} bytes, 1/{quantized.original_bytes / len(data):.1f} of the float32 net")
 
 
 def decode(
@@ -71,6 +72,7 @@ def info(file: File, trusted: Trusted = False) -> None:
     data = _read_bytes(file)
     decoded = nnc.decode(data, trusted=trusted, source=str(file))
     shown = Table("tensor", "shape", "bits a number", "zeros", "bytes", "share")
+    shown.columns[0].overflow = "fold"
     for column in shown.columns[2:]:
         column.justify = "right"
     for row in nnc.table(data, decoded):
@@ -85,8 +87,9 @@ def info(file: File, trusted: Trusted = False) -> None:
     console = Console()
     console.print(shown)
     before = decoded.quantized.original_bytes
-    total = f"{len(data):,} bytes, 1/{before / len(data):.1f} of the {before:,} of the float net"
-    for line in (total, *(f"{key}: {value}" for key, value in decoded.info.items())):
+    total = f"{len(data):,} bytes, 1/{before / len(data):.1f} of the {before:,} of the float32 net"
+    short = {key: value for key, value in decoded.info.items() if isinstance(value, str | int | float)}
+    for line in (total, *(f"{key}: {value}" for key, value in short.items())):
         console.print(line, markup=False, no_wrap=True, overflow="ellipsis")
     if decoded.paths:
         console.print(f"experts: {', '.join(decoded.paths)}", markup=False, soft_wrap=True)
@@ -100,7 +103,7 @@ def _read_net(model: str, bits: int | None, lam: float):
 
     if bits is not None:
         net, about = load(model)
-        kept = {key: value for key, value in about.items() if key != "log"}  # of the training: long
+        kept = {key: value for key, value in about.items() if key not in OF_THE_FLOAT_NET}
         return ecqx.quantize(net, bits, lam), kept | {"bits": bits, "lambda": lam}
     if not Path(model).is_file():
         raise UserError(f"{model} is missing: name a safetensors file, or a committed net together with --bits")

@@ -30,8 +30,9 @@ about it. The answers to the three questions are hidden behind a click.
 
 ## How to run them
 
-Install the kit as its README says, in a clone. In the same terminal, where `relcomp check` finds nothing wrong, go to
-this folder and run
+Install the kit, `relcomp_kit`, as the README in a clone of it says; your teacher knows where to clone it from. On Colab
+the first cell of each notebook does that, if your pack has one. In the same terminal, where `relcomp check` finds
+nothing wrong, go to this folder and run
 
     jupyter lab
 

@@ -43,7 +43,10 @@ def page(notebook: Path, title: str) -> str:
 
 
 def terminal_table(rows: list[dict]):
-    """Return the table of claims for a rich console; without any live result only what is recorded is shown."""
+    """Return the table of claims for a rich console; without any live result only what is recorded is shown.
+
+    Where nothing is recorded stands the command that would decide the claim.
+    """
     from rich.table import Table
     from rich.text import Text
 
@@ -59,7 +62,8 @@ def terminal_table(rows: list[dict]):
         cells = [Text(row["id"]), Text(row["statement"]), Text(text(row["published"]))]
         if live:
             cells += [Text(text(row["measured"])), _coloured(row["verdict"])]
-        past = Text("\n").join([_coloured(recorded["verdict"]), Text(recorded["measured"])]) if recorded else Text("")
+        found = (recorded["verdict"], recorded["measured"]) if recorded else (claims.standing(row), row["command"])
+        past = Text("\n").join([_coloured(found[0]), Text(found[1])])
         table.add_row(*cells, past)
     return table
 

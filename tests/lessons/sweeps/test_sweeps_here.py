@@ -46,7 +46,7 @@ def test_points_run_once_and_those_that_fail_do_not_stop_the_rest(
     assert printed.out.splitlines() == ["5 points, 0 of them done before", f"2 of 5 records are in {out}"]
     lines = printed.err.splitlines()
     assert lines[0] == "fake: 0 of 5" and "fake: 5 of 5" in lines
-    assert lines[-1] == "relcomp: 3 points failed; run the same command again to try them again"
+    assert lines[-1] == "relcomp: 3 points failed; run the same command again to try again"
     told = [line for line in lines if " failed: " in line]
     for words in (
         "(x 1, what fail) failed: ValueError: no square of 1 (more in ",
