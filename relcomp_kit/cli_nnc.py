@@ -88,8 +88,8 @@ def info(file: File, trusted: Trusted = False) -> None:
     console.print(shown)
     before = decoded.quantized.original_bytes
     total = f"{len(data):,} bytes, 1/{before / len(data):.1f} of the {before:,} of the float32 net"
-    short = {key: value for key, value in decoded.info.items() if isinstance(value, str | int | float)}
-    for line in (total, *(f"{key}: {value}" for key, value in short.items())):
+    about = {key: ", ".join(map(str, one)) if isinstance(one, list) else one for key, one in decoded.info.items()}
+    for line in (total, *(f"{key}: {value}" for key, value in about.items() if not isinstance(value, dict))):
         console.print(line, markup=False, no_wrap=True, overflow="ellipsis")
     if decoded.paths:
         console.print(f"experts: {', '.join(decoded.paths)}", markup=False, soft_wrap=True)
