@@ -221,7 +221,7 @@ rows = [row for plan in plans for row in study.swept(plan, data)]
 for line in results_of.summary(rows, wanted):
     print(line)
 
-# %% tags=["nbval-check-output"]
+# %% tags=["nbval-check-output"] slideshow={"slide_type": "skip"}
 (start, *_), cut = results_of.supers(rows).values(), [row for row in rows if row["keep"] < 1]
 check.same("a path of all filters is the super-net", (start["macs"], start["parameters"]), (1.0, 1.0))
 check.true("the multiply-adds fall faster than the filters", all(row["macs"] < row["filters"] for row in cut))
@@ -237,7 +237,7 @@ if full:
     panels = {title: results_of.curves(recorded, wanted, when) for when, title in results_of.WHEN.items()}
     plot.expert_curves(panels, f"IoU of {wanted}", begin, begin - results_of.LOST)
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 for line in results_of.summary(recorded, wanted) if full else ():
     print(line)
 

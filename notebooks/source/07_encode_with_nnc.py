@@ -109,7 +109,7 @@ def encode(message):
 
 
 def decode(number, bits, count):
-    """The message: find the piece in which the number lies, and spread that piece over 0 to 1 again."""
+    """The message: find the piece with the number, spread it over 0 to 1, repeat."""
     x, message = Fraction(number, 2**bits), []
     for _ in range(count):
         symbol = max((one for one in starts if starts[one] <= x), key=starts.get)
@@ -433,7 +433,7 @@ for line in results_of.codec_table(full_rows):
 for line in results_of.file_table([row for row in full_rows if row["kind"] != "thesis' net"]):
     print(line)
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 for line in results_of.file_table(results_of.of(full_rows, kind="thesis' net")):
     print(line)
 

@@ -105,7 +105,7 @@ check.same("the pruning ratio counts what is gone", [rows[layer].pruned for laye
 # %% [markdown]
 # Look at a layer filter by filter. Each bar is a filter, the tallest are most relevant for rail; red ones stay. The shares are chosen over the *whole net*, so a layer that matters much keeps nearly everything, and another one is nearly emptied.
 
-# %% slideshow={"slide_type": "slide"}
+# %%
 Image(png(render_filters(layers_asked)))
 
 # %% [markdown] slideshow={"slide_type": "slide"}

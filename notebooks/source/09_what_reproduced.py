@@ -94,7 +94,7 @@ print("\n".join(stock.verdict_lines(rows)))
 # **What you see.** One bar a work, controls included. Blue is met by every net, light blue the same but on other data or a smaller net, orange undecided, red refuted on the published data and scale. Grey is not a failure: here it could not be tested.
 # Only claims whose data everybody can get, or that need none, can become blue or red. That is a merit of a work too: the thesis took MNIST, so each of its sentences can be checked to the last digit. A rail claim can at best be light blue as long as its data are not at hand, however good the method is.
 
-# %% tags=["nbval-check-output"]
+# %% tags=["nbval-check-output"] slideshow={"slide_type": "skip"}
 check.same("every claim of the ledger is in the table", [row["id"] for row in rows], [c["id"] for c in claims.ledger()])
 stand_ins = [
     entry
