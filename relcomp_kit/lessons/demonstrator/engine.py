@@ -44,7 +44,8 @@ def _answer(state: State, net: SuperNet) -> Answer:
     scene, notes = scenes.load(state.scene, net.size), []
     truth = scene.truth if scene.classes == net.classes else None
     if truth is None:
-        notes.append("no ground truth: no IoU of this image")
+        why = "no ground truth" if scene.truth is None else "its classes are not those of this net"
+        notes.append(f"{why}: no IoU of this image")
     seconds: tuple = _latencies(net, state.paths) if state.latency else (None,) * (1 + len(state.paths))
     shown = [_shown(net, None, state, truth, seconds[0])]
     shown += [_shown(net, choice, state, truth, time) for choice, time in zip(state.paths, seconds[1:])]

@@ -11,11 +11,11 @@ from relcomp_kit.lessons.demonstrator.words import Word, commands, names, no_suc
 
 HELP = """\
 rel rail keep=0.4                    an expert of the filters most relevant for rail
-rel rail sky keep=0.4 vs magnitude   two experts; several classes are joined; what has no keep= takes the one before
-rel critical rail sky vs average     other paths: critical CLASS..., average, magnitude, random, stored NAME...
+rel rail sky keep=0.4 vs magnitude   two experts, one for two classes; the next inherits keep=
+rel critical rail sky vs average     also: critical CLASS, average, magnitude, random, stored NAME
 keep 0.3    keep 2 0.3               share of filters of all paths, or of path 2
-layer 2 LAYER keep=0.3               share of one layer in path 2; "off" in place of keep= takes it back
-net NAME                             the super-net: compact-rail-scenes-0, or a file .nnc or .safetensors
+layer 2 LAYER keep=0.3               share of a layer in path 2; "off" for keep= takes it back
+net NAME                             the super-net: compact-rail-scenes-0, a .nnc or .safetensors
 scene synthetic 7 snow               also: scene camvid 3, scene railsem19 2, scene upload NAME
 classes rail sky    classes all      whose IoU is shown
 heat rail           heat off         whose relevance is shown in the image

@@ -45,7 +45,7 @@ body[data-voila] :is(.jp-Cell, .jp-Cell-outputWrapper) { margin: 0 !important }
 @keyframes turn { to { transform: rotate(360deg) } }
 .relcomp .line input { width: 100%; font: 13px monospace; border: 1px solid #bbb; padding: 3px 6px; color: #222;
   background: #f6f6f6 }
-.relcomp pre { font: 16px/24px monospace; white-space: pre-wrap; margin: 8px 0 0 }
+.relcomp pre { font: 16px/24px monospace; white-space: pre-wrap; word-break: normal; margin: 8px 0 0 }
 .relcomp .command { flex: 1; height: 32px } .relcomp .command input { font: 17px monospace; height: 32px }
 .relcomp .help { width: 90px; height: 32px }
 .relcomp .table { max-height: 500px; overflow: auto }

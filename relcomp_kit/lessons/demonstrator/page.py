@@ -75,7 +75,7 @@ class Page:
         widgets.jsdlink((self.enter, "value"), (self.entered, "value"))
         self.command.on_msg(lambda widget, content, buffers: content.get("event") == "submit" and self._enter())
         self.entered.observe(lambda event: self._submitted(), "value")
-        self.views.observe(lambda event: self.change(lambda state: state), "value")
+        self.views.observe(lambda event: self._viewed(), "value")
         self.help.observe(lambda event: self._arrange(), "value")
         self.change(lambda state: state)
         if net is not None:
@@ -152,6 +152,10 @@ class Page:
             (self.picture, not helped and view != LAYERS),
         ):
             part.layout.display = None if seen else "none"
+
+    def _viewed(self) -> None:
+        self.help.value = False
+        self.change(lambda state: state)
 
     def _typed(self, event: dict) -> None:
         with self.command.hold_sync():

@@ -154,6 +154,7 @@ def test_real_frames(kind, state):
         pytest.skip(f"no {name} under RELCOMP_DATA")
     found = answer(state(f"scene {kind} 1; heat off; rel magnitude keep=0.8"))
     assert found.image.shape == (3, 96, 160) and found.truth is None and found.title == f"{kind} 1"
+    assert found.notes == ("its classes are not those of this net: no IoU of this image",)
     scene = scenes.load(f"{kind} 1", (60, 80))
     assert scene.truth.shape == (60, 80) and set(scene.truth.unique().tolist()) <= {*range(len(scene.classes)), VOID}
     with pytest.raises(UserError, match="has the frames 0 to"):

@@ -117,3 +117,12 @@ def test_missing_voila_is_said(monkeypatch):
     monkeypatch.setitem(sys.modules, "voila.app", None)
     with pytest.raises(UserError, match="pip install voila"):
         serve.serve(browser=False)
+
+
+def test_the_help_gives_way_to_the_view_that_is_chosen(page):
+    page.help.value = True
+    assert (page.help_text.layout.display, page.table.layout.display) == (None, "none")
+    page.views.value = page_module.LAYERS
+    assert not page.help.value
+    assert (page.help_text.layout.display, page.table.layout.display) == ("none", None)
+    page.views.value = page_module.SCENE
