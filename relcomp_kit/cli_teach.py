@@ -73,6 +73,7 @@ def grade(
     console = Console()
     for table in tables.terminal_tables(found):
         console.print(table)
-    print("\n".join(tables.reasons(found)))
+    for reason in tables.reasons(found):
+        print(reason)
     for file in tables.write_marks(found, out):
         print(file)

@@ -20,7 +20,7 @@ from relcomp_kit.datasets.transforms import normalize
 from relcomp_kit.errors import UserError
 from relcomp_kit.lessons.segmentation_study import firsts
 from relcomp_kit.lessons.sweeps.expert import class_path, example_of, train_on
-from relcomp_kit.lessons.sweeps.quantize import trained
+from relcomp_kit.lessons.sweeps.quantize import kept
 from relcomp_kit.lessons.train_net import provenance
 from relcomp_kit.models.metrics import evaluate, plain
 from relcomp_kit.models.scene_batches import stack
@@ -116,18 +116,13 @@ def quantized_of(values: dict) -> tuple[nn.Module, Data, nn.Module, Quantized]:
         raise UserError("the arm float has no whole numbers to code: take ecq or lrp")
     if bool(wanted) != (keep < 1):
         raise UserError(f"an expert needs classes and a share of the filters below 1, not {list(wanted)} and {keep}")
-    net, data = _net(values["net"], values["dataset"], seed)
+    net, data = kept(values["net"], values["dataset"], seed)
     small = net
     if wanted:
         small = expert_net(net, data, wanted, keep, values["cut_steps"], values["relevance_scenes"], seed)
     quantized, _ = quantized_net(chosen, small, data, seed)
     rest = {name: value for name, value in quantized.rest.items() if not name.endswith("_mask")}
     return net, data, small, replace(quantized, rest=rest)
-
-
-@functools.lru_cache(maxsize=1)
-def _net(net: str, dataset: str, seed: int) -> tuple[nn.Module, Data]:
-    return trained(net, dataset, seed)
 
 
 def expert_net(

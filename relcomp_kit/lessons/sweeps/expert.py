@@ -13,7 +13,7 @@ from relcomp_kit.datasets.download import NAMES
 from relcomp_kit.datasets.scenes import SceneSet
 from relcomp_kit.errors import UserError
 from relcomp_kit.lessons.relevance_study import batches
-from relcomp_kit.lessons.sweeps.quantize import trained
+from relcomp_kit.lessons.sweeps.quantize import kept
 from relcomp_kit.lessons.train_net import provenance
 from relcomp_kit.models.metrics import evaluate, plain
 from relcomp_kit.relevance.lrp import filter_relevance, weight_relevance_per_class
@@ -65,7 +65,7 @@ def expert(
         raise UserError(f"there is no arm {arm!r}; choose one of {', '.join(ARMS)}")
     if dataset in NAMES:
         raise UserError(f"{dataset} has nothing to segment: take a set of scenes")
-    model, data = _net(net, dataset, seed, profile)
+    model, data = kept(net, dataset, seed, profile)
     unknown = [name for name in wanted if name not in data.classes]
     if unknown or not wanted:
         what = f"no class {unknown[0]!r}" if unknown else "no expert for no class"
@@ -83,11 +83,6 @@ def expert(
         seconds = train_on(small, data, seed, steps, batch, learning_rate)
         found |= _scores("trained", small, data) | {"training time": (seconds, "s")}
     return found | {"classes": list(data.classes), "data": data.sha256, "made by": provenance()["commit"]}
-
-
-@functools.lru_cache(maxsize=1)
-def _net(net: str, dataset: str, seed: int, profile: str) -> tuple[nn.Module, SceneSet]:
-    return trained(net, dataset, seed, profile)
 
 
 def _path(

@@ -34,14 +34,8 @@ def quantize(*, seed: int, net: str = "compact", dataset: str = "rail-scenes", *
         The fields of `relcomp_kit.compression.ecqx.recipe.QatRecipe`.
     """
     chosen = QatRecipe(**recipe)
-    model, data = _net(net, dataset, seed)
+    model, data = kept(net, dataset, seed)
     return measure(chosen, model, data, seed) | {"data": data.sha256, "made by": provenance()["commit"]}
-
-
-@functools.lru_cache(maxsize=1)
-def _net(net: str, dataset: str, seed: int) -> tuple[nn.Module, ImageSet | SceneSet]:
-    """Return `trained`; kept, for neighbouring points share it, and what is prepared of the same data set."""
-    return trained(net, dataset, seed)
 
 
 def trained(net: str, dataset: str, seed: int, profile: str = "full") -> tuple[nn.Module, ImageSet | SceneSet]:
@@ -50,6 +44,10 @@ def trained(net: str, dataset: str, seed: int, profile: str = "full") -> tuple[n
     The profile says how long nets without a committed checkpoint are trained on scenes, and how large these are.
     """
     return _thesis_net(net, dataset, seed) if dataset in NAMES else _segmenter(net, dataset, seed, profile)
+
+
+# For experiments: neighbouring points of a sweep share net and data set, and so what is prepared of the data.
+kept = functools.lru_cache(maxsize=1)(trained)
 
 
 def _thesis_net(net: str, dataset: str, seed: int) -> tuple[nn.Module, ImageSet]:

@@ -9,8 +9,7 @@ from relcomp_kit.lessons.sweeps.expert import expert
 
 @pytest.fixture(autouse=True)
 def few_scenes(net_and_few_scenes, monkeypatch):
-    monkeypatch.setattr(module, "trained", lambda net, dataset, seed, profile: net_and_few_scenes)
-    module._net.cache_clear()
+    monkeypatch.setattr(module, "kept", lambda net, dataset, seed, profile: net_and_few_scenes)
     module.class_relevance.cache_clear()
 
 
