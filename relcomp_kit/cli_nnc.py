@@ -8,9 +8,6 @@ import typer
 from relcomp_kit.errors import UserError
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="Made by `relcomp encode`.")]
-Trusted = Annotated[
-    bool, typer.Option("--trusted", help="The file is yours: decode it in this process, without limits.")
-]
 PATHS_SUFFIX = ".paths.safetensors"
 OF_THE_FLOAT_NET = ("log", "history", "metrics", "test")  # what is not true of its quantized self, or long
 
@@ -46,13 +43,12 @@ def decode(
     file: File,
     out: Annotated[Path, typer.Option("-o", "--out", metavar="MODEL", help="Where the safetensors file goes.")],
     plain: Annotated[bool, typer.Option("--float", help="Write weights instead of indices and steps.")] = False,
-    trusted: Trusted = False,
 ) -> None:
     """Decode a net into a safetensors file, and experts' masks into one beside it."""
     from relcomp_kit.artifacts import write_artifact
     from relcomp_kit.compression import ecqx, nnc
 
-    decoded = nnc.decode(_read_bytes(file), trusted=trusted, source=str(file))
+    decoded = nnc.decode(_read_bytes(file), source=str(file))
     to_tensors = ecqx.state_dict if plain else ecqx.to_tensors
     write_artifact(out, to_tensors(decoded.quantized), decoded.info)
     print(f"{out}: {len(decoded.quantized.indices)} quantized tensors, {len(decoded.quantized.rest)} others")
@@ -62,7 +58,7 @@ def decode(
         print(f"{beside}: masks of {', '.join(decoded.paths)}")
 
 
-def info(file: File, trusted: Trusted = False) -> None:
+def info(file: File) -> None:
     """Show what a coded net holds and where its bytes go."""
     from rich.console import Console
     from rich.table import Table
@@ -70,7 +66,7 @@ def info(file: File, trusted: Trusted = False) -> None:
     from relcomp_kit.compression import nnc
 
     data = _read_bytes(file)
-    decoded = nnc.decode(data, trusted=trusted, source=str(file))
+    decoded = nnc.decode(data, source=str(file))
     shown = Table("tensor", "shape", "bits a number", "zeros", "bytes", "share")
     shown.columns[0].overflow = "fold"
     for column in shown.columns[2:]:

@@ -21,7 +21,7 @@ from relcomp_kit.lessons.sweeps.code import plain_state, scores
 from relcomp_kit.lessons.sweeps.expert import class_relevance, example_of
 from relcomp_kit.models.scene_batches import stack
 
-VERSION = 1  # of `float_rungs`
+VERSION = 2  # of `float_rungs`
 
 
 def swept(plan: str, data: ImageSet | SceneSet) -> list[dict]:
@@ -49,13 +49,13 @@ def float_rungs(net: nn.Module, data: ImageSet | SceneSet, seed: int, scenes: in
     """Return what a trained net takes before any training with quantization: rung, bytes, test accuracy, seed.
 
     Float32, float16, 8 bit (rounded at once, indices of fixed width), and nncodec's own quantization of floats at its
-    default step sizes, uniform and dependent. From the cache if it was measured before.
+    default step sizes, uniform and dependent, where it is installed. From the cache if it was measured before.
     """
 
     def make(_) -> tuple[dict, dict]:
         return {}, {"rows": [row | {"seed": seed} for row in _float_rungs(net, data, seed, scenes)]}
 
-    config = {"net": fingerprint(net), "seed": seed, "scenes": scenes}
+    config = {"net": fingerprint(net), "seed": seed, "scenes": scenes, "nncodec": codecs.has_nncodec()}
     return load_or_make("float-rungs", VERSION, config, data.sha256, make)[1]["rows"]
 
 
@@ -69,7 +69,8 @@ def _float_rungs(net: nn.Module, data: ImageSet | SceneSet, seed: int, scenes: i
         ("float16", _bytes(half), half),
         ("8 bit", codecs.index_bytes(eight)["raw"] + floats + 4 * len(eight.steps), ecqx.state_dict(eight)),
     ]
-    for name, dependent in (("nncodec, uniform", False), ("nncodec, dependent", True)):
+    reference = (("nncodec, uniform", False), ("nncodec, dependent", True)) if codecs.has_nncodec() else ()
+    for name, dependent in reference:
         tried.append((name, *codecs.nncodec_floats(state, dependent=dependent)))
     return [
         {

@@ -12,9 +12,9 @@ from relcomp_kit.datasets.download import NAMES, data_dir, missing
 from relcomp_kit.errors import UserError
 from relcomp_kit.files import cache_dir, make_folder
 
-PACKAGES = ("torch", "torchvision", "zennit", "zennit-crp", "nncodec", "jupyterlab")
+PACKAGES = ("torch", "torchvision", "zennit", "zennit-crp", "numba", "jupyterlab")
 MODULES = {"zennit-crp": "crp"}  # where the module is not called like the package
-PYTHONS = ((3, 10), (3, 13))  # from, below
+OLDEST_PYTHON = (3, 10)
 MEMORY_GB, DISK_GB = 4, 5  # what the quick profile needs, with room
 
 
@@ -36,7 +36,7 @@ def findings() -> list[Finding]:
     return [
         _python(),
         *(_package(name) for name in PACKAGES),
-        _compiler(),
+        _reference(),
         _memory(),
         _disk(),
         _threads(),
@@ -47,7 +47,7 @@ def findings() -> list[Finding]:
 
 
 def _python() -> Finding:
-    fits = PYTHONS[0] <= sys.version_info[:2] < PYTHONS[1]
+    fits = sys.version_info >= OLDEST_PYTHON
     return Finding(
         "ok" if fits else "fail", "Python", f"{platform.python_version()} on {platform.platform(terse=True)}"
     )
@@ -62,11 +62,12 @@ def _package(name: str) -> Finding:
     return Finding("ok", name, version)
 
 
-def _compiler() -> Finding:
-    found = next(filter(shutil.which, (os.environ.get("CXX", "c++"), "c++", "g++", "clang++", "cl")), None)
-    if found:
-        return Finding("ok", "C++ compiler", found)
-    return Finding("warn", "C++ compiler", "none found; needed only to install nncodec")
+def _reference() -> Finding:
+    """Tell whether there is a second coder to hold the kit's own against; the kit needs none."""
+    try:
+        return Finding("ok", "nncodec", f"{importlib.metadata.version('nncodec')}, to compare the kit's own coder with")
+    except importlib.metadata.PackageNotFoundError:
+        return Finding("ok", "nncodec", "not installed: the kit's own coder needs it only to be compared with it")
 
 
 def _memory() -> Finding:

@@ -1,39 +1,35 @@
-"""Coding of all weights of DeepLabV3-ResNet101 at 4 bit, beside nncodec's `compress` and `decompress`."""
+"""Coding of all weights of DeepLabV3-ResNet101 at 4 bit, beside nncodec's `compress` and `decompress`.
+
+What bounds it is not bytes but bins: each index is one to a few dozen of them, and each bin needs the result of the one
+before. Tensors know nothing of each other, so that as many are coded at a time as there are cores.
+"""
 
 import contextlib
 import io
-import resource
 import time
 from collections.abc import Callable
 
 import numpy as np
+import pytest
 import torch
 
 from relcomp_kit.compression import ecqx, nnc
 from relcomp_kit.models.deeplab import deeplab
 
 
-def processor_time() -> float:
-    """Of this process and those that it started: other work on the machine does not count."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return time.process_time() + used.ru_utime + used.ru_stime
-
-
 def timed(run: Callable) -> tuple[float, object]:
-    start = processor_time()
+    """Seconds by the clock: both use all cores that they know how to use."""
+    start = time.perf_counter()
     with contextlib.redirect_stdout(io.StringIO()):
         result = run()
-    return processor_time() - start, result
+    return time.perf_counter() - start, result
 
 
 def test_coding_against_nncodec_called_plainly(say):
-    """At least 3 times as fast as `compress`, decoding no slower than `decompress`, and the same indices from both.
-
-    Both are given the indices as they are. nncodec searches the best starts of the contexts in every tensor, the kit in
-    those that are small enough to gain much by it. It decodes as it does by default, in a process of its own.
-    """
-    from nncodec import nnc as theirs
-
+    """On two cores at least 6 times as fast as `compress`, twice as fast as `decompress`, and the same indices."""
+    theirs = pytest.importorskip("nncodec.nnc", reason="nncodec is not installed: nothing to compare with")
+    small = ecqx.quantize(torch.nn.Linear(300, 300), 4, 0.05)
+    first_seconds, _ = timed(lambda: nnc.decode(nnc.encode(small)))
     net = deeplab("resnet101", 7)
     quantized = ecqx.quantize(net, 4, 0.05)
     arrays = {name: index.numpy().astype(np.int32) for name, index in quantized.indices.items()}
@@ -45,11 +41,11 @@ def test_coding_against_nncodec_called_plainly(say):
     for name, index in quantized.indices.items():
         assert torch.equal(decoded.quantized.indices[name], index)
         assert np.array_equal(their_decoded[name], index.numpy())
-    ratio = theirs_seconds / ours_seconds
     say(
-        f"{sum(map(np.size, arrays.values())) / 1e6:.1f} M weights encoded in {ours_seconds:.1f} s, {ratio:.1f}x "
-        f"as fast as by compress; decoded in {back_seconds:.1f} s, {their_back_seconds:.1f} s by decompress; "
-        f"{len(ours) / 1e6:.2f} MB with all other numbers, without them {len(stream) / 1e6:.2f} MB by compress"
+        f"{sum(map(np.size, arrays.values())) / 1e6:.1f} M weights encoded in {ours_seconds:.1f} s, "
+        f"{theirs_seconds / ours_seconds:.1f}x as fast as by compress; decoded in {back_seconds:.1f} s, "
+        f"{their_back_seconds / back_seconds:.1f}x as fast as by decompress; {len(ours) / 1e6:.2f} MB with all other "
+        f"numbers, without them {len(stream) / 1e6:.2f} MB by compress; the first use took {first_seconds:.1f} s"
     )
-    assert ratio >= 3
-    assert back_seconds <= 1.05 * their_back_seconds
+    assert theirs_seconds >= 6 * ours_seconds
+    assert their_back_seconds >= 2 * back_seconds

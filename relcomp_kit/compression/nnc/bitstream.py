@@ -8,30 +8,38 @@ streams    one a tensor of integers, in the header's order; then all other numbe
 """
 
 import hashlib
+import itertools
 import json
 import math
+import os
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from relcomp_kit.compression.nnc.cabac import FEWEST_BITS, bounds, decode_integers, encode_integers
+from relcomp_kit.compression.nnc.cabac import FEWEST_BITS, ORDERS, bounds, decode_integers, encode_integers, rows_of
 from relcomp_kit.compression.nnc.numbers import ITEM_BYTES, pack, unpack
 from relcomp_kit.errors import UserError
 
-VERSION = 1
+VERSION = 2
+OLDEST = 1  # version that is still read: all tensors in the first order, with 128 flags, no row skipped
 MAGIC = b"RELCOMP"
 START = len(MAGIC) + 1 + 32 + 8  # where the header starts
 MOST_HEADER = 2**22  # bytes of plain JSON: what it becomes in memory is some ten times that
-MOST_ITEMS = 2**31 - 1  # of a tensor: nncodec counts in C's int
+MOST_ITEMS = 2**31 - 1  # of a tensor
+MOST_FLAGS = 128
 MOST_DIMS = 64  # torch's own limit
 
 
 @dataclass(frozen=True)
 class Integers:
-    """A tensor of integers: name, type, shape, lowest and highest (0 is between them), bytes of its stream."""
+    """A tensor of integers: name, type, shape, lowest and highest (0 is between them), bytes of its stream.
+
+    ``order`` is a place in `cabac.ORDERS`, ``unary`` the flags "larger than ..." of an integer.
+    """
 
     name: str
     dtype: str
@@ -39,6 +47,8 @@ class Integers:
     low: int
     high: int
     size: int
+    order: int = 0
+    unary: int = MOST_FLAGS
 
     @property
     def items(self) -> int:
@@ -86,11 +96,6 @@ class Header:
         """Bytes of all decoded tensors."""
         return sum(entry.plain for entry in (*self.integers, *self.numbers))
 
-    @property
-    def largest(self) -> int:
-        """Items of the largest tensor of integers."""
-        return max((entry.items for entry in self.integers), default=0)
-
 
 def write(integers: list[tuple[str, np.ndarray]], numbers: list[tuple[Numbers, bytes]], notes: dict) -> bytes:
     """Return a file.
@@ -109,11 +114,11 @@ def write(integers: list[tuple[str, np.ndarray]], numbers: list[tuple[Numbers, b
     """
     for name, array in integers:
         check_size(name, array.shape)
-    streams = [encode_integers(array) for _, array in integers]
+    coded = _side_by_side(lambda entry: encode_integers(entry[1]), integers, [array.size for _, array in integers])
     columns = {
         "integers": [
-            (name, array.dtype.name, array.shape, *bounds(array), len(stream))
-            for (name, array), stream in zip(integers, streams)
+            (name, array.dtype.name, array.shape, *bounds(array), len(part.stream), part.order, part.unary)
+            for (name, array), part in zip(integers, coded)
         ],
         "numbers": [(entry.name, entry.dtype, entry.shape) for entry, _ in numbers],
     }
@@ -129,6 +134,7 @@ def write(integers: list[tuple[str, np.ndarray]], numbers: list[tuple[Numbers, b
         raise UserError(f"the header would take {len(text):,} bytes and {MOST_HEADER:,} is the most: shorten the info")
     header = zlib.compress(text.encode("ascii"), 9)
     entries = [entry for entry, _ in numbers]
+    streams = [part.stream for part in coded]
     streams.append(pack([e.name for e in entries], [e.dtype for e in entries], [content for _, content in numbers]))
     magic = MAGIC + bytes([VERSION])
     body = b"".join([struct.pack("<II", len(header), len(text)), header, *streams])
@@ -158,33 +164,60 @@ def read(data: bytes, source: str) -> Header:
     magic = bytes(data[: len(MAGIC) + 1])
     if magic[:-1] != MAGIC or len(data) < START:
         raise UserError(f"{source} is no file of `relcomp encode`: choose one, or encode the net")
-    if magic[-1] != VERSION:
-        raise UserError(f"{source} is of version {magic[-1]} and this relcomp reads {VERSION}: update relcomp")
+    if not OLDEST <= magic[-1] <= VERSION:
+        raise UserError(
+            f"{source} is of version {magic[-1]} and this relcomp reads {OLDEST} to {VERSION}: update relcomp"
+        )
     body = memoryview(data)[len(magic) + 32 :]
     if _digest(magic, body) != bytes(data[len(magic) : len(magic) + 32]):
         raise UserError(f"{source} is incomplete or changed (its SHA-256 is wrong): fetch it again, or encode anew")
     try:
-        return _header(body, len(data))
+        return _header(body, len(data), magic[-1])
     except (ValueError, TypeError, KeyError, AttributeError, zlib.error, RecursionError) as error:
         raise UserError(f"{source} holds a header that makes no sense ({error}): encode the net anew") from error
 
 
-def plain_parts(data: bytes, header: Header) -> Iterator[bytes]:
-    """Yield the bytes of the decoded tensors, first the integers', then the numbers'.
+def plain_parts(data: bytes, header: Header) -> list[bytes]:
+    """Return the bytes of the decoded tensors, first the integers', then the numbers'.
 
     Raises
     ------
-    ValueError, RuntimeError, lzma.LZMAError
-        If a stream holds anything but what the header says. Forged streams can also crash the process.
+    ValueError, lzma.LZMAError
+        If a stream holds anything but what the header says.
     """
-    start = header.length
-    for entry in header.integers:
-        stream, start = bytes(data[start : start + entry.size]), start + entry.size
-        values = decode_integers(stream, entry.shape, entry.low, entry.high)
-        yield np.ascontiguousarray(values, np.dtype(entry.dtype)).tobytes()
+    ends = list(itertools.accumulate((entry.size for entry in header.integers), initial=header.length))
+
+    def plain(place: int) -> bytes:
+        entry, stream = header.integers[place], data[ends[place] : ends[place + 1]]
+        values = decode_integers(
+            stream, entry.shape, entry.low, entry.high, order=entry.order, unary=entry.unary, dtype=entry.dtype
+        )
+        return values.tobytes()
+
+    parts = _side_by_side(plain, range(len(header.integers)), [entry.size for entry in header.integers])
     numbers = header.numbers
     names, dtypes = [entry.name for entry in numbers], [entry.dtype for entry in numbers]
-    yield from unpack(bytes(data[start:]), names, dtypes, [entry.plain for entry in numbers])
+    return parts + unpack(data[ends[-1] :], names, dtypes, [entry.plain for entry in numbers])
+
+
+def _side_by_side(function, items: Sequence, work: Sequence[int]) -> list:
+    """Return what a function makes of each item, on all cores that this process may use; the most work comes first."""
+    with ThreadPoolExecutor(_cores()) as pool:
+        places = sorted(range(len(items)), key=lambda place: -work[place])
+        running = {place: pool.submit(function, items[place]) for place in places}
+        try:
+            return [running[place].result() for place in range(len(items))]
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _cores() -> int:
+    """Return ``$OMP_NUM_THREADS``, or the cores that this process may use."""
+    told = os.environ.get("OMP_NUM_THREADS", "")
+    if told.isdecimal() and int(told) > 0:
+        return int(told)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _digest(magic: bytes, body: bytes | memoryview) -> bytes:
@@ -193,14 +226,15 @@ def _digest(magic: bytes, body: bytes | memoryview) -> bytes:
     return digest.digest()
 
 
-def _header(body: memoryview, total: int) -> Header:
+def _header(body: memoryview, total: int, version: int) -> Header:
     compressed, plain = struct.unpack("<II", body[:8])
     _require(plain <= MOST_HEADER and START + compressed <= total, "its length")
     decoder = zlib.decompressobj()
     text = decoder.decompress(bytes(body[8 : 8 + compressed]), plain + 1)
     _require(len(text) == plain and decoder.eof and not decoder.unused_data, "its length")
     content = json.loads(text)
-    integers = tuple(Integers(n, d, tuple(s), *rest) for n, d, s, *rest in _rows(content["integers"], 6))
+    columns = 6 if version == 1 else 8
+    integers = tuple(Integers(n, d, tuple(s), *rest) for n, d, s, *rest in _rows(content["integers"], columns))
     numbers = tuple(Numbers(n, d, tuple(s)) for n, d, s in _rows(content["numbers"], 3))
     for entry in (*integers, *numbers):
         _require(type(entry.name) is str and entry.dtype in ITEM_BYTES, "a name or a type")
@@ -208,10 +242,17 @@ def _header(body: memoryview, total: int) -> Header:
     for entry in integers:
         _require(entry.dtype in ("int8", "int16"), f"the type of {entry.name}")
         limits = np.iinfo(entry.dtype)
-        _require(all(type(value) is int for value in (entry.low, entry.high, entry.size)), f"numbers of {entry.name}")
+        values = (entry.low, entry.high, entry.size, entry.order, entry.unary)
+        _require(all(type(value) is int for value in values), f"numbers of {entry.name}")
+        _require(0 <= entry.order < len(ORDERS) and 1 <= entry.unary <= MOST_FLAGS, f"the order of {entry.name}")
         _require(limits.min <= entry.low <= 0 <= entry.high <= limits.max, f"the range of {entry.name}")
-        holds = 8 * entry.size / FEWEST_BITS if entry.low < entry.high else MOST_ITEMS * (entry.size == 0)
-        _require(entry.items <= holds, f"the size of {entry.name}")
+        if entry.low == entry.high:
+            _require(entry.size == 0, f"the size of {entry.name}")
+        else:
+            _require(
+                entry.items > 0 and rows_of(entry.shape, entry.order) <= 8 * entry.size / FEWEST_BITS,
+                f"the size of {entry.name}",
+            )
     for entries in (integers, numbers):
         _require(len({entry.name for entry in entries}) == len(entries), "a name that stands there twice")
     length = START + compressed

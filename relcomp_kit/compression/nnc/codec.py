@@ -1,6 +1,7 @@
 """A quantized net to bytes, and back."""
 
 from dataclasses import dataclass
+from lzma import LZMAError
 
 import torch
 from torch import Tensor
@@ -10,7 +11,6 @@ from relcomp_kit.compression.nnc import bitstream, folding
 from relcomp_kit.compression.nnc.bitstream import Header, Numbers
 from relcomp_kit.compression.nnc.masks import join_masks, split_masks
 from relcomp_kit.compression.nnc.numbers import ITEM_BYTES
-from relcomp_kit.compression.nnc.process import decode_apart, seconds_for
 from relcomp_kit.errors import UserError
 
 DTYPES = {name: getattr(torch, name) for name in ITEM_BYTES}
@@ -96,25 +96,19 @@ def encode(
 def decode(
     data: bytes,
     *,
-    trusted: bool = False,
     most_bytes: int = MOST_BYTES,
-    seconds: float | None = None,
     source: str = "the file",
 ) -> Decoded:
     """Return the net that `encode` made bytes of.
 
-    The digest is verified first, and no memory is taken before the header has said how much that will be.
+    The digest is verified first, no memory is taken before the header has said how much that will be, and no byte is
+    read behind the end of a stream: a file that was made to do harm ends in a sentence, too.
 
     Parameters
     ----------
     data : bytes
-    trusted : bool
-        Decode in this process. A digest tells that a file is whole, not who made it: one that was made to do harm can
-        crash the process in which it is decoded, so that is another one, with limits, unless the file is yours.
     most_bytes : int
         That the decoded tensors may take.
-    seconds : float, optional
-        Of processor time that the other process may take; by default 4, and 2 a megabyte.
     source : str
         What the file is called in an error.
 
@@ -123,27 +117,21 @@ def decode(
     UserError
         In one sentence, if the bytes are not a whole file, or the file does not hold what it announces.
     """
+    data = bytes(data)
     header = bitstream.read(data, source)
     if header.plain > most_bytes:
         raise UserError(
             f"{source} says that it takes {header.plain / 1e6:,.0f} MB when decoded and {most_bytes / 1e6:,.0f} MB are "
             "allowed: allow more if you know where it comes from"
         )
-    if trusted:
-        plain = _decode_here(data, header, source)
-    else:
-        plain = decode_apart(data, header, source, seconds_for(data) if seconds is None else seconds)
     try:
-        return _assemble(header, _tensors(header, plain))
+        parts = bitstream.plain_parts(data, header)
+    except (ValueError, LZMAError) as error:
+        raise UserError(f"{source} does not hold what its header announces ({error}): encode the net anew") from error
+    try:
+        return _assemble(header, _tensors(header, parts))
     except (LookupError, ValueError, TypeError, AttributeError, RuntimeError, OverflowError) as error:
         raise UserError(f"{source} holds tensors that are no quantized net ({error}): encode the net anew") from error
-
-
-def _decode_here(data: bytes, header: Header, source: str) -> bytearray:
-    try:
-        return bytearray(b"".join(bitstream.plain_parts(data, header)))
-    except Exception as error:  # the coder raises a type of its own
-        raise UserError(f"{source} does not hold what its header announces ({error}): encode the net anew") from error
 
 
 def _stored(name: str, value: Tensor) -> tuple[Numbers, bytes]:
@@ -156,14 +144,13 @@ def _stored(name: str, value: Tensor) -> tuple[Numbers, bytes]:
     return Numbers(name, NAMES[value.dtype], tuple(value.shape)), content
 
 
-def _tensors(header: Header, plain: bytearray) -> dict[str, Tensor]:
+def _tensors(header: Header, parts: list[bytes]) -> dict[str, Tensor]:
     """Return the tensors of a file by their names in it; they own their memory."""
-    tensors, start = {}, 0
-    for entry in (*header.integers, *header.numbers):
+    tensors = {}
+    for entry, part in zip((*header.integers, *header.numbers), parts):
         content = torch.empty(0, dtype=torch.uint8)
-        if entry.plain:
-            content = torch.frombuffer(plain, dtype=torch.uint8, count=entry.plain, offset=start).clone()
-            start += entry.plain
+        if part:
+            content = torch.frombuffer(bytearray(part), dtype=torch.uint8)
         if entry.dtype == "bool" and (content > 1).any():
             raise ValueError(f"{entry.name} holds bytes that are neither true nor false")
         tensors[entry.name] = content.view(DTYPES[entry.dtype]).reshape(entry.shape)

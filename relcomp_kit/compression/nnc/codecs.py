@@ -1,7 +1,7 @@
 """What other codecs make of the same indices, in bytes: DeepCABAC's rivals.
 
-All get the indices in the order in which the file has them, packed as densely as whole parts of a byte allow: general
-codecs look at bytes, and waste what an unpacked byte leaves empty.
+The others get the indices position by position, the order that most nets are smallest in, packed as densely as whole
+parts of a byte allow: general codecs look at bytes, and waste what an unpacked byte leaves empty.
 """
 
 import bz2
@@ -11,13 +11,14 @@ import heapq
 import io
 import lzma
 import math
+from importlib.util import find_spec
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from relcomp_kit.compression.ecqx.quantized import Quantized
-from relcomp_kit.compression.nnc.cabac import bounds, by_position, encode_integers
+from relcomp_kit.compression.nnc.cabac import as_rows, bounds, encode_integers
 from relcomp_kit.errors import UserError
 
 WIDTHS = (1, 2, 4, 8, 16)  # bits of an index that fill bytes without a rest
@@ -40,7 +41,7 @@ def index_bytes(quantized: Quantized) -> dict[str, float]:
     counts = [np.unique(values, return_counts=True)[1] for values in tensors]
     packed = b"".join(pack(values) for values in tensors)
     return {
-        "DeepCABAC": sum(len(encode_integers(values)) for values in tensors),
+        "DeepCABAC": sum(len(encode_integers(values).stream) for values in tensors),
         "order-0 entropy": sum(quantized.entropies[n] * i.numel() for n, i in quantized.indices.items()) / 8,
         "table": sum((len(count) - 1) / 2 * math.log2(count.sum()) for count in counts) / 8,
         "Huffman": sum(huffman_bytes(values) for values in tensors),
@@ -52,7 +53,7 @@ def pack(values: np.ndarray) -> bytes:
     """Return indices as bytes, several in one where they are small enough; the lowest is 0."""
     low, _ = bounds(values)
     width = next(bits for bits in WIDTHS if bits >= _width(values))
-    codes = (by_position(values).ravel().astype(np.int32) - low).astype(np.uint16 if width == 16 else np.uint8)
+    codes = (as_rows(values, 0).ravel().astype(np.int32) - low).astype(np.uint16 if width == 16 else np.uint8)
     if width >= 8:
         return codes.tobytes()
     each = 8 // width
@@ -102,6 +103,11 @@ def huffman_bytes(values: np.ndarray) -> int:
     coded = sum(count * length for count, length in zip(counts.tolist(), huffman_lengths(counts.tolist())))
     table = LENGTH_BITS * (int(symbols[-1]) - int(symbols[0]) + 1)
     return math.ceil((coded + table) / 8)
+
+
+def has_nncodec() -> bool:
+    """Tell whether the reference software is installed; there is none for Python 3.13 and later."""
+    return find_spec("nncodec") is not None
 
 
 def nncodec_floats(state: dict[str, Tensor], *, dependent: bool) -> tuple[int, dict[str, Tensor]]:

@@ -27,7 +27,7 @@ from relcomp_kit.models.scene_batches import stack
 
 __all__ = ["FILES", "VERSION", "code", "decoded_net", "expert_net", "parts", "plain_state", "quantized_of", "scores"]
 
-VERSION = 1
+VERSION = 2
 FILES = {  # a name to what `nnc.encode` is asked for
     "exact": {},
     "folded": {"fold": True},
@@ -181,7 +181,7 @@ def _float_scores(net: nn.Module, data: Data, seed: int, scenes: int | None) -> 
 
 def parts(file: bytes) -> dict[str, int]:
     """Return what the indices of a file take, all other numbers, and the header with the digest."""
-    rows = {row.name: row.size for row in nnc.table(file, nnc.decode(file, trusted=True))}
+    rows = {row.name: row.size for row in nnc.table(file, nnc.decode(file))}
     others = {name: rows.pop(name) for name in (inventory.NUMBERS, inventory.HEADER)}
     return {"indices": sum(rows.values())} | others
 
