@@ -244,6 +244,17 @@ def render(lessons: Lessons = None) -> None:
 
 
 @app.command()
+def lock() -> None:
+    """Write the versions that the records come from as constraints for pip (maintainers)."""
+    from relcomp_kit.files import checkout, write_atomic
+    from relcomp_kit.lessons import locked
+
+    file = checkout() / locked.FILE
+    write_atomic(file, locked.constraints().encode())
+    print(f"wrote {file}")
+
+
+@app.command()
 def report(
     out: Out = DEFAULT_OUT,
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the report as one page.")] = None,

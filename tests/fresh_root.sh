@@ -11,21 +11,25 @@ command -v debootstrap >/dev/null || { echo "debootstrap is missing: apt-get ins
 
 root=$(mktemp -d)
 cleanup() {
-  for mounted in data dev/shm dev proc; do umount --lazy "$root/$mounted" 2>/dev/null || true; done
+  for mounted in data dev proc; do umount --recursive --lazy "$root/$mounted" 2>/dev/null || true; done
   rm -rf --one-file-system "$root"
 }
 trap cleanup EXIT
 
 mirror=$(sed -nE 's/^(URIs:|deb) +(\[[^]]*\] +)?(https?[^ ]+).*/\3/p' /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null | head -n 1)
-debootstrap --variant=minbase --include=python3,python3-venv,ca-certificates,git "$suite" "$root" ${mirror:+"$mirror"} >"$root.log" 2>&1 ||
+[ -n "$mirror" ] || { echo "no mirror of Debian stands in this machine's apt sources: add one" >&2; exit 2; }
+# A suite younger than this debootstrap is made like the newest that it knows.
+script=/usr/share/debootstrap/scripts/$suite
+[ -e "$script" ] || script=/usr/share/debootstrap/scripts/sid
+debootstrap --variant=minbase --include=python3,python3-venv,ca-certificates,git "$suite" "$root" "$mirror" "$script" >"$root.log" 2>&1 ||
   { tail -n 5 "$root.log" >&2; exit 1; }
 rm -f "$root.log"
 mount -t proc proc "$root/proc"
-mount --bind /dev "$root/dev"
-mount -t tmpfs tmpfs "$root/dev/shm"
+mount --rbind /dev "$root/dev"
+mount --make-rslave "$root/dev"  # so that its end is not that of this machine's /dev
 # The way to the package index and the certificates is this machine's.
 cp -L /etc/resolv.conf /etc/hosts "$root/etc/"
-cp -rL /etc/ssl/certs/. "$root/etc/ssl/certs/"
+cp -L --remove-destination /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/"
 for file in /etc/pip.conf ~/.config/pip/pip.conf; do
   if [ -f "$file" ]; then install -D "$file" "$root/$file"; fi
 done
