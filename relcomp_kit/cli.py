@@ -108,6 +108,8 @@ def run(
             if not result.error and (kept := runner.keep_record(result.lesson, profile, out)):
                 print(f"recorded {kept.name} for the {profile} profile")
     console.print(report.terminal_table(rows))
+    for line in runner.moved_figures(results, profile, out):
+        console.print(line, markup=False, soft_wrap=True)
     console.print(f"Open {out / 'index.html'} in a browser.", markup=False, soft_wrap=True)
     for result in failed:
         print(f"relcomp: lesson {result.lesson} failed: {result.error}", file=sys.stderr)

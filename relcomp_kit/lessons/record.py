@@ -1,12 +1,13 @@
 """One JSON record a lesson: named measurements, curves and decided claims, with all that is needed to repeat them."""
 
 import functools
+import json
 import math
 import os
 import platform
 import subprocess
 from collections.abc import Sequence
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from relcomp_kit.errors import UserError
@@ -14,7 +15,8 @@ from relcomp_kit.files import cache_dir, checkout, write_json
 from relcomp_kit.lessons import claims
 from relcomp_kit.lessons.rules import RULES
 
-LIBRARIES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn")
+LIBRARIES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "numba", "zennit", "zennit-crp", "nncodec")
+MOVED = 0.02  # share of its recorded value by which a figure must differ to be named
 
 
 @functools.cache
@@ -37,8 +39,15 @@ def circumstances() -> dict:
     return {
         "commit": commit(),
         "machine": {"system": platform.system(), "processor": platform.machine(), "cores": os.cpu_count()},
-        "versions": {"python": platform.python_version()} | {name: version(name) for name in LIBRARIES},
+        "versions": {"python": platform.python_version()} | {name: _version(name) for name in LIBRARIES},
     }
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "none"
 
 
 class Record:
@@ -114,6 +123,47 @@ class Record:
 def reference(lesson: str, profile: str = "full") -> dict | None:
     """Return the committed record of a lesson, or None where there is none yet."""
     return claims.recorded(profile).get(lesson)
+
+
+def moved(live: dict, kept: dict) -> str | None:
+    """Return in a sentence which figures differ from a record that other versions made; None if none do.
+
+    Parameters
+    ----------
+    live, kept : dict
+        Records of one lesson. Only those of one profile and data set are compared, and no times.
+    """
+    if any(live[key] != kept[key] for key in ("profile", "dataset")):
+        return None
+    here, there = live["versions"], kept["versions"]
+    other = [f"{name} {there[name]} then, {here[name]} now" for name in there if here.get(name) != there[name]]
+    before = {_labels(one): one["value"] for one in kept["measurements"] if one["unit"] != "s"}
+    figures = [
+        (one["name"], _apart(one["value"], before[_labels(one)]))
+        for one in live["measurements"]
+        if _labels(one) in before
+    ]
+    far = sorted((-apart, name) for name, apart in figures if apart > MOVED)
+    if not other or not far:
+        return None
+    return (
+        f"{live['lesson']}: {len(far)} of {len(figures)} figures are more than {MOVED:.0%} away from the recorded ones "
+        f"({far[0][1]} by {-far[0][0]:.0%}), which other versions made: {', '.join(other)}"
+    )
+
+
+def _labels(measurement: dict) -> str:
+    return json.dumps({key: value for key, value in measurement.items() if key != "value"}, sort_keys=True)
+
+
+def _apart(one: float | list, other: float | list) -> float:
+    """Return by which share of the other's mean size a figure differs, in the mean of a list."""
+    if not isinstance(one, list):
+        one, other = [one], [other]
+    if len(one) != len(other):
+        return math.inf
+    size = sum(map(abs, other))
+    return sum(abs(a - b) for a, b in zip(one, other)) / size if size else float(one != other)
 
 
 def claims_text(record: dict) -> str:

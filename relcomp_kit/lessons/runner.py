@@ -230,6 +230,23 @@ def write_claims(rows: list[dict], out: Path, html: Path | None, markdown: Path 
     return written
 
 
+def moved_figures(results: Sequence[LessonResult], profile: str, out: Path) -> list[str]:
+    """Return a sentence for each lesson whose figures differ from those recorded with other versions."""
+    from relcomp_kit.lessons import record
+
+    kept = claims.recorded(profile).values()
+    live = [record_file(out, result.lesson) for result in results if not result.error]
+    pairs = [
+        (new, old)
+        for file in live
+        if file.is_file()
+        for new in [read_json(file)]
+        for old in kept
+        if old["lesson"] == new["lesson"]
+    ]
+    return [line for new, old in pairs if (line := record.moved(new, old))]
+
+
 def keep_record(lesson: str, profile: str, out: Path) -> Path | None:
     """Copy a lesson's record to the committed ones; return the file, or None if the lesson measures nothing.
 

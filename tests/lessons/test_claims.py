@@ -214,3 +214,42 @@ def test_a_record_on_the_published_data_goes_before_the_lesson_s_own(monkeypatch
     assert shown("rail-scenes", "camvid")["measured"] == "rail-scenes"
     assert shown("rail-scenes", "camvid", "berdiba")["measured"] == "berdiba"
     assert shown("camvid")["measured"] == "camvid"  # better than nothing
+
+
+def measured(value, unit="share", versions=("2.0", "1.0"), **changes) -> dict:
+    """A record of one figure, made with a version of torch and one of numpy."""
+    return {
+        "lesson": "05_x",
+        "profile": "full",
+        "dataset": "mnist",
+        "versions": dict(zip(("torch", "numpy"), versions)),
+        "measurements": [{"name": "accuracy", "value": value, "unit": unit, "seed": 0}],
+    } | changes
+
+
+def test_figures_that_other_versions_moved_are_named():
+    said = record.moved(measured([0.9, 0.8]), measured([0.9, 0.7], versions=("1.9", "1.0")))
+    assert said == (
+        "05_x: 1 of 1 figures are more than 2% away from the recorded ones (accuracy by 6%), which other versions "
+        "made: torch 1.9 then, 2.0 now"
+    )
+
+
+@pytest.mark.parametrize(
+    "live, kept",
+    [
+        (measured(0.9), measured(0.5)),  # the same versions: chance or a change of the code
+        (measured(0.9), measured(0.901, versions=("1.9", "1.0"))),
+        (measured(9.0, "s"), measured(1.0, "s", versions=("1.9", "1.0"))),
+        (measured(0.9), measured(0.5, versions=("1.9", "1.0"), dataset="camvid")),
+        (measured(0.9, profile="quick"), measured(0.5, versions=("1.9", "1.0"))),
+    ],
+)
+def test_what_versions_did_not_move_is_not_said(live, kept):
+    assert record.moved(live, kept) is None
+
+
+def test_a_record_names_the_versions_that_decide_figures():
+    versions = record.circumstances()["versions"]
+    assert {"python", "torch", "numpy", "numba", "zennit", "nncodec"} <= versions.keys()
+    assert all(versions.values())
