@@ -43,9 +43,7 @@ def requirements() -> dict[str, str]:
 def recorded() -> dict[str, str]:
     """Return the versions that the newest record under ``data/reference/full`` names, "python" among them."""
     records = [read_json(file)["versions"] for file in (checkout() / "data/reference/full").glob("*.json")]
-    return max(
-        records, key=lambda versions: [tuple(map(int, re.findall(r"\d+", versions[n]))) for n in sorted(versions)]
-    )
+    return max(records, key=lambda versions: [int(part) for part in re.findall(r"\d+", versions["torch"])])
 
 
 def constraints() -> str:
@@ -55,7 +53,7 @@ def constraints() -> str:
     """
     versions, known = requirements(), recorded()
     python = known.pop("python")
-    pinned = versions | {canonicalize_name(name): one for name, one in known.items()}
+    pinned = versions | {canonicalize_name(name): one for name, one in known.items() if one != "none"}
     lines = [f"{name}=={one}" + _where(name) for name, one in pinned.items()]
     return HEAD.format(python=python) + "\n".join(lines) + "\n"
 
