@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from relcomp_kit.compression.nnc.cabac import FEWEST_BITS, ORDERS, bounds, decode_integers, encode_integers, rows_of
+from relcomp_kit.compression.nnc.deepcabac import MOST_FLAGS
 from relcomp_kit.compression.nnc.numbers import ITEM_BYTES, pack, unpack
 from relcomp_kit.errors import UserError
 
@@ -30,7 +31,6 @@ MAGIC = b"RELCOMP"
 START = len(MAGIC) + 1 + 32 + 8  # where the header starts
 MOST_HEADER = 2**22  # bytes of plain JSON: what it becomes in memory is some ten times that
 MOST_ITEMS = 2**31 - 1  # of a tensor
-MOST_FLAGS = 128
 MOST_DIMS = 64  # torch's own limit
 
 

@@ -66,6 +66,7 @@ BIT = 2**15  # unit of costs: 1 / BIT bits
 COST_STEP = 400.79895 / BIT  # bits by which the less likely answer becomes dearer with each step of certainty
 PLAIN = "_in_python"  # ends the name of the uncompiled module
 UNBOUNDED = 2**30  # instead of a highest integer; minus that instead of a lowest one
+MOST_FLAGS = 128  # "larger than ..." of an integer
 MOST_BYTES = 256  # of one integer: at most 165 bins of 7 bits, and 31 plain ones
 
 
@@ -112,7 +113,9 @@ def in_python():
 
 
 def new_contexts(unary: int) -> np.ndarray:
-    """Return contexts for ``unary`` flags, (contexts, 4): fast estimate, slow estimate, and the shift of each."""
+    """Return contexts for 1 to `MOST_FLAGS` flags, (contexts, 4): fast and slow estimate, and the shift of each."""
+    if not 1 <= unary <= MOST_FLAGS:
+        raise ValueError(f"an integer has 1 to {MOST_FLAGS} flags, not {unary}")
     contexts = np.zeros((LARGER + 2 * unary, 4), np.int32)
     contexts[:, 2:] = STARTS[0, :2]
     return contexts

@@ -103,6 +103,24 @@ def test_plain_python_writes_and_reads_the_same(matrix, unary, skip):
     assert np.array_equal(restored, matrix)
 
 
+@pytest.mark.parametrize("unary", [0, 129, -1])
+def test_flags_that_the_buffers_do_not_hold_are_refused(unary):
+    with pytest.raises(ValueError, match="1 to 128 flags"):
+        deepcabac.new_contexts(unary)
+
+
+def test_any_bytes_are_read_within_bounds():
+    """Streams of chance, of all lengths, for matrices of all shapes: integers within bounds, or a refusal."""
+    draw = np.random.default_rng(0)
+    for _ in range(2000):
+        stream = draw.integers(0, 256, draw.integers(0, 60), dtype=np.uint8)
+        matrix = np.zeros(draw.integers(1, 40, 2), np.int16)
+        low, high = -int(draw.integers(0, 2**15)), int(draw.integers(1, 2**15))
+        unary = int(draw.integers(1, 129))
+        deepcabac.decode_matrix(stream, matrix, low, high, deepcabac.new_contexts(unary), unary)
+        assert low <= matrix.min() and matrix.max() <= high
+
+
 def test_costs_are_what_the_coder_writes():
     """The estimate of `measure` and the length of the stream agree to a percent."""
     matrix = np.rint(np.random.default_rng(0).laplace(0, 1, (100, 500))).astype(np.int16)
