@@ -27,7 +27,6 @@ CONDA_NAMES = {"torch": "pytorch"}  # what conda-forge calls differently
 FROM_PIP = {
     "zennit",
     "zennit-crp",
-    "quantus",
     "torch-pruning",
     "playwright",
     "sphinx-revealjs",

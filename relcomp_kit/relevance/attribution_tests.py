@@ -1,15 +1,12 @@
-"""Two tests of input maps by Quantus, pixel flipping and the randomisation of parameters, for small classifiers.
+"""Two tests of input maps, pixel flipping and the randomisation of parameters, for small classifiers.
 
-Neither proves a map right; what each cannot tell stands with it. Hedström et al.: "Quantus: An Explainable AI Toolkit
-for Responsible Evaluation of Neural Network Explanations and Beyond", 2023. Quantus is imported on first use, because
-that takes seconds.
+Neither proves a map right; what each cannot tell stands with it. Both are as in Hedström et al.: "Quantus: An
+Explainable AI Toolkit for Responsible Evaluation of Neural Network Explanations and Beyond", 2023.
 """
 
 import copy
-import warnings
 from collections.abc import Callable
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -18,7 +15,8 @@ from relcomp_kit.models.masked_net import MaskedLayer
 from relcomp_kit.relevance.channels import check_eval
 from relcomp_kit.relevance.faithfulness import ORDERS, area, rank_correlation
 
-RANDOMISED = {"cascading": "top_down", "independent": "independent"}  # our names, and those of Quantus
+RANDOMISED = ("cascading", "independent")
+AT_ONCE = 64  # images that a net is asked about at a time
 
 
 def pixel_flipping(
@@ -81,30 +79,26 @@ def pixel_flipping(
         raise UserError(f"{inputs} inputs cannot be replaced in {steps} equal steps: choose a divisor of {inputs}")
     if order not in ORDERS:
         raise UserError(f"there is no order {order!r}; choose one of {', '.join(ORDERS)}")
-    import quantus
-
-    def outputs(flat: Tensor) -> Tensor:
-        logits = model(flat.to(x.device).reshape(-1, *x.shape[1:]))
-        return logits.softmax(1) if probability else logits
-
     sign = 1 if order == "most" else -1
-    flipping = quantus.PixelFlipping(
-        features_in_step=inputs // steps, perturb_baseline=float(baseline), normalise=False, disable_warnings=True
-    )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # one for every image and step whose inputs were the baseline already
-        curves = flipping(
-            model=_Function(outputs).eval(),
-            x_batch=_array(x[:, None].flatten(2)),  # (images, 1, inputs), whatever shape an image has
-            y_batch=_array(y),
-            a_batch=_array(sign * maps[:, None].flatten(2)),
-            softmax=False,
-            channel_first=True,
-        )
-    with torch.no_grad():
-        first = outputs(x).gather(1, y[:, None]).mean().item()
-    curve = [first, *np.mean(curves, axis=0).tolist()]
+    parts = zip(*(values.split(AT_ONCE) for values in (x, y, sign * maps)))
+    curves = torch.cat([_flipped(model, *part, steps, baseline, probability) for part in parts])
+    curve = curves.double().mean(0).tolist()
     return curve, area(torch.linspace(0, 1, steps + 1).tolist(), curve)
+
+
+@torch.no_grad()
+def _flipped(
+    model: nn.Module, x: Tensor, y: Tensor, maps: Tensor, steps: int, baseline: float, probability: bool
+) -> Tensor:
+    """Return the output at the true class before the first and after each step, (images, steps + 1)."""
+    ranking = maps.flatten(1).argsort(dim=1, descending=True, stable=True)
+    changed, curve = x.flatten(1).clone(), []
+    for places in (ranking[:, :0], *ranking.chunk(steps, dim=1)):
+        changed.scatter_(1, places, baseline)
+        outputs = model(changed.reshape(x.shape))
+        outputs = outputs.softmax(1) if probability else outputs
+        curve.append(outputs.gather(1, y[:, None]))
+    return torch.cat(curve, dim=1).cpu()
 
 
 def parameter_randomisation(
@@ -131,7 +125,7 @@ def parameter_randomisation(
     be a true finding: backward passes that keep only what is positive, such as z+, converge to a map that hardly
     depends on the last layers (Sixt, Granz, Landgraf: "When Explanations Lie", 2020).
 
-    Quantus draws every layer from the same seed, so layers of one shape get the same weights.
+    Every layer is drawn from the same seed, so layers of one shape get the same weights.
 
     Parameters
     ----------
@@ -164,51 +158,38 @@ def parameter_randomisation(
     if order not in RANDOMISED:
         raise UserError(f"there is no order {order!r}; choose one of {', '.join(RANDOMISED)}")
     drawn = copy.deepcopy(model)
-    for name, module in drawn.named_modules():
-        if type(module) is MaskedLayer:
-            module.__class__ = _RedrawnLayer
-        elif any(True for _ in module.parameters(recurse=False)) and not hasattr(module, "reset_parameters"):
+    layers = {name: module for name, module in drawn.named_modules() if any(True for _ in module.parameters(False))}
+    for name, module in layers.items():
+        if not (isinstance(module, MaskedLayer) or hasattr(module, "reset_parameters")):
             raise UserError(f"the parameters of {name or 'the net'!r} cannot be drawn anew: it has no reset_parameters")
-    import quantus
-
-    def maps(model: nn.Module, inputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
-        found = explain(model, torch.from_numpy(inputs).to(x), torch.from_numpy(targets).to(y))
-        if found.shape != inputs.shape:
-            raise UserError(f"maps of shape {tuple(found.shape)} do not fit inputs of shape {inputs.shape}")
-        return _array(found)
-
-    test = quantus.MPRT(
-        similarity_func=_similarity,
-        layer_order=RANDOMISED[order],
-        seed=seed,
-        abs=absolute,
-        normalise=False,
-        disable_warnings=True,
-    )
+    before, learned, found = _maps(explain, model, x, y, absolute), copy.deepcopy(drawn.state_dict()), {}
     with torch.random.fork_rng(devices=[]):
-        found = test(model=drawn, x_batch=_array(x), y_batch=_array(y), explain_func=maps, channel_first=True)
-    del found["original"]
-    return {name: float(np.nanmean(values)) for name, values in found.items()}
+        for name in list(layers) if order == "independent" else reversed(layers):
+            if order == "independent":
+                drawn.load_state_dict(learned)
+            torch.manual_seed(seed + 1)
+            _draw(layers[name])
+            found[name] = rank_correlation(before, _maps(explain, drawn, x, y, absolute)).nanmean().item()
+    return found
 
 
-class _Function(nn.Module):
-    """A function as a module: Quantus cannot see the net in it, and take away the softmax it may end with."""
+def _maps(explain: Callable, model: nn.Module, x: Tensor, y: Tensor, absolute: bool) -> Tensor:
+    parts = []
+    for images, classes in zip(x.split(AT_ONCE), y.split(AT_ONCE)):
+        part = explain(model, images, classes)
+        if part.shape != images.shape:
+            raise UserError(f"maps of shape {tuple(part.shape)} do not fit inputs of shape {tuple(images.shape)}")
+        parts.append(part.detach().flatten(1))
+    return torch.cat(parts).abs() if absolute else torch.cat(parts)
 
-    def __init__(self, function: Callable[[Tensor], Tensor]):
-        super().__init__()
-        self.function = function
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.function(x)
-
-
-class _RedrawnLayer(MaskedLayer):
-    """A masked layer with the method by which Quantus finds layers and draws them; the same numbers as at first."""
-
-    def reset_parameters(self) -> None:
-        bound = self.weight.shape[1] ** -0.5
-        nn.init.uniform_(self.weight, -bound, bound)
-        nn.init.uniform_(self.bias, -bound, bound)
+def _draw(layer: nn.Module) -> None:
+    if not isinstance(layer, MaskedLayer):
+        layer.reset_parameters()
+        return
+    bound = layer.weight.shape[1] ** -0.5  # as when the layer was made
+    nn.init.uniform_(layer.weight, -bound, bound)
+    nn.init.uniform_(layer.bias, -bound, bound)
 
 
 def _check(model: nn.Module, x: Tensor, y: Tensor) -> None:
@@ -217,12 +198,3 @@ def _check(model: nn.Module, x: Tensor, y: Tensor) -> None:
         raise UserError(
             f"{len(x)} images with classes of shape {tuple(y.shape)}: give one image or more, a class for each"
         )
-
-
-def _similarity(one: np.ndarray, other: np.ndarray, batched: bool) -> np.ndarray:
-    """Compare maps row by row: Quantus' own function fails on a batch in which a single map has no variation."""
-    return rank_correlation(torch.from_numpy(one), torch.from_numpy(other)).numpy()
-
-
-def _array(values: Tensor) -> np.ndarray:
-    return values.detach().cpu().numpy()

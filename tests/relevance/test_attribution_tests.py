@@ -1,4 +1,4 @@
-"""Quantus' two tests against their definitions, on nets small enough to count."""
+"""The two tests against their definitions, on nets small enough to count."""
 
 import copy
 
@@ -13,7 +13,7 @@ from relcomp_kit.models.masked_net import MaskedNet
 from relcomp_kit.relevance.attribution_tests import parameter_randomisation, pixel_flipping
 from relcomp_kit.relevance.saliency import saliency_map
 
-pytestmark = pytest.mark.filterwarnings("error")  # nothing of Quantus' is heard
+pytestmark = pytest.mark.filterwarnings("error")
 
 
 def images(*shape: int, count: int = 5) -> tuple:
@@ -62,7 +62,7 @@ def test_pixel_flipping_is_its_definition(make, shape, steps):
 
 def test_the_terms_of_a_linear_net_are_its_best_map():
     net = nn.Sequential(nn.Linear(12, 3)).eval()
-    x, y, _ = images(12, count=70)  # more than Quantus takes at once
+    x, y, _ = images(12, count=70)  # more than are taken at once
     terms = x * net[0].weight[y].detach()
     (most, small), (least, large) = (
         pixel_flipping(net, x, y, terms, steps=12, order=order) for order in ("most", "least")
@@ -108,7 +108,7 @@ def test_randomisation_is_its_definition(make, shape, explain, layers, order):
             drawn = copy.deepcopy(net)
         layer = drawn.get_submodule(name)
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(8)  # Quantus adds 1
+            torch.manual_seed(8)  # the seed and 1
             new = nn.Conv2d if layer.weight.dim() == 4 else nn.Linear
             new.reset_parameters(layer) if new is nn.Conv2d else draw_linear(layer)
         pairs = zip(original.numpy(), explain(drawn, x, y).flatten(1).numpy())
