@@ -37,7 +37,8 @@ cleanup() {
 }
 trap cleanup EXIT
 
-mirror=$(sed -nE 's/^(URIs:|deb) +(\[[^]]*\] +)?(https?[^ ]+).*/\3/p' /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null | head -n 1)
+mirror=$(sed -nE 's/^(URIs:|deb) +(\[[^]]*\] +)?(https?[^ ]+\/debian\/?)( .*)?$/\3/p' \
+  /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources 2>/dev/null | head -n 1 || true)
 [ -n "$mirror" ] || fail "no mirror of Debian stands in this machine's apt sources: add one"
 # A suite younger than this debootstrap is made like the newest that it knows.
 script=/usr/share/debootstrap/scripts/$suite
