@@ -83,5 +83,5 @@ mapfile -t commands < <(grep '^python3 -m venv' "$project/README.md")
 [ "${#commands[@]}" = 2 ] || fail "README should have two lines that make an environment"
 if [ "$what" != test ]; then inside "${commands[0]}"; fi
 if [ "$what" != run ]; then inside "${commands[1]}"; fi
-inside "du -sh .venv ~/.cache/pip"
+inside "du -sh .venv"
 exit "$worst"
