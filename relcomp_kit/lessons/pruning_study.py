@@ -241,7 +241,7 @@ def what_it_saves(net: MaskedNet, x: Tensor) -> dict[str, float]:
 
         return run_it
 
-    kept = sum(np.count_nonzero(weight) for weight in weights)
+    kept = sum(int(np.count_nonzero(weight)) for weight in weights)  # NumPy 2.5 counts in int64, which is not JSON
     raw = b"".join(weight.tobytes() for weight in weights)
     return {
         "dense": sum(weight.nbytes for weight in dense),

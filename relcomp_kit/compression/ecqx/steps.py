@@ -136,5 +136,5 @@ def count_up_to(values: Tensor, bound: float) -> int:
     """Return how many numbers are at most a bound, which is rounded to their type first."""
     if values.device.type == "cpu":
         array = values.numpy()
-        return np.count_nonzero(array <= array.dtype.type(bound))  # a fifth of the time of torch's comparison
+        return int(np.count_nonzero(array <= array.dtype.type(bound)))  # a fifth of the time of torch's comparison
     return int((values <= bound).count_nonzero())
