@@ -73,9 +73,22 @@ class Record:
         }
 
     def measure(self, name: str, value, unit: str = "", **labels) -> None:
-        """Note a measurement: a number or a list of numbers, its unit, and labels such as ``seed=0, sf=0.9``."""
+        """Note a measurement: a number or a list of numbers, its unit, and labels such as ``seed=0, sf=0.9``.
+
+        Numbers of NumPy and tensors become Python's.
+
+        Raises
+        ------
+        TypeError
+            If the value or a label cannot be written as JSON.
+        """
         common = {"profile": self.content["profile"], "dataset": self.content["dataset"]}
-        self.content["measurements"].append({"name": name, "value": value, "unit": unit} | common | labels)
+        measurement = _plain({"name": name, "value": value, "unit": unit} | common | labels)
+        try:
+            json.dumps(measurement)
+        except TypeError as error:
+            raise TypeError(f"measurement {name} cannot be written as JSON: {error}") from None
+        self.content["measurements"].append(measurement)
 
     def claim(self, claim_id: str, *, at_scale: bool, seeds: Sequence[int] = (), **series) -> str:
         """Decide a claim from measured series by its rule, and return the verdict.
@@ -118,6 +131,15 @@ class Record:
         """Write the record to ``$RELCOMP_RECORDS``, or into the cache when a lesson is run by hand."""
         folder = Path(os.environ.get("RELCOMP_RECORDS") or cache_dir() / "records")
         return write_json(folder / f"{self.content['lesson']}.json", self.content)
+
+
+def _plain(value):
+    """Return a value in which NumPy's and torch's numbers are Python's, in lists and dicts too."""
+    if isinstance(value, dict):
+        return {key: _plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    return _plain(value.tolist()) if hasattr(value, "tolist") else value
 
 
 def reference(lesson: str, profile: str = "full") -> dict | None:

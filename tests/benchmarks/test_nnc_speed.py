@@ -26,10 +26,9 @@ def timed(run: Callable) -> tuple[float, object]:
 
 
 def test_coding_against_nncodec_called_plainly(say, monkeypatch):
-    """On two cores at least 4 times as fast as `compress`, twice as fast as `decompress`, and the same indices.
+    """On two cores at least 6 times as fast as `compress`, twice as fast as `decompress`, and the same indices.
 
-    The goal is 6 times. Half of the time goes into the choice of order and starts: a cheaper one reaches 6.6 times, and
-    then a tensor here and there is up to 0.06 % larger than nncodec's.
+    Measured on a quiet machine: 6.7 to 7.2 times. The check leaves a busy one room: 5 times.
     """
     monkeypatch.delenv("OMP_NUM_THREADS")  # of the tests: one
     theirs = pytest.importorskip("nncodec.nnc", reason="nncodec is not installed: nothing to compare with")
@@ -52,5 +51,5 @@ def test_coding_against_nncodec_called_plainly(say, monkeypatch):
         f"{their_back_seconds / back_seconds:.1f}x as fast as by decompress; {len(ours) / 1e6:.2f} MB with all other "
         f"numbers, without them {len(stream) / 1e6:.2f} MB by compress; the first use took {first_seconds:.1f} s"
     )
-    assert theirs_seconds >= 4 * ours_seconds
+    assert theirs_seconds >= 5 * ours_seconds
     assert their_back_seconds >= 2 * back_seconds

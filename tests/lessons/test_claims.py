@@ -3,7 +3,9 @@
 import json
 import math
 
+import numpy as np
 import pytest
+import torch
 import typer
 
 from relcomp_kit import cli
@@ -253,3 +255,14 @@ def test_a_record_names_the_versions_that_decide_figures():
     versions = record.circumstances()["versions"]
     assert {"python", "torch", "numpy", "numba", "zennit", "nncodec"} <= versions.keys()
     assert all(versions.values())
+
+
+def test_a_record_holds_plain_numbers_only():
+    made = record.Record("x", "quick", "mnist")
+    made.measure("share", np.float32(0.5), seeds=(np.int64(1), torch.tensor(2)))
+    made.measure("curve", np.arange(3))
+    kept = made.content["measurements"]
+    assert kept[0]["value"] == 0.5 and kept[0]["seeds"] == [1, 2] and kept[1]["value"] == [0, 1, 2]
+    assert all(type(value) is int for value in kept[0]["seeds"])
+    with pytest.raises(TypeError, match="measurement odd cannot be written as JSON"):
+        made.measure("odd", object())
