@@ -111,7 +111,7 @@ def _inlined(function):
 
 @_inlined
 def at(index):
-    """Return an index as an unsigned one, for which numba need not ask whether it counts from the end: twice as fast."""
+    """Return an index as an unsigned one; numba need not ask then whether it counts from the end."""
     return np.uint64(index)
 
 
