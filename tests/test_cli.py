@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from relcomp_kit import cli
-from relcomp_kit.lessons import notebooks, runner
+from relcomp_kit.cli import app
+from relcomp_kit.course import notebooks, runner
 
 HEAVY = (
     "torch",
@@ -27,7 +27,7 @@ def call(monkeypatch, *arguments) -> int:
     """Run the command line in this process and return its exit status."""
     monkeypatch.setattr(sys, "argv", ["relcomp", *map(str, arguments)])
     with pytest.raises(SystemExit) as stop:
-        cli.main()
+        app.main()
     return stop.value.code or 0
 
 
@@ -56,7 +56,7 @@ def test_help_imports_nothing_heavy():
     code = f"""
 import sys
 sys.argv = ["relcomp", "--help"]
-from relcomp_kit.cli import main
+from relcomp_kit.cli.app import main
 try:
     main()
 finally:

@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch.utils.data import Subset
 
-from relcomp_kit import cli
+from relcomp_kit.cli import app
 from relcomp_kit.datasets import scenes
 from relcomp_kit.errors import UserError
-from relcomp_kit.lessons import train_net
-from relcomp_kit.models import checkpoints, segmentation
+from relcomp_kit.models import checkpoints, segmentation_training
+from relcomp_kit.studies.segmentation import training as train_net
 
 QUICK = ("--profile", "quick", "--size", "32x48", "--steps", "3", "--batch", "4", "--precision", "fp32")
 NAME = "compact-rail-scenes-0"
@@ -40,7 +40,7 @@ def call(monkeypatch, own_cache, tmp_path):
     def run(*arguments) -> int:
         monkeypatch.setattr(sys, "argv", ["relcomp", "train", *map(str, arguments), "--out", str(tmp_path / "out")])
         with pytest.raises(SystemExit) as stop:
-            cli.main()
+            app.main()
         return stop.value.code or 0
 
     return run
@@ -66,13 +66,15 @@ def test_weights_log_and_scores_are_written_and_a_second_run_only_tests(call, tm
     assert "STAND-IN" in printed.out and f"{scores['test']['miou']:.3f} mIoU" in printed.out and printed.err == ""
 
     (out / f"{NAME}.csv").unlink()
-    train = segmentation.train
-    monkeypatch.setattr(segmentation, "train", None)
+    train = segmentation_training.train
+    monkeypatch.setattr(segmentation_training, "train", None)
     assert call(*QUICK) == 0
     assert json.loads((out / f"{NAME}.json").read_text()) == scores
     assert (out / f"{NAME}.csv").is_file()
     asked = []
-    monkeypatch.setattr(segmentation, "train", lambda *what, **how: asked.append(how["partial"]) or train(*what, **how))
+    monkeypatch.setattr(
+        segmentation_training, "train", lambda *what, **how: asked.append(how["partial"]) or train(*what, **how)
+    )
     assert call(*QUICK, "--no-resume") == 0
     assert len(asked) == 1
 

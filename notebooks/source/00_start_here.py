@@ -27,7 +27,8 @@ import math
 import torch
 from scipy.special import lambertw
 
-from relcomp_kit.lessons import check, environment, plot
+from relcomp_kit import figures
+from relcomp_kit.course import check, environment
 
 # %% tags=["parameters"] slideshow={"slide_type": "skip"}
 profile = "quick"
@@ -146,7 +147,7 @@ check.close("without the smallest weight the neuron says no, with -0.4", by_size
 check.close("without the least relevant one it still says yes, with 0.7", by_relevance, 0.7, atol=1e-6)
 
 # %%
-plot.two_orders(weights.abs(), relevance(weights, inputs))
+figures.two_orders(weights.abs(), relevance(weights, inputs))
 
 # %% [markdown]
 # **What you see.** The two orders are opposite. On the left, by size, weight 1 towers over the others and weight 3 is the shortest bar. On

@@ -21,13 +21,14 @@
 # %% slideshow={"slide_type": "skip"}
 import torch
 
-from relcomp_kit import datasets
-from relcomp_kit.lessons import check, plot, saliency_study
-from relcomp_kit.lessons.nets import trained_net
-from relcomp_kit.lessons.profiles import get_profile
-from relcomp_kit.lessons.record import Record, claims_text, reference
-from relcomp_kit.models import conv_net, training
-from relcomp_kit.relevance import conv, saliency
+from relcomp_kit import datasets, figures
+from relcomp_kit.course import check
+from relcomp_kit.evidence.record import Record, claims_text, reference
+from relcomp_kit.models import conv_net, masked_net_training
+from relcomp_kit.relevance import conv_saliency, saliency
+from relcomp_kit.studies import saliency as saliency_study
+from relcomp_kit.studies.profiles import get_profile
+from relcomp_kit.studies.thesis_net import trained_net
 
 # %% tags=["parameters"] slideshow={"slide_type": "skip"}
 profile = "quick"
@@ -48,8 +49,8 @@ print(f"profile: {profile}")
 print(datasets.banner(data))
 
 # %%
-noisy = training.prepare(data.train, seed * 10).x
-plot.image_rows({"clean": data.train.images[:6], "as the net sees it": noisy[:6]})
+noisy = masked_net_training.prepare(data.train, seed * 10).x
+figures.image_rows({"clean": data.train.images[:6], "as the net sees it": noisy[:6]})
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## The net
@@ -78,7 +79,7 @@ images = nets[seed].train.subset(slice(0, budget.images))
 # measured on all three, so that you see what is a finding and what is luck.
 
 # %% tags=["nbval-check-output"]
-accuracies = [training.accuracy(trained.net, trained.test) for trained in nets.values()]
+accuracies = [masked_net_training.accuracy(trained.net, trained.test) for trained in nets.values()]
 check.true("every net reads most of the noisy test images", min(accuracies) > 0.7, accuracies)
 
 # %% [markdown] slideshow={"slide_type": "slide"}
@@ -117,7 +118,7 @@ check.true("tanh saturates, so the impact underestimates the oracle", impact[0] 
 def impact_map(net, x, labels):
     """Gradient of the loss at each pixel, times the pixel."""
     x = x.clone().requires_grad_()
-    loss = (net(x) - training.one_hot_others_cold(labels, net(x).shape[1])) ** 2
+    loss = (net(x) - masked_net_training.one_hot_others_cold(labels, net(x).shape[1])) ** 2
     slope = torch.autograd.grad(loss.mean(1).sum(), x)[0]
     return (slope * x).detach()
 
@@ -145,7 +146,7 @@ signed = {
     "saliency": saliency.saliency_map(net, images.x[:5], images.labels[:5]),
     "oracle": saliency_study.input_oracle(net, images.x[:5], images.labels[:5]),
 }
-plot.input_maps(signed, clean)
+figures.input_maps(signed, clean)
 
 # %% [markdown]
 # **What you see.** Importance fills the middle of the image, inside and outside the digit's outline, and fades towards the borders, where
@@ -171,7 +172,7 @@ for trained in nets.values():
     correlations.append(saliency_study.map_correlations(maps))
 by_measure = {name: [one[name] for one in correlations] for name in correlations[0]}
 agreement = by_measure.pop("agreement")
-plot.measures(by_measure, "rank correlation with the oracle, pixels")
+figures.measures(by_measure, "rank correlation with the oracle, pixels")
 
 # %% [markdown]
 # **What you see.** Impact follows the oracle almost perfectly, saliency is close behind: the two measures built on the gradient of the
@@ -245,7 +246,7 @@ for title, costs in (
 
 # %%
 ends = torch.tensor([0.1, 0.9, 0.5, 0.0]), torch.tensor([1.0, 0.2, 0.6])
-plot.outer_product(*ends)
+figures.outer_product(*ends)
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # ### Thousands of images in one matrix product
@@ -272,15 +273,15 @@ check.true("no image adds more than 1 to a weight", at_once.min() >= 0 and at_on
 # %%
 for_weights = saliency_study.weight_measures(net, images.x, images.labels, budget.oracle_images, seed)
 first = {name: importance["layers.0.weight"] for name, importance in for_weights.items()}
-plot.neuron_tiles(first["two maps: impact"], "two maps, by impact (figure 7)")
-plot.neuron_tiles(first["two maps: saliency"], "two maps, by saliency (figure 8)")
-plot.neuron_tiles(first["gradient"], "direct gradient (figure 9)")
+figures.neuron_tiles(first["two maps: impact"], "two maps, by impact (figure 7)")
+figures.neuron_tiles(first["two maps: saliency"], "two maps, by saliency (figure 8)")
+figures.neuron_tiles(first["gradient"], "direct gradient (figure 9)")
 from_inputs = saliency.input_importance(net, images.x, images.labels)[0].sum(0)
-plot.neuron_tiles(from_inputs.expand(36, -1), "from the inputs alone (figure 10)")
+figures.neuron_tiles(from_inputs.expand(36, -1), "from the inputs alone (figure 10)")
 
 # %%
-plot.neuron_tiles(first["weight x gradient"], "weight times gradient (not in the thesis)")
-plot.neuron_tiles(first["oracle"], "oracle: absolute change of the loss without the weight")
+figures.neuron_tiles(first["weight x gradient"], "weight times gradient (not in the thesis)")
+figures.neuron_tiles(first["oracle"], "oracle: absolute change of the loss without the weight")
 
 # %% [markdown]
 # **What you see.** The tiles of the two-map measures look alike: the same centre for every neuron, because $I_X$ is nearly the same
@@ -311,7 +312,7 @@ weight_correlation = {
     for name in studies[0]
     if name != "oracle"
 }
-plot.measures(weight_correlation, "rank correlation with the oracle, weights")
+figures.measures(weight_correlation, "rank correlation with the oracle, weights")
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # ## The test that counts: remove half
@@ -326,7 +327,7 @@ half = {
     ]
     for name in studies[0]
 }
-plot.measures(half, "accuracy with half of the weights, no training")
+figures.measures(half, "accuracy with half of the weights, no training")
 
 # %% [markdown]
 # **What you see.** Two maps are no closer to the oracle than the direct gradient, but a net pruned by them still reads seven images in ten,
@@ -359,14 +360,14 @@ check.true(
 quality, map_quality = {}, {}
 for name, activations in saliency_study.HIDDEN.items():
     trained = [trained_net(data, s, budget.training_steps, activations, like=nets[s]) for s in nets]
-    quality[name] = [training.accuracy(one.net, one.test) for one in trained]
+    quality[name] = [masked_net_training.accuracy(one.net, one.test) for one in trained]
     map_quality[name] = []
     for one in trained:
         x, labels = one.train.x[: budget.oracle_images], one.train.labels[: budget.oracle_images]
         map_quality[name].append(
             saliency_study.map_correlations(saliency_study.input_maps(one.net, x, labels))["saliency"]
         )
-plot.measures(quality, "test accuracy after 1,551 steps", mark="")
+figures.measures(quality, "test accuracy after 1,551 steps", mark="")
 
 # %% [markdown]
 # **What you see.** Sigmoid falls far behind at this learning rate: its steepest slope is a quarter of tanh's, and two hidden layers multiply
@@ -413,11 +414,11 @@ check.close(
 eyes = conv_net.conv_net(clean.shape[-1], len(data.classes), seed=seed)
 scaled = data.train.images * 2 - 1
 conv_net.train_conv_net(eyes, scaled, data.train.labels, budget.conv_steps, seed)
-plot.conv_maps(
+figures.conv_maps(
     clean,
     {
-        "all layers (IV)": conv.combined_layers(eyes, scaled[:5], data.train.labels[:5]),
-        "guided": conv.guided_backpropagation(eyes, scaled[:5], data.train.labels[:5]),
+        "all layers (IV)": conv_saliency.combined_layers(eyes, scaled[:5], data.train.labels[:5]),
+        "guided": conv_saliency.guided_backpropagation(eyes, scaled[:5], data.train.labels[:5]),
     },
 )
 

@@ -26,12 +26,13 @@ import numpy as np
 import torch
 from scipy.special import lambertw
 
-from relcomp_kit import datasets
+from relcomp_kit import datasets, figures
 from relcomp_kit.compression import convergence, pruning
-from relcomp_kit.lessons import check, plot, pruning_study
-from relcomp_kit.lessons.nets import trained_net
-from relcomp_kit.lessons.profiles import get_profile
-from relcomp_kit.lessons.record import Record, claims_text, reference
+from relcomp_kit.course import check
+from relcomp_kit.evidence.record import Record, claims_text, reference
+from relcomp_kit.studies.profiles import get_profile
+from relcomp_kit.studies.pruning import measurement as pruning_study
+from relcomp_kit.studies.thesis_net import trained_net
 
 # %% tags=["parameters"] slideshow={"slide_type": "skip"}
 profile = "quick"
@@ -56,7 +57,7 @@ print(datasets.banner(data))
 # are those that the thesis reports for SF 0.95; of each layer at most eight neurons are drawn.
 
 # %%
-plot.program_flow((784, 36, 25, 10), [7_056, 144, 22])
+figures.program_flow((784, 36, 25, 10), [7_056, 144, 22])
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## The idea on ten numbers
@@ -139,7 +140,7 @@ check.close("the formula's whole part lies within one weight of them", np.floor(
 
 # %%
 curve = [convergence.lambertw_limit(100, sf) for sf in np.linspace(0, 1, 101)]
-plot.limits_over_sf(sf_grid, numeric, curve, 100)
+figures.limits_over_sf(sf_grid, numeric, curve, 100)
 
 # %% [markdown]
 # **What you see.** Figure 4 of the thesis. The dots sit just below the line, since the recurrence rounds down. At SF = 0 nothing goes;
@@ -154,7 +155,7 @@ plot.limits_over_sf(sf_grid, numeric, curve, 100)
 curves, tensors = pruning_study.run(data, budget)
 print(f"{sum(map(len, curves.values()))} curves in {len(curves)} groups, {len(budget.seeds)} seeds each")
 for sf in (0.6, 0.9, 0.95):
-    plot.counts_over_steps(pruning_study.select(curves["pruned"], sf), f"SF {sf}, this run")
+    figures.counts_over_steps(pruning_study.select(curves["pruned"], sf), f"SF {sf}, this run")
 
 # %% [markdown]
 # **What you see.** The thesis' figures 11 to 19: the share of weights left in each layer, and the test accuracy. Most of what goes
@@ -182,7 +183,7 @@ check.true(
 
 # %%
 for sf in (0.6, 0.9, 0.95) if full else ():
-    plot.counts_over_steps(pruning_study.select(full["curves"]["pruned"], sf), f"SF {sf}, recorded full run")
+    figures.counts_over_steps(pruning_study.select(full["curves"]["pruned"], sf), f"SF {sf}, recorded full run")
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Better by pruning, or by training?
@@ -195,7 +196,7 @@ def race(groups, where):
     """Accuracy over pruning steps: SF 0.6 and 0.95 against plain training."""
     arms = {"plain training": groups["unpruned"]}
     arms |= {f"pruned, SF {sf}": pruning_study.select(groups["pruned"], sf) for sf in (0.6, 0.95)}
-    plot.arms_against(arms, where)
+    figures.arms_against(arms, where)
 
 
 shown_runs = {"this run": curves} | ({"recorded full run": full["curves"]} if full else {})
@@ -241,7 +242,7 @@ def points(groups):
 
 
 for title, groups in shown_runs.items():
-    plot.accuracy_over_sparsity(points(groups), pruning_study.mean_test(groups["unpruned"]), title)
+    figures.accuracy_over_sparsity(points(groups), pruning_study.mean_test(groups["unpruned"]), title)
     ends = {label: pruning_study.select(groups.get(name, []), 0.95) for name, label in labels.items()}
     print(
         f"{title}, SF 0.95: " + ", ".join(f"{label} {pruning_study.mean_test(c):.1%}" for label, c in ends.items() if c)
@@ -277,7 +278,7 @@ for title, where in shown_runs.items():
     sparsity = pruning_study.final_sparsity(where["pruned"])
     high = sf >= 0.5
     slope, intercept, _ = pruning_study.line_fit(sf[high], [np.mean(v) for v, h in zip(sparsity, high) if h])
-    plot.sparsity_over_sf(sf, sparsity, (slope, intercept), title)
+    figures.sparsity_over_sf(sf, sparsity, (slope, intercept), title)
 
 # %% [markdown]
 # **What you see.** This run first, then the record. The points bend: almost nothing goes below 0.5, and above it the line is a fair summary. A
@@ -304,7 +305,7 @@ for title, groups in shown_runs.items():
     counts = {
         sf: [c["left"][-1][0] for c in pruning_study.select(groups["converged"], float(sf[3:]))] for sf in measured
     }
-    plot.predictions(counts, predicted, title)
+    figures.predictions(counts, predicted, title)
 
 # %% [markdown]
 # **What you see.** Red is what was left. XI underestimates it by far, per layer more than per neuron, and the more so the larger SF. The frozen
@@ -557,16 +558,16 @@ check.exercise(rounded_down, {(784, 0.1, 1000): 9, (784, 0.5, 1000): 1, (100, 0.
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # ## Exercise 4: open
-# Invent an arm. The cell runs a short one; `relcomp_kit.compression.plan.Plan` says what else can be chosen. Find the sparsest net that loses less than two points against plain training. How many arms did
+# Invent an arm. The cell runs a short one; `relcomp_kit.compression.pruning_plan.Plan` says what else can be chosen. Find the sparsest net that loses less than two points against plain training. How many arms did
 # you try, and what does that do to the accuracy you report?
 
 # %%
 import dataclasses
 
-from relcomp_kit.compression import iterate
+from relcomp_kit.compression import iterative_pruning
 
 plan = dataclasses.replace(arm.plan, measure="taylor", sf=0.99, steps=5)
-_, info = iterate.prune_iteratively(data, plan, start=nets[plan.seed][0].state_dict())
+_, info = iterative_pruning.prune_iteratively(data, plan, start=nets[plan.seed][0].state_dict())
 left, tested = info["curve"]["left"], info["curve"]["test"]
 print(f"{sum(left[-1]) / sum(left[0]):.1%} of the weights left, accuracy {tested[-1]:.1%}")
 print(f"plain training as long: {pruning_study.mean_test(curves['unpruned'], plan.steps):.1%}")

@@ -25,15 +25,17 @@
 import torch
 from torch import nn
 
+from relcomp_kit import figures
+from relcomp_kit.course import check
 from relcomp_kit.datasets import describe, load_scenes
 from relcomp_kit.datasets.rail_scenes import WEATHERS, RailScenes, render
-from relcomp_kit.datasets.scenes import VOID, class_frequencies, remember
-from relcomp_kit.lessons import check, plot
-from relcomp_kit.lessons import segmentation_study as study
-from relcomp_kit.lessons.profiles import get_profile
-from relcomp_kit.lessons.record import Record, claims_text, reference
+from relcomp_kit.datasets.scene_set import VOID
+from relcomp_kit.datasets.scenes import class_frequencies, remember
+from relcomp_kit.evidence.record import Record, claims_text, reference
 from relcomp_kit.models.deeplab import SIZES, deeplab
 from relcomp_kit.models.metrics import evaluate, scores
+from relcomp_kit.studies.profiles import get_profile
+from relcomp_kit.studies.segmentation import measurement as study
 
 # %% tags=["parameters"] slideshow={"slide_type": "skip"}
 profile = "quick"
@@ -58,7 +60,7 @@ print(describe(data))
 
 # %%
 shown = [data.train[i] for i in range(min(8, len(data.train)))]
-plot.scene_sheet([image for image, _ in shown], [label for _, label in shown], data.classes, data.palette)
+figures.scene_sheet([image for image, _ in shown], [label for _, label in shown], data.classes, data.palette)
 
 # %% [markdown]
 # Black is *void*: masts and wires belong to none of the seven classes. Void pixels are never trained on and never counted. How often does each
@@ -66,7 +68,7 @@ plot.scene_sheet([image for image, _ in shown], [label for _, label in shown], d
 
 # %%
 shares, void = class_frequencies(data.train, data.classes, limit=400)
-plot.class_shares(shares, f"share of the labelled pixels, {data.name}; void: {void:.1%} of all")
+figures.class_shares(shares, f"share of the labelled pixels, {data.name}; void: {void:.1%} of all")
 
 # %% tags=["nbval-check-output"]
 rarest, *_, commonest = sorted(shares, key=shares.get)
@@ -161,7 +163,7 @@ check.same("what the net says on void pixels changes nothing", loss_by_hand(chan
 
 # %%
 megabytes = {size: 4e-6 * sum(weight.numel() for weight in deeplab(size, 21).parameters()) for size in reversed(SIZES)}
-plot.bytes_of_nets(megabytes, 235)
+figures.bytes_of_nets(megabytes, 235)
 
 # %% tags=["nbval-check-output"]
 check.close("DeepLabV3-ResNet101 without auxiliary head takes 235 MB as float32", megabytes["resnet101"], 235, atol=0.5)
@@ -177,7 +179,7 @@ live = study.train_now(data, recipe, seed)
 curves = {"compact, this run": [live.history]}
 if full:
     curves |= {f"{name}, recorded": histories for name, histories in full["curves"].items()}
-plot.learning_curves(curves, published=0.912 if data.name == "rail-scenes" else None)
+figures.learning_curves(curves, published=0.912 if data.name == "rail-scenes" else None)
 for name, value in live.history[-1]["iou"].items():
     print(f"after {recipe.steps} steps, IoU of {name}: {'absent' if value is None else format(value, '.0%')}")
 
@@ -213,7 +215,7 @@ example = results[first.name, first.seed]
 some = [data.test[i] for i in range(min(40, len(data.test)))]
 images, truths = [image for image, _ in some], [label for _, label in some]
 guesses = [study.predict(first.net, image) for image in images]
-plot.predictions_beside_truth(images[:4], truths[:4], guesses[:4], data.classes, data.palette)
+figures.predictions_beside_truth(images[:4], truths[:4], guesses[:4], data.classes, data.palette)
 
 # %% [markdown]
 # **What you see.** What is left wrong is mostly a seam a pixel or two wide along every border, and the rails, which are such seams all over. Whole objects go wrong where
@@ -224,7 +226,7 @@ plot.predictions_beside_truth(images[:4], truths[:4], guesses[:4], data.classes,
 # The largest piece of each class in forty test scenes, cut out: truth and prediction.
 
 # %%
-plot.crops_of_class(images, truths, guesses, data.classes, data.palette)
+figures.crops_of_class(images, truths, guesses, data.classes, data.palette)
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ### The numbers behind it
@@ -235,13 +237,13 @@ for (name, _), result in results.items():
     per_class = ious.setdefault(name, {label: [] for label in data.classes})
     for label, value in result["iou"].items():
         per_class[label].append(value)
-plot.iou_per_class(ious, shares)
+figures.iou_per_class(ious, shares)
 for (name, number), result in results.items():
     print(f"{name}, seed {number}: pixel accuracy {result['pixel_accuracy']:.1%}, mIoU {result['miou']:.3f}")
 
 # %%
 table = example["confusion"]
-plot.confusion(table, data.classes)
+figures.confusion(table, data.classes)
 right, true, claimed = table.diagonal(), table.sum(1), table.sum(0)
 for name, missed, surplus in zip(data.classes, (true - right) / true, (claimed - right) / true):
     print(f"{name:17} missed {missed:4.0%}, claimed too much {surplus:4.0%} of its true pixels")
@@ -270,7 +272,7 @@ check.true(
 # %%
 if data.name == "rail-scenes":
     skies = [RailScenes("test", weather=weather)[2] for weather in WEATHERS]
-    plot.scene_sheet(*zip(*skies), data.classes, data.palette, columns=5)
+    figures.scene_sheet(*zip(*skies), data.classes, data.palette, columns=5)
 
 # %% [markdown]
 # And the accuracy of the three nets, each tested on the same scenes in all five.
@@ -280,7 +282,7 @@ own = [made.net for made in nets if made.name == "compact"]
 weather = study.weather_scores(own, data.classes, budget.weather_scenes) if data.name == "rail-scenes" else {}
 usual = [result["pixel_accuracy"] for (name, _), result in results.items() if name == "compact"]
 if weather:
-    plot.accuracy_by_weather(weather, sum(usual) / len(usual))
+    figures.accuracy_by_weather(weather, sum(usual) / len(usual))
 
 # %% tags=["nbval-check-output"]
 check.true(

@@ -23,18 +23,18 @@ from torch import nn
 from torch.nn.functional import cosine_similarity
 from zennit.canonizers import SequentialMergeBatchNorm
 
-from relcomp_kit import datasets
-from relcomp_kit.lessons import check, plot
-from relcomp_kit.lessons import relevance_examples as examples
-from relcomp_kit.lessons import relevance_results as results_of
-from relcomp_kit.lessons import relevance_study as study
-from relcomp_kit.lessons.nets import trained_net
-from relcomp_kit.lessons.profiles import get_profile, training_recipe
-from relcomp_kit.lessons.record import Record, claims_text, reference
-from relcomp_kit.lessons.segmentation_study import predict
+from relcomp_kit import datasets, figures
+from relcomp_kit.course import check
+from relcomp_kit.evidence.record import Record, claims_text, reference
 from relcomp_kit.relevance import attribution_tests, lrp, saliency
 from relcomp_kit.relevance.concepts import channel_relevance
 from relcomp_kit.relevance.faithfulness import area, rank_correlation
+from relcomp_kit.studies.profiles import get_profile, training_recipe
+from relcomp_kit.studies.relevance import examples
+from relcomp_kit.studies.relevance import measurement as study
+from relcomp_kit.studies.relevance import results as results_of
+from relcomp_kit.studies.segmentation.measurement import predict
+from relcomp_kit.studies.thesis_net import trained_net
 
 # %% tags=["parameters"] slideshow={"slide_type": "skip"}
 profile = "quick"
@@ -73,7 +73,7 @@ upper = hand_down(hidden, net[2].weight, output)
 lower = hand_down(x, net[0].weight, upper.sum(0))
 
 # %%
-plot.small_net(
+figures.small_net(
     x, [net[0].weight, net[2].weight], [hidden, output], [lower, upper], [lower.sum(0), upper.sum(0), output]
 )
 
@@ -132,7 +132,7 @@ rows = {
     for rule in ("epsilon", "z+")
 }
 regions = [predict(first.net, data.test[index][0]) == k for k, index in shown]
-plot.heatmaps(
+figures.heatmaps(
     [data.test[index][0] for _, index in shown], rows, outlines=regions, titles=[data.classes[k] for k, _ in shown]
 )
 
@@ -151,7 +151,7 @@ x, _ = study.batches(data.test, 2)[0]
 epsilon, plus = (lrp.conservation(first.net, x, rule=rule) for rule in ("epsilon", "z+"))
 broken = lrp.conservation(first.net, x, rule="z+", canonizers=[SequentialMergeBatchNorm()], strict=False)
 cases = {"z+, as it should be": plus, "z+, sums left out": broken}
-plot.conservation({name: examples.kept(found) for name, found in cases.items()})
+figures.conservation({name: examples.kept(found) for name, found in cases.items()})
 print(f"epsilon: biases keep {epsilon['input'].bias_share:.0%} of the answer, z+: {plus['input'].bias_share:.0%}")
 
 # %% tags=["nbval-check-output"]
@@ -186,7 +186,7 @@ by_rule = {rule: lrp.weight_relevance(first.net, [x], rule=rule, **asked_so) for
 
 # %%
 layer = "backbone.layer4.0.conv2.weight"
-plot.gradient_identity({rule: (plain[layer], found[layer]) for rule, found in by_rule.items()})
+figures.gradient_identity({rule: (plain[layer], found[layer]) for rule, found in by_rule.items()})
 
 # %% tags=["nbval-check-output"]
 flat = {rule: torch.cat([value.flatten() for value in found.values()]).double() for rule, found in by_rule.items()}
@@ -203,7 +203,7 @@ check.true("z+ is something else", cosine_similarity(flat["z+"], slope, 0) < 0.9
 # %%
 images = study.batches(data.train, budget.scenes)
 relevance = lrp.weight_relevance(first.net, images, normalize=True)
-plot.weight_against_relevance(dict(first.net.named_parameters())[layer], relevance[layer])
+figures.weight_against_relevance(dict(first.net.named_parameters())[layer], relevance[layer])
 
 # %%
 results = [study.measured(made, data, budget) for made in nets]
@@ -261,7 +261,7 @@ check.true(
 
 # %%
 filters = {name: [one["correlation"]["filters"][name] for one in results] for name in study.MEASURES}
-plot.agreement(filters)
+figures.agreement(filters)
 
 # %%
 weights = {name: [one["correlation"]["weights"][name] for one in results] for name in study.MEASURES}
@@ -272,7 +272,7 @@ for name, values in weights.items():
 shares = budget.shares["layer"]
 curves = {order: results_of.by_measure(results, "pixel_accuracy", "layer", order) for order in ("least", "most")}
 unpruned = sum(curve[0] for curve in curves["least"][study.LRP]) / len(nets)
-plot.removal_curves(shares, curves, unpruned, "pixel accuracy")
+figures.removal_curves(shares, curves, unpruned, "pixel accuracy")
 
 # %%
 areas = {order: results_of.areas(found, shares) for order, found in curves.items()}
@@ -314,7 +314,7 @@ print(f"{data.classes[k]}: channels {strongest} of {len(per_channel)}")
 
 # %%
 crops = examples.reference_crops(first.net, data.test, concept_layer, k, strongest, budget.reference_scenes)
-plot.reference_crops(strongest, crops, (per_channel[strongest] / per_channel.sum()).tolist())
+figures.reference_crops(strongest, crops, (per_channel[strongest] / per_channel.sum()).tolist())
 
 # %% [markdown]
 # **What you see.** Most crops on the left show something that lies on the track. On the right there is the bare track, its ballast and sleepers. These channels answer to the bed of the track all the time; only where something stands on it
@@ -353,7 +353,7 @@ flipped = {
     name: attribution_tests.pixel_flipping(thesis.net, few.x, few.labels, one, steps=examples.steps_for(few.x))[0]
     for name, one in maps.items()
 }
-plot.flipping({name: [curve] for name, curve in flipped.items()}, "output at the true class")
+figures.flipping({name: [curve] for name, curve in flipped.items()}, "output at the true class")
 
 # %%
 for name, explain in examples.DIGIT_MAPS.items():
@@ -384,7 +384,7 @@ for line in results_of.summary(full) if full else ():
 # %%
 if full:
     at, recorded = results_of.recorded_curves(full, "net")
-    plot.removal_curves(at, recorded, recorded["least"][study.LRP][0][0], "pixel accuracy")
+    figures.removal_curves(at, recorded, recorded["least"][study.LRP][0][0], "pixel accuracy")
 
 # %% [markdown]
 # **What you see.** (The columns average other shares, so compare within a column.) Over the whole net every kind of relevance is far ahead of magnitude and chance, perhaps because it is one unit for all layers, which norms are not. z+ leads: half of all filters can go, and two thirds

@@ -21,20 +21,20 @@ import math
 
 import torch
 
-from relcomp_kit import datasets
+from relcomp_kit import datasets, figures
 from relcomp_kit.compression import ecqx
 from relcomp_kit.compression.ecqx.qat import QatRecipe, quantized_net
-from relcomp_kit.lessons import check, plot
-from relcomp_kit.lessons import quantize_results as results_of
-from relcomp_kit.lessons import quantize_study as study
-from relcomp_kit.lessons.profiles import get_profile
-from relcomp_kit.lessons.record import Record, claims_text, reference
-from relcomp_kit.lessons.relevance_study import batches
-from relcomp_kit.lessons.rules.series import percent
-from relcomp_kit.lessons.segmentation_study import predict
-from relcomp_kit.lessons.sweeps import plans as sweeps
-from relcomp_kit.lessons.sweeps.quantize import trained
-from relcomp_kit.lessons.train_net import StepsLine
+from relcomp_kit.course import check
+from relcomp_kit.evidence.record import Record, claims_text, reference
+from relcomp_kit.evidence.rules.series import percent
+from relcomp_kit.studies import plans as sweeps
+from relcomp_kit.studies.profiles import get_profile
+from relcomp_kit.studies.quantization import measurement as study
+from relcomp_kit.studies.quantization import results as results_of
+from relcomp_kit.studies.quantization.experiment import trained
+from relcomp_kit.studies.relevance.measurement import batches
+from relcomp_kit.studies.segmentation.measurement import predict
+from relcomp_kit.studies.segmentation.training import StepsLine
 
 # %% tags=["parameters"] slideshow={"slide_type": "skip"}
 profile = "quick"
@@ -76,7 +76,7 @@ fitted = ecqx.centroid_step(weight, 2, rule="least-squares")
 steps = {"4 bit, published": (4, published_step(weight, 4)), "2 bit, published": (2, published_step(weight, 2))}
 for name, (bits, step) in (steps | {"2 bit, least squares": (2, fitted)}).items():
     panels[name] = (step, rounded(weight, step, bits))
-plot.weights_on_grid(weight, panels)
+figures.weights_on_grid(weight, panels)
 
 # %% [markdown]
 # **What you see.** Grey, the weights; the needles, where they go and how many, on a logarithmic scale. At 4 bit a fine comb. At 2 bit $2^{b-1} - 1$ is 1, so the first centroid on either side already lies out in the tail, and nearly all weights fall to 0. The grid on the right has the *least squared error*. The plans of this lesson take it at 2 bit, because
@@ -125,7 +125,7 @@ def costs(w, lam):
 # %%
 some = torch.linspace(-1.1, 1.1, 401) * grid.step * levels.max()
 shown = {f"{factor:g} × λ of the layer": costs(some, factor * grid.lam) for factor in (0, 1, 8)}
-plot.cost_parabolas({name: (some, cost, levels.tolist()) for name, cost in shown.items()})
+figures.cost_parabolas({name: (some, cost, levels.tolist()) for name, cost in shown.items()})
 
 # %% [markdown]
 # **What you see.** One parabola for each centroid, all of one shape. $\lambda$ lifts each by the bits of its index, rare ones most, so all borders move outwards, and the stretch of 0 grows. A larger $\lambda$ means more zeros, fewer bits and more error. No gradient is needed, and nothing to search: without $w^2$ the
@@ -163,7 +163,7 @@ print(
 grid = ecqx.plan(net, 4, 0.1)["layers.0.weight"]
 ecq = ecqx.assign(weight, grid.step, grid.levels, grid.lam)
 ecq_x = ecqx.assign(weight, grid.step, grid.levels, grid.lam, relevance=relevance)
-plot.zero_cluster(weight, relevance, ecq, ecq_x)
+figures.zero_cluster(weight, relevance, ecq, ecq_x)
 
 # %% [markdown]
 # **What you see.** A sample of the layer's weights at 4 bit and $\\Lambda = 0.1$, ranked by relevance, 100 being the most relevant. ECQ draws two upright borders: small weights go, whatever they do. ECQ^x bends them a little. Red weights are small and relevant, and stay; blue ones are large enough for ECQ, less relevant than their size suggests, and go. (Large weights are relevant as a rule, hence the funnel: relevance is weight times gradient.) Where are they? Each tile is a neuron of the first layer, each field the weight of a pixel; the four most relevant neurons, then the four least:
@@ -172,7 +172,9 @@ plot.zero_cluster(weight, relevance, ecq, ecq_x)
 side = int(weight.shape[1] ** 0.5)
 ranked = relevance.sum(1).argsort(descending=True)
 tiles = torch.cat([ranked[:4], ranked[-4:]])
-plot.kept_weights(*(one[tiles].view(-1, side, side) for one in (ecq, ecq_x)), [f"neuron {i}" for i in tiles.tolist()])
+figures.kept_weights(
+    *(one[tiles].view(-1, side, side) for one in (ecq, ecq_x)), [f"neuron {i}" for i in tiles.tolist()]
+)
 
 # %% [markdown]
 # Relevance takes from one neuron and gives to another: red on the left, blue on the right. Red fields lie at the rim too, where no digit is ever written, since the thesis' net sees black as -1 and not as nothing. So a weight there has something to multiply, and relevance counts it.
@@ -198,7 +200,7 @@ first = segmenters[0]
 once = {made: study.one_shot(made, scenes, budget) for made in segmenters}
 compact = [rows for made, rows in once.items() if made.name == "compact"]
 at_four = results_of.by_arm(compact, 4, 0.2)
-plot.bars(at_four, "pixel accuracy", mark=at_four["float"][0], mark_label="float")
+figures.bars(at_four, "pixel accuracy", mark=at_four["float"][0], mark_label="float")
 
 # %%
 print(f"{first.name}, {first.source}")
@@ -221,7 +223,7 @@ for line in results_of.one_shot_table([(name, rows) for name, rows in once_recor
 check.true(
     "every arm leaves fewer zeros than ECQ, or as many",
     all(
-        row["sparsity"] <= results_of.of(rows, arm=study.ECQ, bits=row["bits"], Lambda=row["Lambda"])[0]["sparsity"]
+        row["sparsity"] <= results_of.select(rows, arm=study.ECQ, bits=row["bits"], Lambda=row["Lambda"])[0]["sparsity"]
         for rows in compact
         for row in rows[1:]
     ),
@@ -254,7 +256,7 @@ print(f"weights that meet nothing but padding: {lost_taps * 2048 * 256 / 1e6:.1f
 # %%
 asked = study.relevances(first.net, batches(scenes.train, 32), seed)
 pair = [ecqx.quantize(first.net, 4, 0.2, relevance=asked[arm]) for arm in (study.ECQ, study.LRP)]
-plot.changed_by_layer(results_of.changed(*pair))
+figures.changed_by_layer(results_of.changed(*pair))
 
 # %% [markdown]
 # **What you see.** The three tall bars are the three atrous branches of the classifier: there ECQ^x uses its right to leave fewer zeros. Elsewhere $\beta$ begins too sparse and is moved just to ECQ's count, so blue mirrors red, and who keeps one weight gives up another. It is a matter of three weights in a hundred at most.
@@ -271,7 +273,7 @@ for arm in (*results_of.ARMS, "float"):
     )
     with StepsLine(arm) as line:
         nets[arm], histories[arm] = quantized_net(recipe, net, digits, seed, report=line)
-plot.training(histories, "validation accuracy")
+figures.training(histories, "validation accuracy")
 
 # %% [markdown]
 # **What you see.** While $\lambda$ rises, for 50 steps, zeros become more; later, training moves some weights away from 0 again. ECQ, LRP and magnitude end close together, random a point behind, all below the float net. (Mind the axis: it does not begin at 0.) On the right, why this is no fair race yet: the arms do not leave equally many zeros. Of the states with all of $\lambda$, the best on the *validation* split is kept.
@@ -295,7 +297,7 @@ check.true(
 # %%
 switched = study.swept("ecqx-mnist-switches", digits)
 by_scale = {
-    scale: [row["accuracy"] for row in results_of.of(switched, gradient_scale=scale, bits=3)]
+    scale: [row["accuracy"] for row in results_of.select(switched, gradient_scale=scale, bits=3)]
     for scale in ("none", "abs", "signed")
 }
 for scale, values in by_scale.items():
@@ -339,7 +341,9 @@ for arm in ("ecq", "lrp"):
 # %%
 image, truth = scenes.test[1]
 seen_by = {"float": first.net, "ECQ^x by LRP, 4 bit": study.with_weights(first.net, quantized["lrp"])}
-plot.growing(image, truth, {name: predict(one, image) for name, one in seen_by.items()}, scenes.classes, scenes.palette)
+figures.growing(
+    image, truth, {name: predict(one, image) for name, one in seen_by.items()}, scenes.classes, scenes.palette
+)
 
 # %% [markdown]
 # **What you see.** Eighteen times smaller, and hard to tell from the float net.
@@ -377,15 +381,15 @@ if full:
     recorded, before = results_of.recorded(full)
     unquantized = sum(one["test"] for one in before.values()) / len(before)
     judged = results_of.judged(recorded)
-    plot.pareto(results_of.curves(judged, "sparsity"), "zeros", "pixel accuracy", unquantized)
+    figures.pareto(results_of.curves(judged, "sparsity"), "zeros", "pixel accuracy", unquantized)
 
 # %%
 if full:
-    plot.pareto(results_of.curves(judged, "bytes"), "coded size", "pixel accuracy", unquantized, log=True)
+    figures.pareto(results_of.curves(judged, "bytes"), "coded size", "pixel accuracy", unquantized, log=True)
 
 # %%
 if full:
-    plot.pareto(results_of.curves(judged, "sparsity", "miou"), "zeros", "mIoU", None)
+    figures.pareto(results_of.curves(judged, "sparsity", "miou"), "zeros", "mIoU", None)
 
 # %%
 for line in results_of.summary(recorded, before) if full else ():
@@ -407,7 +411,7 @@ if mnist:
     judged = results_of.judged(recorded)
     drawn_curves = results_of.curves(judged, "sparsity")
     drawn_curves["2 bit"]["LRP, published grid"] = results_of.published_grid(recorded, "sparsity")
-    plot.pareto(drawn_curves, "zeros", "accuracy", unquantized)
+    figures.pareto(drawn_curves, "zeros", "accuracy", unquantized)
 
 # %%
 for line in results_of.summary(recorded, before) if mnist else ():

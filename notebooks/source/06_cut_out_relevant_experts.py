@@ -19,17 +19,17 @@
 # %% slideshow={"slide_type": "skip"}
 import torch
 
-from relcomp_kit import datasets
+from relcomp_kit import datasets, figures
 from relcomp_kit.compression import experts
 from relcomp_kit.compression.experts import ALL
+from relcomp_kit.course import check
 from relcomp_kit.datasets.scenes import class_frequencies
-from relcomp_kit.lessons import check, plot
-from relcomp_kit.lessons import expert_results as results_of
-from relcomp_kit.lessons import expert_study as study
-from relcomp_kit.lessons.profiles import get_profile
-from relcomp_kit.lessons.record import Record, claims_text, reference
-from relcomp_kit.lessons.segmentation_study import firsts
-from relcomp_kit.lessons.sweeps.expert import class_relevance
+from relcomp_kit.evidence.record import Record, claims_text, reference
+from relcomp_kit.studies.experts import measurement as study
+from relcomp_kit.studies.experts import results as results_of
+from relcomp_kit.studies.experts.experiment import class_relevance
+from relcomp_kit.studies.profiles import get_profile
+from relcomp_kit.studies.segmentation.measurement import firsts
 
 # %% tags=["parameters"] slideshow={"slide_type": "skip"}
 profile = "quick"
@@ -53,7 +53,7 @@ print(datasets.describe(data))
 relevance = class_relevance(net, data, budget.relevance_scenes)
 layer = "backbone.layer4.0.conv2"
 scores = torch.stack([one[layer] / one[layer].sum() for one in relevance.values()])
-plot.filters_by_class(scores, list(relevance), layer)
+figures.filters_by_class(scores, list(relevance), layer)
 
 # %% [markdown]
 # **What you see.** A column is a filter, a row a class; red where the class asks more of the filter than an even share. In the frames stand the filters that a class uses more than any other does. Every class has a dozen or more of its own, but few filters serve one class alone: what an expert leaves out is a matter of degree.
@@ -107,7 +107,7 @@ check.true(
 # %%
 name = "backbone.layer3.0.conv1"
 before, after = study.channel_means(net, example, name, path[name])
-plot.leak(before, after, path[name])
+figures.leak(before, after, path[name])
 
 # %% [markdown]
 # **What you see.** On the left, blue channels whose filters were set to 0: many speak louder than those that stay. The kit's `gate` sets the scale and the shift of the batch-norm to 0 instead, two short vectors a layer, and they are silent. No weight is copied, the forward pass costs what it did, and afterwards the net is what it was.
@@ -137,7 +137,7 @@ paths = {
     for keep in budget.shown
 }
 image, truth = data.test[scene]
-plot.growing(
+figures.growing(
     image, truth, study.grown(net, image, paths, example), data.classes, data.palette, data.classes.index(wanted)
 )
 
@@ -154,7 +154,7 @@ shares = {
     "relevance kept": experts.score_kept(path, relevance[wanted]),
     "similarity to the average path": experts.similarity(path, everyone),
 }
-plot.path_layers(shares)
+figures.path_layers(shares)
 
 # %% [markdown]
 # **What you see.** A bar is a layer, from the input on the left to the output. The expert keeps most of the first stage, and about a third of the wide layers in the last one. Wherever it leaves filters out, it keeps a larger share of the relevance than of the filters: that is what the choice buys. It agrees most with the average path about the layers near the input, and least about two layers of the classifier, where classes part.
@@ -166,7 +166,7 @@ plot.path_layers(shares)
 # %%
 per_class = {name: experts.relevant_path(net, one, 0.5, example, normalize="none") for name, one in relevance.items()}
 overlap = [[experts.similarity(a, b)[ALL] for b in per_class.values()] for a in per_class.values()]
-plot.path_similarity(overlap, list(per_class))
+figures.path_similarity(overlap, list(per_class))
 
 # %% [markdown]
 # **What you see.** Two paths drawn by chance, half of the filters each, would overlap by a third. Here all pairs overlap by more: some filters serve everybody. Rail and trackbed are nearly one expert, for where there is one, there is the other. An anomaly, a box on the track, is closest to buildings: both are boxes.
@@ -188,7 +188,7 @@ pair = [name for name in budget.joined[data.name] if name in per_class]
 team = {"super-net": paths["100%"]} | {name: per_class[name] for name in pair}
 team["joined"] = experts.join(*(per_class[name] for name in pair))
 image, truth = data.test[study.scene_with(data, pair[-1])]
-plot.growing(
+figures.growing(
     image, truth, study.grown(net, image, team, example), data.classes, data.palette, data.classes.index(pair[-1])
 )
 
@@ -202,7 +202,7 @@ plot.growing(
 # %%
 weather = study.all_weathers(budget, plans[0], wanted) if data.name == "rail-scenes" else {}
 if weather:
-    plot.weather_bars(weather, f"IoU of {wanted}")
+    figures.weather_bars(weather, f"IoU of {wanted}")
 
 # %% [markdown]
 # **What you see.** In snow the expert cut for snow does better than the one cut by day. But it is no worse by day either: whether it knows snow, or is just the better cut, these bars do not tell. The gap to the super-net is what the missing filters cost as long as nothing is trained. The recorded run has three nets, mean and range, and the ranges of both experts overlap:
@@ -235,7 +235,7 @@ if full:
     begin = [row["test as cut"][wanted] for row in results_of.supers(recorded).values()]
     begin = sum(begin) / len(begin)
     panels = {title: results_of.curves(recorded, wanted, when) for when, title in results_of.WHEN.items()}
-    plot.expert_curves(panels, f"IoU of {wanted}", begin, begin - results_of.LOST)
+    figures.expert_curves(panels, f"IoU of {wanted}", begin, begin - results_of.LOST)
 
 # %% slideshow={"slide_type": "skip"}
 for line in results_of.summary(recorded, wanted) if full else ():
@@ -253,7 +253,7 @@ for line in results_of.summary(recorded, wanted) if full else ():
 frequency, _ = class_frequencies(data.train, data.classes, limit=400)
 if full:
     ahead = results_of.advantage(recorded, 0.5, "trained")
-    plot.advantage_by_frequency(
+    figures.advantage_by_frequency(
         {name: (frequency[name], values) for name, values in ahead.items()},
         "share of all pixels",
         "IoU ahead of magnitude",

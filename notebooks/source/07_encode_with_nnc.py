@@ -24,18 +24,18 @@ from fractions import Fraction
 import numpy as np
 import torch
 
-from relcomp_kit import datasets
+from relcomp_kit import datasets, figures
 from relcomp_kit.compression import nnc
-from relcomp_kit.compression.nnc import cabac, codecs, deepcabac, folding
-from relcomp_kit.lessons import check, plot
-from relcomp_kit.lessons import coding_results as results_of
-from relcomp_kit.lessons import coding_study as study
-from relcomp_kit.lessons.expert_study import scene_with
-from relcomp_kit.lessons.profiles import get_profile
-from relcomp_kit.lessons.record import Record, claims_text, reference
-from relcomp_kit.lessons.segmentation_study import predict
-from relcomp_kit.lessons.sweeps.code import decoded_net, quantized_of
-from relcomp_kit.lessons.sweeps.quantize import trained
+from relcomp_kit.compression.nnc import batch_norm_folding, cabac, deepcabac, rival_codecs
+from relcomp_kit.course import check
+from relcomp_kit.evidence.record import Record, claims_text, reference
+from relcomp_kit.studies.coding import measurement as study
+from relcomp_kit.studies.coding import results as results_of
+from relcomp_kit.studies.coding.experiment import decoded_net, quantized_of
+from relcomp_kit.studies.experts.measurement import scene_with
+from relcomp_kit.studies.profiles import get_profile
+from relcomp_kit.studies.quantization.experiment import trained
+from relcomp_kit.studies.segmentation.measurement import predict
 
 # %% tags=["parameters"] slideshow={"slide_type": "skip"}
 profile = "quick"
@@ -81,7 +81,9 @@ print(f"entropy {entropy:.2f} bits a symbol, Huffman {lengths}: {mean:.2f}")
 # A third more than needed, because no word is shorter than one bit. The more zeros a net has, the worse that gets: with 95 % zeros Huffman spends three times the entropy.
 
 # %% tags=["nbval-check-output"]
-check.same("your Huffman has the kit's lengths", [lengths[one] for one in shares], codecs.huffman_lengths([80, 10, 10]))
+check.same(
+    "your Huffman has the kit's lengths", [lengths[one] for one in shares], rival_codecs.huffman_lengths([80, 10, 10])
+)
 check.same("words of these lengths fill the tree", sum(2.0**-length for length in lengths.values()), 1.0)
 
 # %% [markdown] slideshow={"slide_type": "slide"}
@@ -89,7 +91,7 @@ check.same("words of these lengths fill the tree", sum(2.0**-length for length i
 # *Arithmetic coding* gives no symbol a word. It cuts the interval from 0 to 1 in pieces as wide as the probabilities, takes the piece of the first symbol, cuts that one likewise for the second, and so on. Any number in the last piece names the whole message, and the wider the piece, the fewer digits such a number needs.
 
 # %%
-plot.shrinking_interval(shares, ["0", "+", "0", "0"])
+figures.shrinking_interval(shares, ["0", "+", "0", "0"])
 
 # %% [markdown]
 # **What you see.** Each row is the piece that the row above took, drawn as wide again; its ends stand beside it. The last piece, framed in the lowest row, goes from 0.64 to 0.6912: a number with 4.3 bits, if there were such. A likely symbol costs little width, so few bits; and only in the end, once for the whole message, is the number of bits rounded up.
@@ -145,7 +147,7 @@ for pair in pairs:
     curves["entropy"].append(-(drawn * np.log2(drawn)).sum())
     curves["Huffman"].append(sum(pair[symbol] * length for symbol, length in huffman(pair).items()))
     curves["DeepCABAC"].append(8 * len(cabac.encode_integers(symbols).stream) / symbols.size)
-plot.code_curves({name: (zeros, values) for name, values in curves.items()}, "zeros", "bits a symbol")
+figures.code_curves({name: (zeros, values) for name, values in curves.items()}, "zeros", "bits a symbol")
 
 # %% [markdown]
 # **What you see.** Huffman cannot go below one bit. The arithmetic coder lies on the entropy nearly all the way: no code of single symbols does better, on symbols that know nothing of each other.
@@ -177,7 +179,7 @@ _, _, expert_net, expert_quantized = quantized_of(expert)
 
 # %%
 layer = small_quantized.indices["layers.0.weight"]
-plot.signs_of_indices(layer, "weight of a pixel", "neuron")
+figures.signs_of_indices(layer, "weight of a pixel", "neuron")
 
 # %% [markdown]
 # **What you see.** Zeros come in crowds: at the rim of every image row, and in neurons that hardly use their pixels. Behind two zeros a third is likely. So keep separate counts, one for each *context*, here for how many of the two indices before are not 0, and let each count teach its own probabilities. This function sums up what an ideal arithmetic coder would spend:
@@ -200,13 +202,13 @@ before = torch.nn.functional.pad(busy, (2, 0))
 near = (before[:, 1:-1] + before[:, :-2]).flatten().tolist()
 sizes = {
     "fixed width": 4.0,
-    "Huffman": 8 * codecs.huffman_bytes(layer.numpy()) / layer.numel(),
+    "Huffman": 8 * rival_codecs.huffman_bytes(layer.numpy()) / layer.numel(),
     "entropy": small_quantized.entropies["layers.0.weight"],
     "learning, no context": adaptive_bits(values, [0] * len(values)),
     "learning, two neighbours": adaptive_bits(values, near),
     "DeepCABAC": 8 * len(cabac.encode_integers(layer.numpy()).stream) / layer.numel(),
 }
-plot.code_sizes(sizes, "bits a weight", mark="entropy")
+figures.code_sizes(sizes, "bits a weight", mark="entropy")
 
 # %% [markdown]
 # **What you see.** Learning without contexts arrives at the entropy, and pays a little for having to learn. With two neighbours it falls *below*: the entropy is a bound only for coders that look at single indices. DeepCABAC has contexts like yours, and splits an index into yes-or-no questions (is it 0? below 0? larger than 1?), each with contexts of its own, so that it learns faster.
@@ -251,7 +253,7 @@ for row in parts[-2:]:
     print(f"{row.name}: {row.size:,} bytes, {row.share:.1%} of the file")
 
 # %%
-plot.bytes_by_layer({row.name: (row.size, row.bits) for row in parts if row.zeros is not None})
+figures.bytes_by_layer({row.name: (row.size, row.bits) for row in parts if row.zeros is not None})
 
 # %% [markdown]
 # **What you see.** Above, where the bytes go: to the wide layers of the second half. Below, what a weight costs: in the first layers three bits, since few of their weights are 0, but they are small and hardly count. The three lowest bars are the atrous branches of the classifier, with nine in ten weights or more at 0; lesson 05 told why they can be spared.
@@ -272,9 +274,9 @@ check.same("the parts add up to the file", sum(row.size for row in parts), len(f
 # The same indices, *raw*, that is packed as densely as whole parts of a byte allow (general codecs look at bytes, and would waste what an unpacked byte leaves empty), by Huffman with its tables, and by the codecs that every system has. The *order-0 entropy* is the one you know, of single indices, without a table.
 
 # %%
-compared = codecs.index_bytes(quantized)
+compared = rival_codecs.index_bytes(quantized)
 shown = {name: size / 1000 for name, size in sorted(compared.items(), key=lambda pair: -pair[1]) if name != "table"}
-plot.code_sizes(shown, "kB", mark="order-0 entropy")
+figures.code_sizes(shown, "kB", mark="order-0 entropy")
 
 # %% [markdown]
 # **What you see.** DeepCABAC comes out just below the entropy. Huffman pays its bit for every zero. xz comes close: it finds repeated stretches of zeros, though it knows nothing about nets.
@@ -293,14 +295,14 @@ check.true(
 
 # %%
 state, eps = quantized.rest, 1e-5
-name = folding.batch_norms(state)[0]
+name = batch_norm_folding.batch_norms(state)[0]
 gamma, beta, mean, var = (state[f"{name}.{part}"] for part in ("weight", "bias", "running_mean", "running_var"))
 slope = gamma / (var + eps).sqrt()
 intercept = beta - mean * slope
 deviation = (var + eps).sqrt()
 widest = slope.abs().argsort(descending=True)[:4]
 four = torch.stack([gamma, beta, mean, deviation], 1)[widest].tolist()
-plot.folded_lines([-2, 2], four, torch.stack([slope, intercept], 1)[widest].tolist())
+figures.folded_lines([-2, 2], four, torch.stack([slope, intercept], 1)[widest].tolist())
 
 # %% [markdown]
 # **What you see.** Four channels of the first batch-norm, each by its four numbers and, dotted on top, by its two. The weights before it stay whole numbers times a step: nothing is multiplied into them, unlike in the folding that most tools do.
@@ -341,9 +343,9 @@ def ladders(rows, rungs):
     """The ladder of each net, at 4 bit and the smallest Lambda that was run without relevance, too."""
     found = {}
     for kind in ("thesis' net", "DeepLabV3"):
-        some = results_of.of(rows, kind=kind, bits=4)
-        Lambda = min(one["Lambda"] for one in results_of.of(some, arm="ecq"))
-        found[f"{kind}, Λ {Lambda}"] = results_of.ladder(results_of.of(some, Lambda=Lambda), rungs[kind])
+        some = results_of.select(rows, kind=kind, bits=4)
+        Lambda = min(one["Lambda"] for one in results_of.select(some, arm="ecq"))
+        found[f"{kind}, Λ {Lambda}"] = results_of.ladder(results_of.select(some, Lambda=Lambda), rungs[kind])
     return found
 
 
@@ -358,8 +360,8 @@ rungs = {
 
 # %%
 ladder = ladders(rows, rungs)
-plot.size_ladder(ladder, "accuracy")
-if not codecs.has_nncodec():
+figures.size_ladder(ladder, "accuracy")
+if not rival_codecs.has_nncodec():
     print("The reference software nncodec is not installed here: its two rungs are left out.")
 
 # %% [markdown]
@@ -407,7 +409,7 @@ seen = {
     f"super-net, {len(files['folded, 8 bit']) / 1e3:.0f} kB": coded["folded, 8 bit"],
     f"{wanted} expert, {len(expert_file) / 1e3:.0f} kB": decoded_net(expert_file, expert_net),
 }
-plot.growing(image, truth, {one: predict(made, image) for one, made in seen.items()}, scenes.classes, scenes.palette)
+figures.growing(image, truth, {one: predict(made, image) for one, made in seen.items()}, scenes.classes, scenes.palette)
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Break it
@@ -454,12 +456,12 @@ for line in results_of.file_table([row for row in full_rows if row["kind"] != "t
     print(line)
 
 # %% slideshow={"slide_type": "skip"}
-for line in results_of.file_table(results_of.of(full_rows, kind="thesis' net")):
+for line in results_of.file_table(results_of.select(full_rows, kind="thesis' net")):
     print(line)
 
 # %%
 if full:
-    plot.size_ladder(ladders(full_rows, full_rungs), "accuracy")
+    figures.size_ladder(ladders(full_rows, full_rungs), "accuracy")
     print("\n".join(results_of.goal_lines(full_rows)))
 
 # %% [markdown] slideshow={"slide_type": "slide"}

@@ -22,12 +22,12 @@ from dataclasses import replace
 
 from IPython.display import HTML, Image
 
-from relcomp_kit.lessons import check
-from relcomp_kit.lessons.demonstrator import PathChoice, State, as_line, parse
-from relcomp_kit.lessons.demonstrator.details import render_filters, render_layers
-from relcomp_kit.lessons.demonstrator.engine import answer
-from relcomp_kit.lessons.demonstrator.render import render
-from relcomp_kit.lessons.plot.style import png
+from relcomp_kit.course import check
+from relcomp_kit.demonstrator import PathChoice, State, as_line, parse
+from relcomp_kit.demonstrator.details import render_filters, render_layers
+from relcomp_kit.demonstrator.engine import answer
+from relcomp_kit.demonstrator.render import render
+from relcomp_kit.figures.style import png
 
 # %% tags=["parameters"] slideshow={"slide_type": "skip"}
 profile = "quick"
@@ -43,7 +43,7 @@ seed = 0
 # %%
 live = False
 if live:
-    from relcomp_kit.lessons.demonstrator.page import show
+    from relcomp_kit.demonstrator.page import show
 
     show()
 

@@ -21,15 +21,18 @@ import random
 
 from IPython.display import Markdown, display
 
-from relcomp_kit.lessons import check, claims, notebooks, plot, report, stock, whole_picture
-from relcomp_kit.lessons.sweeps import experiments
+from relcomp_kit import figures
+from relcomp_kit.course import check, notebooks
+from relcomp_kit.evidence import claims, report
+from relcomp_kit.studies import ledger, whole_picture
+from relcomp_kit.sweeps import experiments
 
 # %% tags=["parameters"] slideshow={"slide_type": "skip"}
 profile = "quick"
 seed = 0
 
 # %% slideshow={"slide_type": "skip"}
-live, recorded = stock.live_records(), claims.recorded()
+live, recorded = ledger.live_records(), claims.recorded()
 rows = claims.table(live, profile)
 print(f"profile: {profile}")
 print(f"{len(rows)} claims and controls, {len(live)} records of this run, {len(recorded)} of full runs")
@@ -84,11 +87,11 @@ check.true("a spread that crosses the bound is never settled", verdict({"one": [
 # Each claim of the ledger has one verdict from the recorded full runs. If this lesson belongs to a run, as in `relcomp run`, a second bar shows what that run found, on its smaller budget. *Open* means that nobody has measured it there yet.
 
 # %%
-counts = stock.counts(rows)
-plot.verdict_counts(counts)
+counts = ledger.counts(rows)
+figures.verdict_counts(counts)
 
 # %%
-print("\n".join(stock.verdict_lines(rows)))
+print("\n".join(ledger.verdict_lines(rows)))
 
 # %% [markdown]
 # **What you see.** One bar a work, controls included. Blue is met by every net, light blue the same but on other data or a smaller net, orange undecided, red refuted on the published data and scale. Grey is not a failure: here it could not be tested.
@@ -103,7 +106,7 @@ stand_ins = [
     if claims.find(entry["id"])["needs"] not in ("", entry["dataset"])
 ]
 check.true("nothing is reproduced on a stand-in", all(entry["verdict"] != "reproduced" for entry in stand_ins))
-again = [(stock.recomputed(entry), entry["verdict"]) for record in recorded.values() for entry in record["claims"]]
+again = [(ledger.recomputed(entry), entry["verdict"]) for record in recorded.values() for entry in record["claims"]]
 check.true("every recorded verdict follows from its recorded margins", all(one == other for one, other in again))
 
 # %% [markdown] slideshow={"slide_type": "skip"}
@@ -152,7 +155,7 @@ check.true("every recorded claim has its lesson", all(row["lesson"] in lessons f
 # A control asks a second question about the same measurement: is it pruning that raised the accuracy, or the training that went on meanwhile? Does relevance choose well, or would chance do? The works asked few of these.
 
 # %%
-for line in stock.control_lines(rows):
+for line in ledger.control_lines(rows):
     print(line)
 
 # %% [markdown]
@@ -165,7 +168,7 @@ for line in stock.control_lines(rows):
 
 # %%
 panels = whole_picture.panels()
-plot.whole_picture(panels)
+figures.whole_picture(panels)
 
 # %% [markdown]
 # **What you see.** Removing single weights is the dearest way to save bytes: what stays is still 32 bits wide, and somebody has to say where it stood. Quantization with an entropy term does both at once, since zero is the cheapest word. A file can be smaller than the estimate, which leaves biases and batch-norm in 32 bits, or larger, for its header and its tables.
@@ -178,7 +181,7 @@ for panel in panels:
 # %%
 for panel in panels:
     print(f"{panel.title}: the smallest within a point of the best of its family")
-    print("\n".join(stock.smallest_lines(panel)), end="\n\n")
+    print("\n".join(ledger.smallest_lines(panel)), end="\n\n")
 
 # %% tags=["nbval-check-output"]
 families = [family for panel in panels for family in panel.families]
@@ -199,7 +202,7 @@ check.true(
 # %%
 both = [row for row in rows if row["measured"] and row["recorded"]]
 print(f"{len(both)} claims were decided in this run and in a recorded one")
-print("\n".join(stock.differing(rows)) or "no verdict differs")
+print("\n".join(ledger.differing(rows)) or "no verdict differs")
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## What to take home

@@ -11,7 +11,7 @@ from relcomp_kit.datasets.download import NAMES, fetch
 __all__ = ["NAMES", "ImageSet", "SceneSet", "Split", "banner", "describe", "fetch", "load", "load_scenes"]
 
 HOME = {name: "images" for name in ("ImageSet", "Split", "banner", "load")}
-HOME |= {name: "scenes" for name in ("SceneSet", "describe", "load_scenes")}
+HOME |= {"SceneSet": "scene_set", "describe": "scenes", "load_scenes": "scenes"}
 
 
 def __getattr__(name: str):

@@ -8,7 +8,7 @@ from relcomp_kit import files
 from relcomp_kit.datasets import download
 from relcomp_kit.datasets.layouts import LAYOUTS
 from relcomp_kit.datasets.pairs import Pair, Pairs
-from relcomp_kit.datasets.scenes import SceneSet
+from relcomp_kit.datasets.scene_set import SceneSet
 from relcomp_kit.errors import UserError
 
 

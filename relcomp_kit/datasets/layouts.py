@@ -10,7 +10,7 @@ from torchvision import datasets
 
 from relcomp_kit.datasets import rail_scenes
 from relcomp_kit.datasets.pairs import Pair, check_pairs, hold_out, match, read_colours, read_ids
-from relcomp_kit.datasets.scenes import VOID
+from relcomp_kit.datasets.scene_set import VOID
 from relcomp_kit.errors import UserError
 
 TEST_SHARE = 0.2  # where a set has no official split: 80:20, as published

@@ -10,7 +10,7 @@ from PIL import Image
 from torch.utils.data import Dataset
 from torchvision import tv_tensors
 
-from relcomp_kit.datasets.scenes import VOID
+from relcomp_kit.datasets.scene_set import VOID
 from relcomp_kit.datasets.transforms import resize
 from relcomp_kit.errors import UserError
 

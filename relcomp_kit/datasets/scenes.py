@@ -1,40 +1,17 @@
 """Scenes to segment, by name: what a set is, where it comes from, what it holds."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from relcomp_kit.datasets.scene_set import VOID, SceneSet
 from relcomp_kit.errors import UserError
 
-VOID = 255  # the label of a pixel that belongs to no class
 SCENE_NAMES = ("rail-scenes", "railsem19", "cityscapes", "camvid", "voc", "berdiba")
 STANDS_FOR = {"rail-scenes": "the BerDiBa synthetic set", "camvid": "RailSem19"}  # in the ledger of claims
 REMEMBERED_BYTES = 4 * 2**30
-
-
-@dataclass(frozen=True, eq=False)
-class SceneSet:
-    """Images with a class for every pixel, in three splits.
-
-    Every split is a map-style dataset; ``split[i]`` is a `tv_tensors.Image` (3, H, W) and a `tv_tensors.Mask` (H, W),
-    both uint8; a label is an index into ``classes``, or `VOID`. ``palette`` holds one RGB triplet (0 to 255) per class.
-
-    ``sha256`` identifies a set of files by their names, their sizes in bytes, the classes and the way they are split,
-    not by their contents: there may be thousands of images. For scenes that the kit draws it is over the generator's
-    version and the splits. ``source`` says where the set was found, for people.
-    """
-
-    name: str
-    classes: tuple[str, ...]
-    palette: tuple[tuple[int, int, int], ...]
-    train: Dataset
-    validation: Dataset
-    test: Dataset
-    sha256: str
-    source: str
 
 
 def load_scenes(name: str = "rail-scenes", size: tuple[int, int] | None = None) -> SceneSet:

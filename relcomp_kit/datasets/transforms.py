@@ -9,7 +9,7 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional
 
-from relcomp_kit.datasets.scenes import VOID
+from relcomp_kit.datasets.scene_set import VOID
 
 MEAN = (0.485, 0.456, 0.406)  # of ImageNet's red, green and blue in [0, 1]; torchvision's weights expect them
 STD = (0.229, 0.224, 0.225)

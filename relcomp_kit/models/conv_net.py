@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from relcomp_kit.models.training import Batches
+from relcomp_kit.models.masked_net_training import Batches
 
 
 def conv_net(size: int = 28, classes: int = 10, channels: int = 8, seed: int = 0) -> nn.Sequential:

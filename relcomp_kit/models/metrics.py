@@ -8,11 +8,11 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Subset
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
-from relcomp_kit.datasets.scenes import VOID
+from relcomp_kit.datasets.scene_set import VOID
 from relcomp_kit.datasets.transforms import normalize
 from relcomp_kit.errors import UserError
 from relcomp_kit.models.device import autocast, choose_precision
-from relcomp_kit.models.processes import Group
+from relcomp_kit.models.distributed import Group
 from relcomp_kit.models.scene_batches import check_labels, stack
 
 

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from relcomp_kit.datasets.scenes import VOID
+from relcomp_kit.datasets.scene_set import VOID
 from relcomp_kit.datasets.transforms import training_transform
 from relcomp_kit.errors import UserError
-from relcomp_kit.models.training import Batches
+from relcomp_kit.models.masked_net_training import Batches
 
 
 def stack(scenes: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
@@ -50,7 +50,7 @@ class TrainingBatches(Dataset):
     ----------
     split : Dataset
         As in `relcomp_kit.datasets.scenes.SceneSet`.
-    recipe : relcomp_kit.models.segmentation.Recipe
+    recipe : relcomp_kit.models.segmentation_training.Recipe
     classes, seed : int
     rank, processes : int
         Which of how many processes asks; the batch is a multiple of them.

@@ -19,7 +19,7 @@ COLUMNS = {
 
 
 def write_csv(path: Path, history: list[dict]) -> Path:
-    """Write a history (see `relcomp_kit.models.segmentation.Trained`) as CSV, a row a validation.
+    """Write a history (see `relcomp_kit.models.segmentation_training.Trained`) as CSV, a row a validation.
 
     An IoU is empty where the class does not occur.
     """

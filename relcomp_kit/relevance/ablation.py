@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from relcomp_kit.datasets.scenes import VOID
+from relcomp_kit.datasets.scene_set import VOID
 from relcomp_kit.errors import UserError
 from relcomp_kit.models.scene_batches import check_labels
 from relcomp_kit.relevance.channels import batch_norms, channel_layers, check_eval, inner_layers, layer_weights
-from relcomp_kit.relevance.replay import recorded, skipped
+from relcomp_kit.relevance.partial_forward import recorded, skipped
 
 MEASURES = ("logit", "loss")
 Batches = Iterable[tuple[Tensor, Tensor]]

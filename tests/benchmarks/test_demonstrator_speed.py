@@ -8,8 +8,8 @@ import itertools
 
 import torch
 
-from relcomp_kit.lessons.demonstrator import State, answer, nets, parse
-from relcomp_kit.lessons.demonstrator.render import png, render
+from relcomp_kit.demonstrator import State, answer, nets, parse
+from relcomp_kit.demonstrator.render import png, render
 
 PASSES = 30  # of the super-net: what a slider may cost
 

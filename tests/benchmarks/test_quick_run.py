@@ -11,7 +11,7 @@ FIRST, SECOND = 12 * 60, 4 * 60  # seconds
 def seconds_of_a_run(environment: dict[str, str], out) -> float:
     """Run all lessons, and return the seconds it takes; a lesson that fails raises."""
     start = time.perf_counter()
-    command = [sys.executable, "-c", "from relcomp_kit.cli import main; main()", "run", "--out", str(out)]
+    command = [sys.executable, "-c", "from relcomp_kit.cli.app import main; main()", "run", "--out", str(out)]
     subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL)
     return time.perf_counter() - start
 

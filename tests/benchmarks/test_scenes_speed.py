@@ -6,7 +6,7 @@ import numpy as np
 
 from relcomp_kit.datasets.rail_scenes import render
 from relcomp_kit.datasets.rail_scenes.canvas import SKY, Canvas
-from relcomp_kit.datasets.rail_scenes.dice import FINE, sample
+from relcomp_kit.datasets.rail_scenes.random_numbers import FINE, sample
 
 SCENES = 20
 SIZE, HALF = (96, 160), (48, 80)

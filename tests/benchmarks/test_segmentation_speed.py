@@ -9,14 +9,14 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from relcomp_kit.datasets.rail_scenes import CLASSES, RailScenes
-from relcomp_kit.datasets.scenes import VOID, SceneSet
+from relcomp_kit.datasets.scene_set import VOID, SceneSet
 from relcomp_kit.datasets.transforms import normalize
 from relcomp_kit.models.deeplab import deeplab
 from relcomp_kit.models.device import autocast, choose_precision
-from relcomp_kit.models.fit import Run
-from relcomp_kit.models.processes import Group
+from relcomp_kit.models.distributed import Group
 from relcomp_kit.models.recipe import Recipe
 from relcomp_kit.models.scene_batches import TrainingBatches, stack
+from relcomp_kit.models.training_loop import Run
 
 CPU = torch.device("cpu")
 SIDE = 2048  # of the matrices whose product shows what the processor can do

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from relcomp_kit.models.masked_net import weight_names
-from relcomp_kit.models.training import LEARNING_RATE, one_hot_others_cold, sgd_step
+from relcomp_kit.models.masked_net_training import LEARNING_RATE, one_hot_others_cold, sgd_step
 from relcomp_kit.relevance.oracle import weight_oracle
 from relcomp_kit.relevance.saliency import loss_per_image, weight_importance
 

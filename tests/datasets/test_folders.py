@@ -15,7 +15,8 @@ from PIL import Image
 from torchvision.datasets import Cityscapes
 
 from relcomp_kit.datasets import layouts, pairs, rail_scenes
-from relcomp_kit.datasets.scenes import VOID, describe, load_scenes
+from relcomp_kit.datasets.scene_set import VOID
+from relcomp_kit.datasets.scenes import describe, load_scenes
 from relcomp_kit.errors import UserError
 
 GENERATOR = np.random.default_rng(0)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torchvision import tv_tensors
 
 from relcomp_kit.datasets import transforms
-from relcomp_kit.datasets.scenes import VOID
+from relcomp_kit.datasets.scene_set import VOID
 
 GREY = torch.tensor([round(255 * channel) for channel in transforms.MEAN], dtype=torch.uint8)
 

@@ -4,7 +4,7 @@ import torch
 
 from relcomp_kit import datasets
 from relcomp_kit.models.conv_net import conv_net, train_conv_net
-from relcomp_kit.models.training import Samples, accuracy
+from relcomp_kit.models.masked_net_training import Samples, accuracy
 
 
 def test_output_has_one_value_per_class_and_the_seed_decides_it():

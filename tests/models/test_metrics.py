@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torchvision import tv_tensors
 
-from relcomp_kit.datasets.scenes import VOID
+from relcomp_kit.datasets.scene_set import VOID
 from relcomp_kit.datasets.transforms import MEAN, STD
 from relcomp_kit.errors import UserError
 from relcomp_kit.models.metrics import evaluate, plain, scores

@@ -5,7 +5,7 @@ import torch
 
 from relcomp_kit.errors import UserError
 from relcomp_kit.models.masked_net import ACTIVATIONS, MaskedNet, weight_names
-from relcomp_kit.models.training import one_hot_others_cold
+from relcomp_kit.models.masked_net_training import one_hot_others_cold
 from relcomp_kit.relevance import saliency
 
 LOSSES = ("training", "pruning")

@@ -11,10 +11,10 @@ Source: Becking et al. 2022, "ECQ^x: Explainability-Driven Quantization for Low-
 """
 
 from relcomp_kit.compression.ecqx.assignment import Assignment, Grid, assign, fit
-from relcomp_kit.compression.ecqx.model import normalized, plan, quantizable, quantize
+from relcomp_kit.compression.ecqx.centroids import centroid_step, level_range
+from relcomp_kit.compression.ecqx.quantize_net import normalized, plan, quantizable, quantize
 from relcomp_kit.compression.ecqx.quantized import Quantized, from_tensors, state_dict, to_tensors, truncated
-from relcomp_kit.compression.ecqx.steps import centroid_step, level_range
-from relcomp_kit.compression.ecqx.training import scale_gradient
+from relcomp_kit.compression.ecqx.straight_through import scale_gradient
 
 __all__ = [
     "Assignment",

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from relcomp_kit.compression.ecqx.envelope import borders, prices, shares
-from relcomp_kit.compression.ecqx.lookup import Lookup
-from relcomp_kit.compression.ecqx.steps import check_weight, chunks, count_up_to, kth_smallest
+from relcomp_kit.compression.ecqx.centroids import check_weight, chunks, count_up_to, kth_smallest
+from relcomp_kit.compression.ecqx.interval_lookup import Lookup
+from relcomp_kit.compression.ecqx.lower_envelope import borders, prices, shares
 from relcomp_kit.errors import UserError
 
 RHO = 2.0
@@ -242,7 +242,7 @@ def assign(
     - Weights of equal size and relevance turn together. If the range of sparsity cannot be met because of them, the
       result is the sparsest below it.
 
-    No tensor of centroids times weights is made: see `relcomp_kit.compression.ecqx.envelope` for the borders,
+    No tensor of centroids times weights is made: see `relcomp_kit.compression.ecqx.lower_envelope` for the borders,
     `choose_beta` for beta. Costs under ECQ^x are computed in float32, for float64 weights in float64.
     Source: Becking et al. 2022.
     """

@@ -1,6 +1,6 @@
 """Quantization-aware training of a net, from the cache or now, and what there is to say of the result.
 
-The loop itself stands in `relcomp_kit.compression.ecqx.qat_run`, recipes in `relcomp_kit.compression.ecqx.recipe`.
+The loop itself stands in `relcomp_kit.compression.ecqx.qat_loop`, recipes in `relcomp_kit.compression.ecqx.recipe`.
 """
 
 import copy
@@ -14,12 +14,12 @@ from safetensors.torch import save
 from torch import nn
 
 from relcomp_kit.artifacts import load_or_make
-from relcomp_kit.compression.ecqx.qat_run import Report, Run, best_row, train
+from relcomp_kit.compression.ecqx.qat_loop import Report, Run, best_row, train
 from relcomp_kit.compression.ecqx.quantized import Quantized, from_tensors, state_dict
 from relcomp_kit.compression.ecqx.recipe import QatRecipe, resolve
 from relcomp_kit.compression.ecqx.tasks import task_of
 from relcomp_kit.datasets.images import ImageSet
-from relcomp_kit.datasets.scenes import SceneSet
+from relcomp_kit.datasets.scene_set import SceneSet
 from relcomp_kit.models.masked_net import MaskedLayer
 
 __all__ = ["VERSION", "QatRecipe", "measure", "quantized_net"]

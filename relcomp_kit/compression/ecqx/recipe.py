@@ -3,9 +3,9 @@
 import math
 from dataclasses import dataclass, replace
 
-from relcomp_kit.compression.ecqx.model import EXTREMES
-from relcomp_kit.compression.ecqx.steps import RULES, check_bits
-from relcomp_kit.compression.ecqx.training import SCALES
+from relcomp_kit.compression.ecqx.centroids import RULES, check_bits
+from relcomp_kit.compression.ecqx.quantize_net import EXTREMES
+from relcomp_kit.compression.ecqx.straight_through import SCALES
 from relcomp_kit.errors import UserError
 from relcomp_kit.models.device import choose_device, choose_precision
 from relcomp_kit.models.recipe import CLASS_WEIGHTS, POLY_POWER, SCHEDULES
@@ -60,7 +60,7 @@ class QatRecipe:
     class_weights, augment
         As in `relcomp_kit.models.recipe.Recipe`; for scenes.
     noise, signed : bool
-        As in `relcomp_kit.models.training.prepare`; for small images.
+        As in `relcomp_kit.models.masked_net_training.prepare`; for small images.
     """
 
     arm: str = "lrp"

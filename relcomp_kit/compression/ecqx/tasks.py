@@ -7,16 +7,17 @@ from torch import Tensor, nn
 
 from relcomp_kit.compression.ecqx.recipe import QatRecipe
 from relcomp_kit.datasets.images import ImageSet
-from relcomp_kit.datasets.scenes import VOID, SceneSet, remember
+from relcomp_kit.datasets.scene_set import VOID, SceneSet
+from relcomp_kit.datasets.scenes import remember
 from relcomp_kit.datasets.transforms import normalize
 from relcomp_kit.errors import UserError
 from relcomp_kit.models.device import autocast, choose_device
 from relcomp_kit.models.masked_net import MaskedNet
+from relcomp_kit.models.masked_net_training import Batches, Samples, accuracy, one_hot_others_cold, prepare
 from relcomp_kit.models.metrics import evaluate
 from relcomp_kit.models.recipe import Recipe
 from relcomp_kit.models.scene_batches import TrainingBatches
-from relcomp_kit.models.segmentation import class_weights
-from relcomp_kit.models.training import Batches, Samples, accuracy, one_hot_others_cold, prepare
+from relcomp_kit.models.segmentation_training import class_weights
 
 Batch = tuple[Tensor, Tensor]
 
@@ -24,8 +25,8 @@ Batch = tuple[Tensor, Tensor]
 class Images:
     """Small images for a fully connected net, which stays on the processor: a GPU would wait for it.
 
-    A `MaskedNet` is trained as in `relcomp_kit.models.training`, by the squared error to "one hot, others cold"; any
-    other net by cross entropy of its logits.
+    A `MaskedNet` is trained as in `relcomp_kit.models.masked_net_training`, by the squared error to "one
+    hot, others cold"; any other net by cross entropy of its logits.
     """
 
     chosen_by, precision = "accuracy", "fp32"

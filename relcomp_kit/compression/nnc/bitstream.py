@@ -22,7 +22,7 @@ import numpy as np
 
 from relcomp_kit.compression.nnc.cabac import FEWEST_BITS, ORDERS, bounds, decode_integers, encode_integers, rows_of
 from relcomp_kit.compression.nnc.deepcabac import MOST_FLAGS
-from relcomp_kit.compression.nnc.numbers import ITEM_BYTES, pack, unpack
+from relcomp_kit.compression.nnc.float_coding import ITEM_BYTES, pack, unpack
 from relcomp_kit.errors import UserError
 
 VERSION = 2

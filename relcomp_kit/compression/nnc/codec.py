@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from relcomp_kit.compression.ecqx.quantized import Quantized
-from relcomp_kit.compression.nnc import bitstream, folding
+from relcomp_kit.compression.nnc import batch_norm_folding, bitstream
 from relcomp_kit.compression.nnc.bitstream import Header, Numbers
-from relcomp_kit.compression.nnc.masks import join_masks, split_masks
-from relcomp_kit.compression.nnc.numbers import ITEM_BYTES
+from relcomp_kit.compression.nnc.float_coding import ITEM_BYTES
+from relcomp_kit.compression.nnc.path_masks import join_masks, split_masks
 from relcomp_kit.errors import UserError
 
 DTYPES = {name: getattr(torch, name) for name in ITEM_BYTES}
@@ -71,9 +71,9 @@ def encode(
     """
     rest, folded, coarse = dict(quantized.rest), [], []
     if fold:
-        rest, folded = folding.fold(rest, eps)
+        rest, folded = batch_norm_folding.fold(rest, eps)
     if float_bits is not None:
-        rest, coarse = folding.to_levels(rest, float_bits)
+        rest, coarse = batch_norm_folding.to_levels(rest, float_bits)
     notes: dict = {"info": info or {}}
     if folded:
         notes |= {"folded": folded, "eps": eps}
@@ -168,7 +168,7 @@ def _assemble(header: Header, tensors: dict[str, Tensor]) -> Decoded:
     notes = header.notes
     if not isinstance(notes["info"], dict):
         raise ValueError("the info is no dict")
-    rest = folding.from_levels(rest, notes.get("levels", []))
-    rest = folding.unfold(rest, notes.get("folded", []), notes.get("eps", 0.0))
+    rest = batch_norm_folding.from_levels(rest, notes.get("levels", []))
+    rest = batch_norm_folding.unfold(rest, notes.get("folded", []), notes.get("eps", 0.0))
     paths = split_masks(tensors[MASKS], notes["paths"]) if MASKS in tensors else {}
     return Decoded(Quantized(indices, steps, rest), paths, notes["info"])

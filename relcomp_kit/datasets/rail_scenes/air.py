@@ -3,9 +3,9 @@
 import numpy as np
 
 from relcomp_kit.datasets.rail_scenes.canvas import GROUND, RAIL, SKY, TRACKBED, VEGETATION, Canvas
-from relcomp_kit.datasets.rail_scenes.dice import FINE, SOFT, Dice, sample
 from relcomp_kit.datasets.rail_scenes.land import SKIES
 from relcomp_kit.datasets.rail_scenes.layout import Scene
+from relcomp_kit.datasets.rail_scenes.random_numbers import FINE, SOFT, Dice, sample
 
 NOISE = {"day": 0.02, "dusk": 0.04, "rain": 0.03, "fog": 0.025, "snow": 0.02}  # half of its range
 

@@ -3,8 +3,8 @@
 import numpy as np
 
 from relcomp_kit.datasets.rail_scenes.canvas import GROUND, RAIL, TRACKBED, VEGETATION, Canvas
-from relcomp_kit.datasets.rail_scenes.dice import FINE, SOFT, profile, sample
 from relcomp_kit.datasets.rail_scenes.layout import BED, GAUGE, Scene, Track
+from relcomp_kit.datasets.rail_scenes.random_numbers import FINE, SOFT, profile, sample
 
 MATERIALS = ("ballast", "soil", "grass", "field", "asphalt", "sleeper", "web", "head")
 LABELS = np.array([TRACKBED, GROUND, VEGETATION, GROUND, GROUND, TRACKBED, RAIL, RAIL], np.uint8)

@@ -5,7 +5,7 @@ Lengths are in metres. ``x`` is to the right of the track that the train runs on
 
 from dataclasses import dataclass
 
-from relcomp_kit.datasets.rail_scenes.dice import Dice
+from relcomp_kit.datasets.rail_scenes.random_numbers import Dice
 
 WEATHERS = ("day", "dusk", "rain", "fog", "snow")
 USUAL = {"day": 0.5, "dusk": 0.2, "rain": 0.15, "fog": 0.15}  # snow is kept for the shift to an unknown domain

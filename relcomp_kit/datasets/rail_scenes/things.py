@@ -5,8 +5,8 @@ import math
 import numpy as np
 
 from relcomp_kit.datasets.rail_scenes.canvas import ANOMALY, BUILDINGS, VEGETATION, VOID, Canvas
-from relcomp_kit.datasets.rail_scenes.dice import FINE, SOFT, sample
 from relcomp_kit.datasets.rail_scenes.layout import Scene, Thing
+from relcomp_kit.datasets.rail_scenes.random_numbers import FINE, SOFT, sample
 
 WIRE = 5.5  # height of the overhead wire above the rails, metres
 PLANTS = ("tree", "conifer", "bush")

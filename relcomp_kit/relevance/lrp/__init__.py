@@ -9,7 +9,7 @@ where the weight is used, is the weight's relevance (Becking et al. 2022).
 - `weights`, `heatmaps`, `conserve`: what is measured along the way.
 """
 
-from relcomp_kit.relevance.lrp.conserve import Conservation, conservation
+from relcomp_kit.relevance.lrp.conservation import Conservation, conservation
 from relcomp_kit.relevance.lrp.heatmaps import heatmap
 from relcomp_kit.relevance.lrp.propagation import RULES
 from relcomp_kit.relevance.lrp.weights import filter_relevance, weight_relevance, weight_relevance_per_class

@@ -17,11 +17,11 @@ from zennit.torchvision import ResNetCanonizer
 from zennit.types import Convolution, Linear
 
 from relcomp_kit.errors import UserError
-from relcomp_kit.relevance.lrp.copies import working_copy
-from relcomp_kit.relevance.lrp.products import LINEAR, position_sums, weight_products
+from relcomp_kit.relevance.lrp.functional_operations import BATCH_NORMS, MIXING, Survey
 from relcomp_kit.relevance.lrp.propagation import RULES, LayerRelevance, Propagation
 from relcomp_kit.relevance.lrp.rules import Gamma, by_share
-from relcomp_kit.relevance.lrp.survey import BATCH_NORMS, MIXING, Survey
+from relcomp_kit.relevance.lrp.weight_products import LINEAR, position_sums, weight_products
+from relcomp_kit.relevance.lrp.working_copy import working_copy
 
 CURE = "make modules of them (nn.ReLU, zennit.layer.Sum, ...), or take the epsilon rule, which copes with sums and ReLU"
 

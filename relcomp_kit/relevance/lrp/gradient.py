@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from relcomp_kit.errors import UserError
-from relcomp_kit.relevance.lrp.copies import working_copy
-from relcomp_kit.relevance.lrp.products import LINEAR, position_sums, weight_products
+from relcomp_kit.relevance.lrp.functional_operations import BATCH_NORMS, CURVED, RELUS, SUMS, Survey
 from relcomp_kit.relevance.lrp.propagation import LayerRelevance, Propagation, stabilize
-from relcomp_kit.relevance.lrp.survey import BATCH_NORMS, CURVED, RELUS, SUMS, Survey
+from relcomp_kit.relevance.lrp.weight_products import LINEAR, position_sums, weight_products
+from relcomp_kit.relevance.lrp.working_copy import working_copy
 
 CURE = "make each a module that has a rule, such as nn.GELU, or leave it out"
 

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from relcomp_kit.errors import UserError
-from relcomp_kit.relevance.lrp.copies import read_batch
-from relcomp_kit.relevance.lrp.propagation import Channel, prepare, trace
-from relcomp_kit.relevance.lrp.start import Start, start_relevance
+from relcomp_kit.relevance.lrp.initial_relevance import Start, start_relevance
+from relcomp_kit.relevance.lrp.preparation import prepare
+from relcomp_kit.relevance.lrp.propagation import Channel, trace
+from relcomp_kit.relevance.lrp.working_copy import read_batch
 
 
 def heatmap(

@@ -1,4 +1,4 @@
-"""A net prepared for relevance: one way to ask for it, two ways to compute it."""
+"""A net prepared for relevance: how it is asked, whichever way it is computed."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -7,11 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from relcomp_kit.errors import UserError
-from relcomp_kit.relevance.lrp.copies import output_of
-from relcomp_kit.relevance.lrp.survey import Survey
+from relcomp_kit.relevance.lrp.functional_operations import Survey
+from relcomp_kit.relevance.lrp.working_copy import output_of
 
 RULES = ("epsilon", "z+", "gamma", "alpha2-beta1")
-WAYS = ("gradient", "zennit")
 
 
 @dataclass
@@ -171,38 +170,3 @@ def trace(
 def stabilize(value: Tensor, epsilon: float = 1e-6) -> Tensor:
     """Return values moved away from 0 by epsilon, 0 itself to the positive side."""
     return value + torch.where(value < 0, -epsilon, epsilon)
-
-
-def prepare(
-    model: nn.Module, rule: str = "epsilon", *, way: str | None = None, canonizers: Sequence | None = None
-) -> Propagation:
-    """Return a net prepared for a rule; the net itself is not touched.
-
-    Parameters
-    ----------
-    rule : str
-        "epsilon" everywhere; or in convolutions "z+", "gamma" (0.25) or "alpha2-beta1", with epsilon in linear layers
-        and, but for "gamma", the flat rule in the first layer (zennit's EpsilonPlusFlat, EpsilonAlpha2Beta1Flat).
-    way : {"gradient", "zennit"}, optional
-        How epsilon is computed; the gradient's way is the cheaper one and the default. The other rules are zennit's.
-    canonizers : sequence of zennit canonizers, optional
-        Instead of the kit's choice; asks for zennit's way.
-
-    Raises
-    ------
-    UserError
-        If there is no such rule, the net is in train mode, or one of its weights is not a number.
-    """
-    from relcomp_kit.relevance.lrp import composites, gradient  # they build on this module
-
-    if rule not in RULES:
-        raise UserError(f"there is no rule {rule!r}; choose one of {', '.join(RULES)}")
-    if way is None:
-        way = "gradient" if rule == "epsilon" and canonizers is None else "zennit"
-    if way not in WAYS:
-        raise UserError(f"there is no way {way!r} to compute relevance; choose one of {', '.join(WAYS)}")
-    if way == "gradient":
-        if rule != "epsilon" or canonizers is not None:
-            raise UserError("only the epsilon rule is a gradient times a weight: take way='zennit' for all else")
-        return gradient.prepare(model)
-    return composites.prepare(model, rule, canonizers)

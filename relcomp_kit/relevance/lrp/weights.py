@@ -6,9 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from relcomp_kit.errors import UserError
-from relcomp_kit.relevance.lrp.copies import read_batch
-from relcomp_kit.relevance.lrp.propagation import Channel, LayerRelevance, prepare, trace
-from relcomp_kit.relevance.lrp.start import Start, start_relevance
+from relcomp_kit.relevance.lrp.initial_relevance import Start, start_relevance
+from relcomp_kit.relevance.lrp.preparation import prepare
+from relcomp_kit.relevance.lrp.propagation import Channel, LayerRelevance, trace
+from relcomp_kit.relevance.lrp.working_copy import read_batch
 
 AGGREGATES = ("sum", "abs_of_mean", "mean_of_abs")
 
@@ -42,7 +43,7 @@ def weight_relevance(
         Of the samples' relevances: their sum, with sign; the absolute value of their mean, in which samples for and
         against cancel; the mean of their absolute values, in which they do not.
     start : str, Tensor or callable
-        "true", "predicted", "positive", or relevance of one's own; see `relcomp_kit.relevance.lrp.start`.
+        "true", "predicted", "positive", or relevance of one's own; see `relcomp_kit.relevance.lrp.initial_relevance`.
     normalize : bool
         Every sample starts with the same amount, instead of with its logits.
     momentum : float, optional

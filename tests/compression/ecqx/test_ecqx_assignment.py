@@ -9,8 +9,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from relcomp_kit.compression import ecqx
-from relcomp_kit.compression.ecqx import lookup, steps
-from relcomp_kit.compression.ecqx.envelope import lambda_max, shares
+from relcomp_kit.compression.ecqx import centroids as steps
+from relcomp_kit.compression.ecqx import interval_lookup
+from relcomp_kit.compression.ecqx.lower_envelope import lambda_max, shares
 from relcomp_kit.errors import UserError
 
 DTYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
@@ -81,8 +82,8 @@ def check_against(costs: np.ndarray, index: torch.Tensor, lowest: int, scale: np
 def forced_tables(patch: pytest.MonkeyPatch, tables: bool) -> None:
     """Let small tensors go through look-up tables of few cells, and through many pieces."""
     if tables:
-        patch.setattr(lookup, "FEWEST", 0)
-        patch.setattr(lookup, "CELLS", 4)
+        patch.setattr(interval_lookup, "FEWEST", 0)
+        patch.setattr(interval_lookup, "CELLS", 4)
         patch.setattr(steps, "CHUNK", 130)
 
 
@@ -219,7 +220,7 @@ def test_many_weights_go_through_tables_and_come_out_the_same(monkeypatch):
         step, levels = ecqx.centroid_step(w, bits), ecqx.level_range(w, bits)
         with_tables = [ecqx.assign(w, step, levels, step**2 / 3, relevance=relevance) for relevance in (None, r)]
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(lookup, "FEWEST", w.numel() + 1)
+            patch.setattr(interval_lookup, "FEWEST", w.numel() + 1)
             without = [ecqx.assign(w, step, levels, step**2 / 3, relevance=relevance) for relevance in (None, r)]
         for one, other in zip(with_tables, without, strict=True):
             assert one.unique().numel() > 2

@@ -11,19 +11,20 @@ from torch import nn
 from relcomp_kit import datasets
 from relcomp_kit.artifacts import read_artifact
 from relcomp_kit.compression import ecqx
-from relcomp_kit.compression.ecqx import qat, qat_run
+from relcomp_kit.compression.ecqx import qat, qat_loop
 from relcomp_kit.compression.ecqx.qat import QatRecipe, fingerprint, measure, quantized_net
-from relcomp_kit.compression.ecqx.qat_run import Run, best_row
+from relcomp_kit.compression.ecqx.qat_loop import Run, best_row
 from relcomp_kit.compression.ecqx.recipe import resolve
 from relcomp_kit.compression.ecqx.tasks import task_of
 from relcomp_kit.datasets.images import ImageSet, Split
-from relcomp_kit.datasets.scenes import VOID, load_scenes
+from relcomp_kit.datasets.scene_set import VOID
+from relcomp_kit.datasets.scenes import load_scenes
 from relcomp_kit.errors import UserError
 from relcomp_kit.models.checkpoints import load_net
 from relcomp_kit.models.deeplab import deeplab
 from relcomp_kit.models.masked_net import MaskedNet
+from relcomp_kit.models.masked_net_training import Batches, one_hot_others_cold, prepare, sgd_step, train
 from relcomp_kit.models.scene_batches import draw
-from relcomp_kit.models.training import Batches, one_hot_others_cold, prepare, sgd_step, train
 from relcomp_kit.relevance.lrp import weight_relevance
 
 RECIPE = QatRecipe("lrp", bits=4, Lambda=0.1, steps=8, batch=20, validate_every=3, fit_every=2)
@@ -317,7 +318,7 @@ def test_a_killed_run_goes_on_to_the_same_result(case, killed_at, trained, reque
     recipe = dataclasses.replace(RECIPE, **changes)
     monkeypatch.setenv("RELCOMP_CACHE", str(tmp_path / "whole"))
     states = []
-    monkeypatch.setattr(qat_run, "write_artifact", keep_last(states))
+    monkeypatch.setattr(qat_loop, "write_artifact", keep_last(states))
     torch.manual_seed(3)
     before = torch.random.get_rng_state()
     whole, history = quantized_net(recipe, net, data, 1)
@@ -336,7 +337,7 @@ def test_a_killed_run_goes_on_to_the_same_result(case, killed_at, trained, reque
 
 
 def keep_last(states: list):
-    original = qat_run.write_artifact
+    original = qat_loop.write_artifact
 
     def write(path, tensors, info):
         original(path, tensors, info)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from relcomp_kit.compression import ecqx, nnc
 from relcomp_kit.compression.ecqx import Quantized
-from relcomp_kit.compression.nnc import bitstream, folding
+from relcomp_kit.compression.nnc import batch_norm_folding, bitstream
 from relcomp_kit.compression.nnc.cabac import Coded, bounds, decode_integers, encode_integers, rows_of
 from relcomp_kit.compression.nnc.codec import DTYPES
 from relcomp_kit.errors import UserError
@@ -131,7 +131,7 @@ def test_folded_batch_norm_gives_the_same_outputs(which, small_net, compact):
     assert list(folded.rest) == list(quantized.rest)
     for name, value in quantized.indices.items():
         assert torch.equal(value, folded.indices[name]), "weights stay index times step"
-    layers = folding.batch_norms(quantized.rest)
+    layers = batch_norm_folding.batch_norms(quantized.rest)
     assert len(layers) == sum(isinstance(module, torch.nn.BatchNorm2d) for module in net.modules())
     for layer in layers:
         assert folded.rest[f"{layer}.running_mean"].eq(0).all()
@@ -162,9 +162,9 @@ def test_a_batch_norm_that_cannot_be_folded_keeps_its_vectors(small, same):
         broken = Quantized(small.indices, small.steps, rest)
         same(broken, nnc.decode(nnc.encode(broken, fold=True)).quantized)
     lone = {"running_var": torch.ones(3), "weight": torch.ones(3)}
-    assert folding.batch_norms(lone) == []
+    assert batch_norm_folding.batch_norms(lone) == []
     whole = lone | {"bias": torch.ones(3), "running_mean": torch.ones(3)}
-    assert folding.batch_norms(whole) == [""], "a net that is a batch-norm itself"
+    assert batch_norm_folding.batch_norms(whole) == [""], "a net that is a batch-norm itself"
 
 
 def test_float_bits_round_to_half_a_step_and_save_bytes(small):

@@ -13,10 +13,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relcomp_kit import cli
 from relcomp_kit.artifacts import read_artifact, write_artifact
+from relcomp_kit.cli import app
 from relcomp_kit.compression import ecqx, nnc
-from relcomp_kit.compression.nnc import codecs
+from relcomp_kit.compression.nnc import rival_codecs
 from relcomp_kit.errors import UserError
 
 UNPACK = {"bzip2": bz2.decompress, "gzip": gzip.decompress, "xz": lzma.decompress}
@@ -24,7 +24,7 @@ UNPACK = {"bzip2": bz2.decompress, "gzip": gzip.decompress, "xz": lzma.decompres
 
 @given(st.lists(st.integers(1, 10**6), min_size=1, max_size=40))
 def test_huffman_is_the_best_prefix_code(counts):
-    lengths = codecs.huffman_lengths(counts)
+    lengths = rival_codecs.huffman_lengths(counts)
     total = sum(counts)
     entropy = -sum(count / total * math.log2(count / total) for count in counts)
     mean = sum(count * length for count, length in zip(counts, lengths)) / total
@@ -34,48 +34,48 @@ def test_huffman_is_the_best_prefix_code(counts):
 
 
 def test_huffman_of_the_textbook():
-    assert sorted(codecs.huffman_lengths([45, 13, 12, 16, 9, 5])) == [1, 3, 3, 3, 4, 4]
-    assert codecs.huffman_bytes(np.zeros(80, np.int8)) == math.ceil((80 + 5) / 8), "a bit for each, and a table"
-    assert codecs.huffman_bytes(np.zeros(0, np.int8)) == 0
+    assert sorted(rival_codecs.huffman_lengths([45, 13, 12, 16, 9, 5])) == [1, 3, 3, 3, 4, 4]
+    assert rival_codecs.huffman_bytes(np.zeros(80, np.int8)) == math.ceil((80 + 5) / 8), "a bit for each, and a table"
+    assert rival_codecs.huffman_bytes(np.zeros(0, np.int8)) == 0
 
 
 @pytest.mark.parametrize("low, high, each", [(0, 1, 8), (-1, 2, 4), (-1, 1, 4), (-3, 4, 2), (-8, 7, 2), (-9, 7, 1)])
 def test_indices_are_packed_densely_and_without_loss(low, high, each):
     values = np.random.default_rng(0).integers(low, high + 1, (5, 7)).astype(np.int8)
     values[0, :2] = low, high
-    packed = codecs.pack(values)
+    packed = rival_codecs.pack(values)
     assert len(packed) == math.ceil(35 / each)
     width = 8 // each
     unpacked = [byte >> shift & (1 << width) - 1 for byte in packed for shift in range(8 - width, -1, -width)]
     assert np.array_equal(np.array(unpacked[:35]) + low, values.ravel())
-    assert len(codecs.pack(np.array([-1000, 1000], np.int16))) == 4
+    assert len(rival_codecs.pack(np.array([-1000, 1000], np.int16))) == 4
 
 
 def test_rivals_code_what_was_packed(small):
-    packed = b"".join(codecs.pack(index.numpy()) for index in small.indices.values())
+    packed = b"".join(rival_codecs.pack(index.numpy()) for index in small.indices.values())
     for codec, unpack in UNPACK.items():
-        assert unpack(codecs.compress(codec, packed)) == packed
+        assert unpack(rival_codecs.compress(codec, packed)) == packed
     import zstandard
 
-    assert zstandard.ZstdDecompressor().decompress(codecs.compress("zstd", packed)) == packed
+    assert zstandard.ZstdDecompressor().decompress(rival_codecs.compress("zstd", packed)) == packed
     with pytest.raises(UserError, match="choose one of bzip2, gzip, xz, zstd"):
-        codecs.compress("rar", packed)
+        rival_codecs.compress("rar", packed)
 
 
 def test_sizes_are_in_their_order(small):
-    sizes = codecs.index_bytes(small)
-    assert set(sizes) == {"DeepCABAC", "order-0 entropy", "table", "Huffman", "raw", *codecs.GENERAL}
+    sizes = rival_codecs.index_bytes(small)
+    assert set(sizes) == {"DeepCABAC", "order-0 entropy", "table", "Huffman", "raw", *rival_codecs.GENERAL}
     assert sizes["order-0 entropy"] <= sizes["Huffman"] <= sizes["raw"] + 10
     assert sizes["raw"] == math.ceil(216 * 3 / 8) + math.ceil(1000 * 3 / 8)
     assert sizes["DeepCABAC"] <= 1.05 * (sizes["order-0 entropy"] + sizes["table"])
 
 
-@pytest.mark.skipif(not codecs.has_nncodec(), reason="nncodec is not installed: nothing to compare with")
+@pytest.mark.skipif(not rival_codecs.has_nncodec(), reason="nncodec is not installed: nothing to compare with")
 def test_nncodecs_own_quantization_and_its_exit(monkeypatch, small_net, capsys, tmp_path):
     monkeypatch.chdir(tmp_path)
     state = {name: value.clone() for name, value in small_net.state_dict().items()} | {"x_G": torch.tensor(0.5)}
     for dependent in (False, True):
-        size, decoded = codecs.nncodec_floats(state, dependent=dependent)
+        size, decoded = rival_codecs.nncodec_floats(state, dependent=dependent)
         assert 0 < size < sum(value.nbytes for value in state.values())
         assert decoded.keys() == state.keys()
         for name, value in state.items():
@@ -85,7 +85,7 @@ def test_nncodecs_own_quantization_and_its_exit(monkeypatch, small_net, capsys, 
 
     monkeypatch.setattr(theirs, "compress", lambda *_, **__: sys.exit("cannot read"))
     with pytest.raises(UserError, match="nncodec cannot code this net"):
-        codecs.nncodec_floats(state, dependent=True)
+        rival_codecs.nncodec_floats(state, dependent=True)
     assert not capsys.readouterr().out
     assert not list(tmp_path.iterdir())
 
@@ -106,7 +106,7 @@ def test_the_table_adds_up_to_the_file(small):
 def call(monkeypatch, *arguments) -> int:
     monkeypatch.setattr(sys, "argv", ["relcomp", *map(str, arguments)])
     with pytest.raises(SystemExit) as stop:
-        cli.main()
+        app.main()
     return stop.value.code or 0
 
 

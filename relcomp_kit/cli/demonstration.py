@@ -1,0 +1,19 @@
+"""The command that shows experts to an audience: `relcomp demo`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def demo(
+    net: Annotated[
+        Path | None, typer.Option(metavar="FILE.nnc", help="Open with a net that `relcomp encode` wrote.")
+    ] = None,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Of this machine; a free one by default.")] = None,
+    browser: Annotated[bool, typer.Option(help="Open the page in a browser; its address is printed anyway.")] = True,
+) -> None:
+    """Show relevant experts to an audience: a page in the browser, on this machine only."""
+    from relcomp_kit.demonstrator.serve import serve
+
+    serve(net, port, browser)

@@ -1,0 +1,110 @@
+"""The commands that run and show lessons: `relcomp run`, `lab`, `render`, `report`."""
+
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from relcomp_kit.cli.options import DEFAULT_OUT, Lessons, Out, interruptible
+
+
+def run(
+    lessons: Lessons = None,
+    profile: Annotated[str, typer.Option(help="quick: minutes on a CPU; full: the published budgets.")] = "quick",
+    out: Out = DEFAULT_OUT,
+    dataset: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Another data set, in lessons that let you choose.")
+    ] = None,
+    record: Annotated[
+        bool, typer.Option("--record", help="Maintainers: keep the records under data/reference.")
+    ] = False,
+    jobs: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Lessons at a time; by default two where there is room.")
+    ] = None,
+) -> None:
+    """Run lessons and decide the claims."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+    from relcomp_kit.course import runner
+    from relcomp_kit.evidence import report
+    from relcomp_kit.files import cache_dir
+
+    console = Console()
+    sources = runner.check_request(lessons or [], profile, out, dataset)
+    parameters = {"profile": profile} | ({"dataset": dataset} if dataset else {})
+    columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn()
+    results = []
+    with interruptible(f"finished lessons are in {out}, what was trained is in {cache_dir()}"):
+        try:
+            with Progress(*columns, console=console) as progress:
+                bars = {source.stem: progress.add_task(source.stem, total=None) for source in sources}
+                at_a_time = jobs or runner.default_jobs(profile)
+                if not console.is_terminal:  # a log, in which no bar moves
+                    print(f"{len(sources)} lessons, {at_a_time} at a time", flush=True)
+                for result in runner.run_lessons(
+                    sources, parameters, out, at_a_time, lambda name: partial(progress.update, bars[name])
+                ):
+                    results.append(result)
+                    if not console.is_terminal:
+                        print(
+                            f"{result.lesson}: {'failed' if result.error else 'done'} in {result.seconds:.0f} s",
+                            flush=True,
+                        )
+        finally:
+            rows = runner.write_reports(results, profile, out, [source.stem for source in sources])
+    failed = [result for result in results if result.error]
+    if record:
+        for result in results:
+            if not result.error and (kept := runner.keep_record(result.lesson, profile, out)):
+                print(f"recorded {kept.name} for the {profile} profile")
+    console.print(report.terminal_table(rows))
+    for line in runner.moved_figures(results, profile, out):
+        console.print(line, markup=False, soft_wrap=True)
+    console.print(f"Open {out / 'index.html'} in a browser.", markup=False, soft_wrap=True)
+    for result in failed:
+        print(f"relcomp: lesson {result.lesson} failed: {result.error}", file=sys.stderr)
+    if failed:
+        raise typer.Exit(1)
+
+
+def lab() -> None:
+    """Open JupyterLab at the lessons."""
+    from relcomp_kit.course.kernel import kernel_environment, notebooks_folder
+
+    folder = notebooks_folder()
+    with kernel_environment({}), interruptible("your notebooks are as you saved them"):
+        code = subprocess.call([sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={folder}"])
+    raise typer.Exit(code)
+
+
+def render(lessons: Lessons = None) -> None:
+    """Make notebooks/*.ipynb from notebooks/source/*.py, executed in the quick profile."""
+    from relcomp_kit.course import notebooks
+
+    with interruptible("notebooks rendered so far are kept"):
+        for source in notebooks.find_lessons(lessons or []):
+            print(f"rendered {notebooks.render(source).name}", flush=True)
+
+
+def report(
+    out: Out = DEFAULT_OUT,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the report as one page.")] = None,
+    markdown: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the claims as Markdown.")] = None,
+) -> None:
+    """Show the claims of a run beside the recorded ones; only these if there is no run."""
+    from rich.console import Console
+
+    from relcomp_kit.course import runner
+    from relcomp_kit.evidence import claims
+    from relcomp_kit.evidence.report import terminal_table
+
+    rows = claims.table(runner.read_records(out))
+    for written in runner.write_claims(rows, out, html, markdown):
+        print(f"wrote {written}")
+    if not (html or markdown):
+        Console().print(terminal_table(rows))
+        print("For what is missing, margins and figures as one page: relcomp report --html report.html")

@@ -1,0 +1,25 @@
+"""What several commands share: options, folders, and what Ctrl-C says."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Lessons = Annotated[
+    list[str] | None, typer.Argument(metavar="[LESSON]...", help="Number, beginning of a name or name; all if none.")
+]
+Out = Annotated[Path, typer.Option(help="Folder of the run: executed notebooks, pages, claims.json, index.html.")]
+DEFAULT_OUT = Path("relcomp-out")
+
+
+@contextmanager
+def interruptible(kept: str) -> Iterator[None]:
+    """Answer Ctrl-C with one sentence that says what is kept, and exit status 130."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print(f"\nrelcomp: interrupted; {kept}; run the same command again to go on", file=sys.stderr)
+        raise typer.Exit(130) from None

@@ -1,0 +1,110 @@
+"""The commands that compute for long: `relcomp train` and `sweep`, and `fetch` for their data."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from relcomp_kit.cli.options import DEFAULT_OUT, interruptible
+
+DEFAULT_SWEEP = DEFAULT_OUT / "sweep"
+
+
+def fetch(names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Data sets, for example mnist.")]) -> None:
+    """Download data sets by name and compare their hashes."""
+    from relcomp_kit import datasets
+
+    with interruptible("data sets that are complete stay in the cache"):
+        for name in names:
+            print(f"{name}: {datasets.fetch(name)}")
+
+
+def train(
+    net: Annotated[str, typer.Argument(metavar="[NET]", help="compact, resnet50 or resnet101.")] = "compact",
+    dataset: Annotated[str, typer.Option(metavar="NAME", help="Set of scenes, for example camvid.")] = "rail-scenes",
+    profile: Annotated[str, typer.Option(help="The recipe: quick takes a few steps; see also --steps.")] = "full",
+    seed: Annotated[int, typer.Option(help="Decides initial weights and the order of the images.")] = 0,
+    steps: Annotated[int | None, typer.Option(help="Steps of the optimizer.")] = None,
+    size: Annotated[str | None, typer.Option(metavar="HxW", help="Height and width of the images.")] = None,
+    batch: Annotated[int | None, typer.Option(help="Images a step, over all processes.")] = None,
+    lr: Annotated[float | None, typer.Option(help="Learning rate at the start.")] = None,
+    class_weights: Annotated[
+        str | None, typer.Option(help="inverse_sqrt lets rare classes weigh more; none: all alike.")
+    ] = None,
+    patience: Annotated[int | None, typer.Option(help="Stop after so many validations without a better mIoU.")] = None,
+    pretrained: Annotated[bool, typer.Option("--pretrained", help="Start from COCO weights; not compact.")] = False,
+    precision: Annotated[str | None, typer.Option(help="fp32, bf16 or auto.")] = None,
+    devices: Annotated[int, typer.Option(metavar="N", help="Processes on this machine, a GPU each or all on CPU.")] = 1,
+    machines: Annotated[
+        int, typer.Option(metavar="N", help="Machines that run this command and meet at $MASTER_ADDR:$MASTER_PORT.")
+    ] = 1,
+    out: Annotated[Path, typer.Option(help="Folder for weights, log and scores.")] = DEFAULT_OUT,
+    tensorboard: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Also log for TensorBoard.")] = None,
+    resume: Annotated[bool, typer.Option(help="Go on where a training was cut off; use what is finished.")] = True,
+    record: Annotated[bool, typer.Option("--record", help="Maintainers: keep the net under data/checkpoints.")] = False,
+) -> None:
+    """Train a net that segments scenes, and test it."""
+    from relcomp_kit.datasets.scenes import describe, load_scenes
+    from relcomp_kit.files import cache_dir, read_json
+    from relcomp_kit.models.checkpoints import commit_checkpoint
+    from relcomp_kit.studies.profiles import STEPS
+    from relcomp_kit.studies.segmentation import training as train_net
+
+    recipe = train_net.choose_recipe(
+        net,
+        dataset,
+        profile,
+        pretrained=pretrained,
+        size=train_net.read_size(size) if size else None,
+        steps=steps,
+        batch=batch,
+        learning_rate=lr,
+        precision=precision,
+        class_weights=class_weights,
+        patience=patience,
+    )
+    if record:
+        train_net.check_fit_to_record(recipe)
+    scenes = load_scenes(dataset, recipe.size)
+    print(describe(scenes), flush=True)
+    if recipe.steps < STEPS[net]:
+        print(
+            f"{recipe.steps:,} steps, CUT SHORT from {STEPS[net]:,}: --steps {STEPS[net]} trains to the end", flush=True
+        )
+    with interruptible(
+        f"what was reached at the last validation (every {recipe.validate_every} steps) is in {cache_dir()}"
+    ):
+        file = train_net.train_net(
+            recipe, scenes, seed, out, anew=not resume, devices=devices, machines=machines, log_dir=tensorboard
+        )
+    scores = read_json(file.with_suffix(".json"))
+    print(
+        f"{file}: {scores['test']['pixel_accuracy']:.1%} pixel accuracy and {scores['test']['miou']:.3f} mIoU "
+        f"on the test split, after {scores['seconds']:.0f} s of training"
+    )
+    if record:
+        print(f"recorded in {commit_checkpoint(file)}")
+
+
+def sweep(
+    plan: Annotated[Path, typer.Argument(metavar="PLAN.toml", help="Experiment, fixed values, grid, extra points.")],
+    workers: Annotated[int | None, typer.Option(metavar="N", help="Processes here; by default one a core.")] = None,
+    cluster: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Of a Dask scheduler, tcp://HOST:PORT.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the records; points that have one are done.")] = DEFAULT_SWEEP,
+) -> None:
+    """Run a grid of points of an experiment: a JSON record each, and what is done already is not run again."""
+    from relcomp_kit.sweeps.plan import read_plan
+    from relcomp_kit.sweeps.run import missing, run_missing
+
+    points = read_plan(plan)
+    print(f"{len(points)} points, {len(points) - len(missing(points, out))} of them done before", flush=True)
+    with interruptible(f"the records of finished points are in {out}"):
+        failed = run_missing(points, out, workers=workers, cluster=cluster)
+    print(f"{len(points) - failed} of {len(points)} records are in {out}", flush=True)
+    if failed:
+        what = "1 point" if failed == 1 else f"{failed} points"
+        print(f"relcomp: {what} failed; run the same command again to try again", file=sys.stderr)
+        raise typer.Exit(1)

@@ -1,0 +1,264 @@
+"""The loop of quantization-aware training: the net runs on quantized weights, and a full-precision copy of them learns.
+
+One loop for all nets. The gradient at the quantized weights goes straight through to the copy (the shadow), from which
+the weights are assigned to their centroids again. Biases and batch-norm are trained in float.
+
+A training is a function of recipe, net, data and seed. It is written down at every validation, and a killed one goes on
+from there as if nothing had happened: on a processor with the same number of threads bit for bit.
+"""
+
+import copy
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from zennit.canonizers import SequentialMergeBatchNorm
+
+from relcomp_kit.artifacts import read_artifact, write_artifact
+from relcomp_kit.compression.ecqx.assignment import Assignment, Grid, fit
+from relcomp_kit.compression.ecqx.quantize_net import check_relevance, normalized, plan
+from relcomp_kit.compression.ecqx.quantized import Quantized, to_tensors
+from relcomp_kit.compression.ecqx.recipe import QatRecipe
+from relcomp_kit.compression.ecqx.straight_through import scale_gradient
+from relcomp_kit.compression.ecqx.tasks import Batch, Images, Scenes
+from relcomp_kit.errors import UserError
+from relcomp_kit.models.masked_net import MaskedLayer
+from relcomp_kit.models.scene_batches import draw
+from relcomp_kit.relevance.lrp import weight_relevance
+
+Report = Callable[[int, int, str], None]
+
+
+def train(run: "Run", partial: Path, identity: dict, report: Report | None) -> None:
+    """Train from the last written state to the end."""
+    if partial.is_file():
+        run.resume(partial, identity)
+    cuda = run.task.device.type == "cuda"
+    with torch.random.fork_rng(devices=[run.task.device] if cuda else []):
+        while run.done < run.recipe.steps:
+            run.fit()
+            loss = run.step()
+            if not math.isfinite(loss):
+                raise UserError(
+                    f"the loss is {loss} at step {run.done}: take a lower learning rate than "
+                    f"{run.recipe.learning_rate:g}, and a larger batch if the scenes are void"
+                )
+            run.assign()
+            if run.done % run.recipe.validate_every == 0 or run.done == run.recipe.steps:
+                run.validate()
+                run.write(partial, identity)
+            if report:
+                report(run.done, run.recipe.steps, f"loss {loss:.3f}")
+
+
+class Run:
+    """One training: the net on quantized weights, their shadow, and what has been noted so far.
+
+    Attributes
+    ----------
+    weights : dict of str to nn.Parameter
+        The net's own tensors that are quantized: indices times steps. Empty for the arm "float".
+    shadow : dict of str to Tensor
+        The same in full precision, in memory of its own.
+    """
+
+    def __init__(self, net: nn.Module, recipe: QatRecipe, task: Images | Scenes, seed: int):
+        self.recipe, self.task, self.seed = recipe, task, seed
+        self.net = copy.deepcopy(net).to(task.device, memory_format=torch.channels_last).train()
+        for layer in self.net.modules():
+            if isinstance(layer, MaskedLayer):  # what is masked away costs no bits
+                layer.weight.detach().mul_(layer.weight_mask)
+        self.grids: dict[str, Grid] = {}
+        if recipe.arm != "float":
+            settings = {"exclude": recipe.exclude, "step": recipe.step_rule, "extreme": recipe.extreme}
+            self.grids = plan(self.net, recipe.bits, recipe.Lambda, **settings)
+        named = dict(self.net.named_parameters())
+        self.weights = {name: named[name] for name in self.grids}
+        self.shadow = {name: weight.detach().clone() for name, weight in self.weights.items()}
+        self.trained = [*self.shadow.values(), *(named[name] for name in named if name not in self.grids)]
+        self.optimizer = torch.optim.Adam(self.trained, recipe.learning_rate)
+        self.indices: dict[str, Tensor] = {}
+        self.relevance: dict[str, Tensor] = {}
+        self.fitted: dict[str, Assignment] = {}
+        self.share = 1.0  # of lambda
+        self.done, self.best, self.history = 0, {}, []
+        self.losses, self.seconds, self.since = [], 0.0, time.monotonic()
+
+    def step(self) -> float:
+        """Do one step of Adam on shadow, biases and batch-norm; return the loss of the quantized net before it."""
+        torch.manual_seed(draw(self.seed, self.done, 1))  # of dropout
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.recipe.learning_rate_at(self.done)
+        loss = self.backward(self.task.batch(self.done))
+        for name, weight in self.weights.items():
+            if weight.grad is not None:
+                scale = self.recipe.gradient_scale
+                self.shadow[name].grad = scale_gradient(weight.grad, self.indices[name], self.grids[name].step, scale)
+        self.optimizer.step()
+        self.done += 1
+        self.losses.append(loss.item())
+        return self.losses[-1]
+
+    def backward(self, batch: Batch) -> Tensor:
+        """Return the loss on a batch, and leave its gradients in the net.
+
+        From the first gradient in bf16 that is not finite, the training goes on in fp32: on processors, torch 2.15
+        gives NaN for dilated convolutions with an odd number of channels, at some sizes of images.
+        """
+        self.net.zero_grad()
+        loss = self.task.loss(self.net, batch)
+        loss.backward()
+        gradients = (value.grad for value in self.net.parameters() if value.grad is not None)
+        if self.task.precision == "bf16" and not all(gradient.isfinite().all() for gradient in gradients):
+            self.task.precision = "fp32"
+            return self.backward(batch)
+        return loss
+
+    def fit(self) -> None:
+        """Find what decides the indices anew, if it is time, after measuring relevance, if it is time for that.
+
+        That is before a step, not after it: no state is validated whose weights have just been moved about by new
+        relevance, and not been trained since.
+        """
+        recipe = self.recipe
+        due = recipe.arm not in ("ecq", "float") and self.done % recipe.relevance_every == 0
+        if due:
+            self.refresh()
+        elif self.fitted and self.done % recipe.fit_every and self.done != recipe.warm_up:
+            return
+        self.share = recipe.lambda_share(self.done)
+        for name, grid in self.grids.items():
+            relevance = normalized(self.relevance[name]) if self.relevance else None
+            grid = replace(grid, lam=grid.lam * self.share)
+            self.fitted[name], _ = fit(self.shadow[name], grid, relevance=relevance, give_back=recipe.give_back)
+        self.assign()
+
+    def assign(self) -> None:
+        """Write into the net what the shadow's weights are assigned to."""
+        self.indices = {name: fitted.indices(self.shadow[name]) for name, fitted in self.fitted.items()}
+        self.load({name: index * self.grids[name].step for name, index in self.indices.items()})
+
+    @torch.no_grad()
+    def load(self, values: dict[str, Tensor]) -> None:
+        """Write values into the net's own weights; they are copied, so that the shadow never lies in them."""
+        for name, weight in self.weights.items():
+            weight.copy_(values[name])
+
+    def refresh(self) -> None:
+        """Measure relevance, and let the old one keep its share."""
+        new = self.measured()
+        check_relevance(new, self.shadow)
+        kept = self.recipe.momentum if self.relevance else 0.0
+        old = self.relevance or new
+        # In one memory format, because a mean depends on the order of its terms, and files do not keep formats.
+        self.relevance = {
+            name: ((1 - kept) * new[name] + kept * old[name]).contiguous() if kept else new[name].contiguous()
+            for name in self.shadow
+        }
+
+    def measured(self) -> dict[str, Tensor]:
+        """Return the relevance of the weights now, or what the arm puts in its place."""
+        recipe = self.recipe
+        if recipe.arm == "magnitude":
+            return {name: weight.abs() for name, weight in self.shadow.items()}
+        if recipe.arm == "random":
+            generator = torch.Generator().manual_seed(draw(self.seed, 2))
+            return {
+                name: torch.rand(weight.shape, generator=generator).to(weight) for name, weight in self.shadow.items()
+            }
+        batches = (self.task.batch(self.done + index) for index in range(recipe.relevance_batches))
+        before = {name: weight.detach().clone() for name, weight in self.weights.items()}
+        if recipe.relevance_of == "shadow":
+            self.load(self.shadow)
+        how = {"rule": recipe.rule, "aggregate": recipe.aggregate}
+        if not recipe.conserved:
+            how |= {"way": "zennit", "canonizers": [SequentialMergeBatchNorm()]}
+        found = weight_relevance(self.net.eval(), batches, **how)
+        self.load(before)
+        self.net.train()
+        return found
+
+    def quantized(self) -> Quantized:
+        """Return the net as it is now."""
+        state = {name: value.detach().cpu().clone() for name, value in self.net.state_dict().items()}
+        return Quantized(
+            {name: index.cpu() for name, index in self.indices.items()},
+            {name: torch.tensor(grid.step, dtype=state[name].dtype) for name, grid in self.grids.items()},
+            {name: value for name, value in state.items() if name not in self.grids},
+        )
+
+    def validate(self) -> None:
+        """Add a row to the history, and keep the state if it is the best so far."""
+        quantized = self.quantized()
+        scores = self.task.scores(self.net.eval(), "validation")
+        self.net.train()
+        self.seconds += time.monotonic() - self.since
+        row = {
+            "step": self.done,
+            "loss": sum(self.losses) / len(self.losses),
+            "learning_rate": self.recipe.learning_rate_at(self.done - 1),
+            "Lambda": self.recipe.Lambda * self.share,
+            "lambda_share": self.share,
+            "seconds": self.seconds,
+            "score": scores[self.task.chosen_by],
+            **scores,
+            "sparsity": quantized.sparsity if self.grids else None,
+            "entropy": quantized.entropy if self.grids else None,
+        }
+        self.history.append(row)
+        if best_row(self.history) == len(self.history) - 1:
+            self.best = to_tensors(quantized)
+        self.losses, self.since = [], time.monotonic()
+        self.fitted = {}  # files do not keep it: the next step fits anew, whether the run was killed here or not
+
+    def write(self, partial: Path, identity: dict) -> None:
+        """Write all that the run needs to go on."""
+        state = self.optimizer.state_dict()["state"]
+        parts = {"net": self.net.state_dict(), "shadow": self.shadow, "index": self.indices}
+        parts |= {"relevance": self.relevance, "best": self.best}
+        parts |= {f"optimizer {index}": values for index, values in state.items()}
+        tensors = {f"{part}.{name}": value for part, values in parts.items() for name, value in values.items()}
+        info = {"identity": identity, "step": self.done, "lambda_share": self.share, "history": self.history}
+        write_artifact(partial, tensors, info)
+
+    def resume(self, partial: Path, identity: dict) -> None:
+        """Go on from a written state."""
+        tensors, info = read_artifact(partial)
+        if info["identity"] != json.loads(json.dumps(identity)):
+            raise UserError(f"{partial} is the state of another training: delete it")
+        self.done, self.share, self.history = info["step"], info["lambda_share"], info["history"]
+        self.seconds = self.history[-1]["seconds"]
+        self.net.load_state_dict(_part(tensors, "net"))
+        for name, value in _part(tensors, "shadow").items():
+            self.shadow[name].copy_(value)  # keeps its memory format
+        device = self.task.device
+        self.indices = {name: value.to(device) for name, value in _part(tensors, "index").items()}
+        self.relevance = {name: value.to(device) for name, value in _part(tensors, "relevance").items()}
+        self.best = _part(tensors, "best")
+        state = self.optimizer.state_dict()
+        for index, parameter in enumerate(self.trained):
+            if values := _part(tensors, f"optimizer {index}"):
+                state["state"][index] = {
+                    key: torch.empty_like(parameter).copy_(value) if value.shape == parameter.shape else value
+                    for key, value in values.items()
+                }
+        self.optimizer.load_state_dict(state)
+
+
+def best_row(history: list[dict]) -> int:
+    """Return the index of the row with the best score of those with all of lambda, the first of equal ones.
+
+    While there is none, the index of the last row.
+    """
+    complete = [index for index, row in enumerate(history) if row["lambda_share"] == 1]
+    return max(complete, key=lambda index: history[index]["score"], default=len(history) - 1)
+
+
+def _part(tensors: dict[str, Tensor], part: str) -> dict[str, Tensor]:
+    """Return the tensors of a part of the written state, by their own names."""
+    return {name.removeprefix(f"{part}."): value for name, value in tensors.items() if name.startswith(f"{part}.")}

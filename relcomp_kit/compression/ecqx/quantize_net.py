@@ -1,0 +1,188 @@
+"""A whole net: which tensors are quantized, on which grid, and how much entropy weighs in each."""
+
+import math
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from relcomp_kit.compression.ecqx.assignment import Grid, fit
+from relcomp_kit.compression.ecqx.centroids import centroid_step, check_bits, check_weight, level_range
+from relcomp_kit.compression.ecqx.lower_envelope import lambda_max, shares
+from relcomp_kit.compression.ecqx.quantized import Quantized
+from relcomp_kit.errors import UserError
+
+SMALLEST = 0.05  # what is left of a tensor's lambda, however small the tensor is
+EXTREMES = ("max", "centroid")
+
+
+def quantizable(model: nn.Module, exclude: Iterable[str] = ()) -> dict[str, Tensor]:
+    """Return the weights that are quantized: float parameters with two dimensions or more, by name.
+
+    Parameters
+    ----------
+    model : nn.Module
+    exclude : iterable of str
+        Names of parameters or modules; a module's name leaves out all in it.
+
+    Raises
+    ------
+    UserError
+        If a name is not in the net, a tensor is in it under two names, or nothing is left.
+    """
+    named = dict(model.named_parameters(remove_duplicate=False))
+    exclude = [exclude] if isinstance(exclude, str) else list(exclude)
+    for name in exclude:
+        if not any(_inside(parameter, name) for parameter in named):
+            raise UserError(f"the net has no parameter or layer {name!r} to leave out; see its named_parameters()")
+    weights = {
+        name: value.detach()
+        for name, value in named.items()
+        if value.is_floating_point()
+        and value.ndim >= 2
+        and value.numel()
+        and not any(_inside(name, left_out) for left_out in exclude)
+    }
+    if not weights:
+        raise UserError("the net has no weights with two dimensions to quantize, or all are left out")
+    for name in weights:
+        twins = [other for other, value in named.items() if value is named[name] and other != name]
+        if twins:
+            raise UserError(f"{name} and {twins[0]} are one tensor: give each layer its own copy, or leave both out")
+    return weights
+
+
+def _inside(parameter: str, name: str) -> bool:
+    return parameter == name or parameter.startswith(name + ".")
+
+
+def plan(
+    model: nn.Module,
+    bits: int,
+    Lambda: float,
+    *,
+    exclude: Iterable[str] = (),
+    step: str = "p99.9",
+    extreme: str = "max",
+) -> dict[str, Grid]:
+    """Return the grid of every weight tensor, by name; parameters as in `quantize`."""
+    check_bits(bits)
+    if not 0 <= Lambda < math.inf:
+        raise UserError(f"Lambda must be 0 or a positive number, not {Lambda}")
+    if extreme not in EXTREMES:
+        raise UserError(f"there is no extreme {extreme!r}; choose one of {', '.join(EXTREMES)}")
+    weights = quantizable(model, exclude)
+    largest = max(weight.numel() for weight in weights.values())
+    grids = {}
+    for name, weight in weights.items():
+        check_weight(weight, name)
+        size, levels = centroid_step(weight, bits, rule=step), level_range(weight, bits)
+        low, high = (value.item() for value in torch.aminmax(weight))
+        if extreme == "centroid":
+            top = (2 ** (bits - 1) - 1) * size
+            low, high = max(low, -top), min(high, top)
+        lam = Lambda * lambda_max((low, high), shares(weight, size, levels), levels, size)
+        grids[name] = Grid(size, levels, lam * (weight.numel() / largest + SMALLEST) / (1 + SMALLEST))
+    return grids
+
+
+def quantize(
+    model: nn.Module,
+    bits: int,
+    Lambda: float,
+    *,
+    relevance: dict[str, Tensor] | None = None,
+    give_back: float = 0.1,
+    exclude: Iterable[str] = (),
+    step: str = "p99.9",
+    extreme: str = "max",
+) -> Quantized:
+    """Quantize a net's weights by ECQ, or by ECQ^x if there is relevance; the net itself is left as it is.
+
+    Weights with two dimensions or more are quantized. Biases, batch-norm and buffers stay as they are.
+
+    Parameters
+    ----------
+    model : nn.Module
+        On any device.
+    bits : int
+        2 to 8: every tensor has up to 2 ** bits centroids.
+    Lambda : float
+        What entropy weighs against distance, 0 or more. A tensor's own lambda is ``Lambda * lambda_max * (n / n of the
+        largest tensor + 0.05) / 1.05``; lambda_max would send even its extreme weight to 0. Small tensors, whose bits
+        hardly count, so keep more of their precision.
+    relevance : dict of str to Tensor, optional
+        As `relcomp_kit.relevance.lrp.weight_relevance` gives it: names and shapes of the parameters, 0 or more, in any
+        unit; it is divided by each tensor's largest. A tensor without any relevance is quantized by ECQ. In others, a
+        weight whose relevance is 0 becomes 0: if more have none than ECQ zeroes, the tensor is sparser than by ECQ.
+    give_back : float
+        The most sparsity of a tensor that its relevance may give back, in [0, 1].
+    exclude : iterable of str
+        Names of parameters, or of layers with all in them, that stay float.
+    step : {"p99.9", "least-squares"}
+        How the grid is spread, as in `centroid_step`. The published P99.9 spends it on the tails: at 2 bit, where it is
+        the one centroid above 0, weights of a normal distribution go to 0 up to 1.6 standard deviations.
+    extreme : {"max", "centroid"}
+        The weight that lambda_max is made for: the one farthest from 0, as published, or a weight on the last centroid
+        that both sides have. In the former, a single outlier raises the lambda of all weights of its tensor.
+
+    Returns
+    -------
+    Quantized
+
+    Raises
+    ------
+    UserError
+        In one sentence, for a value outside its range, relevance that is missing, misshaped, negative or NaN, weights
+        that are NaN or infinite, or a name to leave out that the net does not have.
+
+    See Also
+    --------
+    assign : the rule for one tensor, and its special cases.
+    truncated : the indices that the published code stores.
+
+    Source: Becking et al. 2022.
+    """
+    grids = plan(model, bits, Lambda, exclude=exclude, step=step, extreme=extreme)
+    state = model.state_dict()
+    if relevance is not None:
+        check_relevance(relevance, {name: state[name] for name in grids})
+    indices, steps = {}, {}
+    for name, grid in grids.items():
+        part = None if relevance is None else normalized(relevance[name])
+        indices[name] = fit(state[name], grid, relevance=part, give_back=give_back)[1].cpu()
+        steps[name] = torch.tensor(grid.step, dtype=state[name].dtype)
+        _check_range(name, indices[name], steps[name])
+    rest = {name: value.detach().cpu().clone() for name, value in state.items() if name not in grids}
+    return Quantized(indices, steps, rest)
+
+
+def normalized(relevance: Tensor) -> Tensor:
+    """Return relevance divided by its maximum, in float32 at least; where all is 0 it stays so."""
+    relevance = relevance.detach().to(torch.promote_types(relevance.dtype, torch.float32))
+    most = relevance.max()
+    return relevance / most if most > 0 else relevance
+
+
+def check_relevance(relevance: dict[str, Tensor], weights: dict[str, Tensor]) -> None:
+    """Raise a `UserError` unless there is relevance of every weight, 0 or more."""
+    for name, weight in weights.items():
+        if name not in relevance:
+            raise UserError(f"there is no relevance of {name}: measure it on this net, or leave the layer out")
+        found = relevance[name]
+        if found.shape != weight.shape:
+            raise UserError(
+                f"the relevance of {name} is {tuple(found.shape)} and its weights are {tuple(weight.shape)}: "
+                "measure it on this net"
+            )
+        least, most = (value.item() for value in torch.aminmax(found.detach()))
+        if not 0 <= least <= most < math.inf:
+            raise UserError(
+                f"the relevance of {name} must be 0 or more, not {least} to {most}: "
+                "take absolute values, and look for NaN in the net's weights or the images"
+            )
+
+
+def _check_range(name: str, index: Tensor, step: Tensor) -> None:
+    if not (torch.stack(torch.aminmax(index)) * step).isfinite().all():
+        raise UserError(f"the centroids of {name} leave the range of {step.dtype}: convert the net to float32 first")

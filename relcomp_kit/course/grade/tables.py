@@ -1,0 +1,82 @@
+"""Marks as tables in the terminal, as JSON with all details, and as CSV for a spreadsheet."""
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+from relcomp_kit.course.grade.marks import STATES, Mark
+from relcomp_kit.files import write_atomic, write_json
+
+MOST = 4  # exercises that are named for one reason
+
+
+def terminal_tables(marks: Sequence[Mark]) -> list:
+    """Return a rich table of students and exercises for every lesson."""
+    from rich.table import Table
+    from rich.text import Text
+
+    tables = []
+    for lesson in dict.fromkeys(mark.lesson for mark in marks):
+        rows = _by_student([mark for mark in marks if mark.lesson == lesson])
+        table = Table(title=lesson, title_justify="left", header_style="bold")
+        for name in ("student", *(mark.exercise for mark in next(iter(rows.values()))), "right"):
+            table.add_column(name)
+        for student, row in rows.items():
+            table.add_row(Text(student), *(Text(mark.state, style=STATES[mark.state]) for mark in row), _right(row))
+        tables.append(table)
+    return tables
+
+
+def reasons(marks: Sequence[Mark]) -> list[str]:
+    """Return a line for whatever went wrong: the student, the exercises by number of the lesson, and the reason."""
+    places: dict[tuple[str, str], list[str]] = {}
+    for mark in marks:
+        if mark.detail:
+            places.setdefault((mark.student, mark.detail), []).append(f"{mark.lesson[:2]} {mark.exercise}")
+    return [
+        f"{student}: {', '.join(some[:MOST])}{', ...' if len(some) > MOST else ''}: {detail}"
+        for (student, detail), some in places.items()
+    ]
+
+
+def begun(marks: Sequence[Mark]) -> list[Mark]:
+    """Return the marks of the lessons that at least one student has begun; all if there is none."""
+    lessons = {mark.lesson for mark in marks if mark.state not in ("not attempted", "not handed in")}
+    return [mark for mark in marks if mark.lesson in lessons] or list(marks)
+
+
+def write_marks(marks: Sequence[Mark], folder: Path) -> tuple[Path, Path]:
+    """Write ``marks.json`` and ``marks.csv``, and return their paths."""
+    students = _by_student(marks)
+    content = {
+        student: [
+            {"lesson": one.lesson, "exercise": one.exercise, "state": one.state, "detail": one.detail} for one in row
+        ]
+        for student, row in students.items()
+    }
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(
+        ["student", "right", "of", *(f"{mark.lesson[:2]} {mark.exercise}" for mark in next(iter(students.values())))]
+    )
+    for student, row in students.items():
+        right = sum(mark.state == "right" for mark in row)
+        writer.writerow([_harmless(student), right, len(row), *(mark.state for mark in row)])
+    return write_json(folder / "marks.json", content), write_atomic(folder / "marks.csv", text.getvalue())
+
+
+def _by_student(marks: Sequence[Mark]) -> dict[str, list[Mark]]:
+    students: dict[str, list[Mark]] = {}
+    for mark in marks:
+        students.setdefault(mark.student, []).append(mark)
+    return students
+
+
+def _right(marks: Sequence[Mark]) -> str:
+    return f"{sum(mark.state == 'right' for mark in marks)} of {len(marks)}"
+
+
+def _harmless(name: str) -> str:
+    """Return a name that no spreadsheet takes for a formula."""
+    return f"'{name}" if name[:1] in ("=", "+", "-", "@") else name

@@ -1,0 +1,148 @@
+"""Serve the demonstrator's page by Voilà: to this machine only, to whoever has the token, without the network.
+
+It lies beside the demonstrator, not in it, because the server itself needs no net: a kernel does, one a page.
+"""
+
+import json
+import secrets
+import socket
+import tempfile
+import webbrowser
+from contextlib import suppress
+from pathlib import Path
+
+from relcomp_kit.course.kernel import kernel_environment
+from relcomp_kit.errors import UserError
+from relcomp_kit.files import write_atomic
+
+HOST = "127.0.0.1"
+TITLE = "Relevant experts"  # of the browser's tab: Voilà takes the notebook's name
+WIDGETS = ["@jupyter-widgets/jupyterlab-manager", "@voila-dashboards/widgets-manager8"]
+LARGEST_MESSAGE = 2**24  # bytes; of an image that is too large the page sends 10 MB and refuses it, with a sentence
+ABANDONED = 3600  # seconds after which a kernel ends whose page is gone
+
+
+def serve(net: Path | None = None, port: int | None = None, browser: bool = True) -> None:
+    """Show the demonstrator until Ctrl-C, then end its kernels.
+
+    Parameters
+    ----------
+    net : Path, optional
+        An NNC file that the page opens with.
+    port : int, optional
+        A free one by default.
+    browser : bool
+        Open the page in the user's browser; its address is printed anyway.
+
+    Raises
+    ------
+    UserError
+        If the file is missing, the port is taken, or there is no Voilà.
+    """
+    if net is not None and not net.is_file():
+        raise UserError(f"{net} is missing: name a file that `relcomp encode` wrote")
+    port = free_port(port)
+    try:
+        from tornado.ioloop import IOLoop
+        from voila.app import Voila
+    except ImportError as error:
+        raise UserError(
+            f"the demonstrator is shown by Voilà, which cannot be imported ({error}): pip install voila"
+        ) from error
+    token = secrets.token_urlsafe(24)
+    address = f"http://{HOST}:{port}/?token={token}"
+    with (
+        suppress(KeyboardInterrupt),  # Voilà ends its kernels first
+        tempfile.TemporaryDirectory(prefix="relcomp-demo-") as name,
+        kernel_environment({}),
+    ):
+        folder = Path(name)
+        write_atomic(folder / f"{TITLE}.ipynb", json.dumps(page_notebook(net)))
+        server = Voila(config=configuration(folder, port, token))
+        server.initialize([])
+
+        def announce() -> None:
+            print(f"The demonstrator is at {address}\nCtrl-C ends it.", flush=True)
+            if browser:
+                webbrowser.open(write_redirect(folder, address).as_uri())
+
+        IOLoop.current().add_callback(announce)  # called when the server listens
+        server.start()
+    print("\nrelcomp: the demonstrator has ended, and its kernels with it", flush=True)
+
+
+def free_port(wanted: int | None = None) -> int:
+    """Return a port on which nobody listens: the one wanted, or any.
+
+    Raises
+    ------
+    UserError
+        If the port is taken, or this user may not have it.
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, wanted or 0))
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise UserError(
+                f"port {wanted} cannot be used ({reason}): choose another --port, or leave it out"
+            ) from error
+        return probe.getsockname()[1]
+
+
+def page_notebook(net: Path | None) -> dict:
+    """Return a notebook of one cell, which shows the page."""
+    file = None if net is None else str(net.absolute())
+    code = (
+        "from IPython.display import HTML, display\n\n"
+        "from relcomp_kit.demonstrator.page import show\n"
+        "from relcomp_kit.demonstrator.uploads import READ_THE_START\n\n"
+        f"display(HTML(READ_THE_START))\nshow({file!r})"
+    )
+    cell = {"cell_type": "code", "metadata": {}, "source": code, "execution_count": None, "outputs": []}
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    return {"cells": [cell], "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 4}
+
+
+def write_redirect(folder: Path, address: str) -> Path:
+    """Write a page that leads to another, so that no list of processes shows the token."""
+    page = f'<!doctype html><meta http-equiv="refresh" content="0; url={address}"><title>{TITLE}</title>'
+    return write_atomic(folder / "open.html", page)
+
+
+def configuration(folder: Path, port: int, token: str):
+    """Return Voilà's configuration, whatever configuration files the user has."""
+    from traitlets.config import Config
+
+    # Voilà's template names fonts of a content network: the policy keeps the browser from asking for them.
+    policy = (
+        f"default-src 'self' data: blob:; script-src 'self' 'unsafe-inline' 'unsafe-eval'; "
+        f"style-src 'self' 'unsafe-inline'; connect-src 'self' ws://{HOST}:{port}; frame-ancestors 'none'"
+    )
+    return Config(
+        Voila={
+            "ip": HOST,
+            "port": port,
+            "port_retries": 0,
+            "token": token,
+            "open_browser": False,  # Voilà would open the page without its token
+            "notebook_path": str(folder / f"{TITLE}.ipynb"),
+            "connection_dir_root": str(folder),
+            "config_file_paths": [],
+            "log_level": "ERROR",
+            "tornado_settings": {
+                "headers": {"Content-Security-Policy": policy, "Referrer-Policy": "no-referrer"},
+                "allow_remote_access": False,  # a name of another site that leads here is refused
+                "local_hostnames": ["localhost"],
+                "websocket_max_message_size": LARGEST_MESSAGE,
+                "ws_ping_interval": 0,  # on one machine a lost connection is noticed without asking
+            },
+        },
+        VoilaConfiguration={
+            "extension_allowlist": WIDGETS,
+            "file_allowlist": [],  # no file of the folder is served
+            "show_tracebacks": False,
+        },
+        MappingKernelManager={"cull_idle_timeout": ABANDONED, "cull_interval": 60},
+    )

@@ -1,0 +1,69 @@
+"""The look of the page: readable from the last row at 1280x720, and safe for colour-blind eyes."""
+
+import html
+
+from relcomp_kit.demonstrator.render import percent, size_of
+from relcomp_kit.demonstrator.state import Answer
+
+STYLE = """<style>
+body[data-voila] :is(.jp-Cell, .jp-OutputArea-output, .jp-OutputArea-child, .lm-BoxPanel-child) {
+  padding: 0 !important }
+body[data-voila] :is(.jp-Cell, .jp-Cell-outputWrapper) { margin: 0 !important }
+.relcomp { --jp-widgets-font-size: 15px; --jp-widgets-inline-height: 26px; --jp-widgets-inline-label-width: 66px;
+  --jp-widgets-inline-margin: 1px; --jp-widgets-inline-width: 278px; --jp-widgets-margin: 1px; color: #222;
+  font-family: sans-serif; padding: 6px 10px 0; background: white }
+.relcomp * { box-sizing: border-box }
+.relcomp h2 { font-size: 15px; margin: 3px 0 1px; font-weight: 700; line-height: 17px }
+.relcomp .widget-label { color: #222 }
+.relcomp .widget-html-content { line-height: 18px; font-size: 15px }
+.relcomp .left { width: 290px; min-width: 290px; overflow: hidden }
+.relcomp .left .path { padding-left: 6px; border-left: 3px solid #a6a6a6; margin-bottom: 4px }
+.relcomp .pair .widget-text { width: 134px } .relcomp .pair .widget-dropdown { width: 143px }
+.relcomp .pair .widget-dropdown .widget-label { width: 60px }
+.relcomp .path :is(.widget-dropdown, .widget-slider) { width: 268px } .relcomp .widget-upload { width: 278px }
+.relcomp .chips { display: flex; flex-flow: row wrap; max-height: 120px; overflow: auto }
+.relcomp .chips button { width: auto; padding: 0 6px; margin: 1px; height: 26px; line-height: 24px; font-size: 14px;
+  background: #fff; border: 1px solid #888; color: #222 }
+.relcomp .chips button.mod-active { background: #222; color: #fff; box-shadow: none }
+.relcomp .views button { width: auto; padding: 0 16px; font-size: 16px; height: 32px; line-height: 30px;
+  margin: 0 3px 0 0 }
+.relcomp .views button.mod-active { background: #2166ac; color: #fff }
+.relcomp button:focus-visible, .relcomp input:focus-visible, .relcomp select:focus-visible,
+.relcomp .noUi-handle:focus-visible { outline: 3px solid #e08214 !important; outline-offset: 1px }
+.relcomp .tools { flex-flow: row wrap; align-items: center; gap: 4px; min-height: 32px }
+.relcomp .tools :is(.widget-dropdown, .widget-text, .widget-checkbox, button) { width: auto }
+.relcomp .tools .widget-label { width: auto; padding: 0 6px } .relcomp .tools .widget-slider { width: 270px }
+.relcomp .tools .widget-text input { width: 80px } .relcomp .tools select { min-width: 60px }
+.relcomp .tools .mod-primary { background: #2166ac; color: #fff; font-weight: 700; padding: 0 20px }
+.relcomp .picture { width: 100%; object-fit: contain; object-position: left top; align-self: flex-start }
+.relcomp .message { min-height: 28px } .relcomp .message .widget-html-content { font-size: 17px; line-height: 24px }
+.relcomp .message .error { background: #fdecea; border-left: 6px solid #c0392b; padding: 2px 10px }
+.relcomp .busy { opacity: 0; animation: appear 0s linear 0.3s forwards; font-weight: 700; color: #2166ac }
+.relcomp .busy::before { content: ""; display: inline-block; width: 14px; height: 14px; margin-right: 8px;
+  border: 3px solid #2166ac; border-top-color: transparent; border-radius: 50%; animation: turn 1s linear infinite }
+@keyframes appear { to { opacity: 1 } }
+@keyframes turn { to { transform: rotate(360deg) } }
+.relcomp .line input { width: 100%; font: 13px monospace; border: 1px solid #bbb; padding: 3px 6px; color: #222;
+  background: #f6f6f6 }
+.relcomp pre { font: 16px/24px monospace; white-space: pre-wrap; word-break: normal; margin: 8px 0 0 }
+.relcomp .command { flex: 1; height: 32px } .relcomp .command input { font: 17px monospace; height: 32px }
+.relcomp .help { width: 90px; height: 32px }
+.relcomp .table { max-height: 500px; overflow: auto }
+.relcomp .unseen { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%) }
+</style>"""
+
+
+def spoken(found: Answer) -> str:
+    """Return what the picture of an answer says, as HTML text for those who cannot see it."""
+    lines = [found.title]
+    for net in (found.net, *found.experts):
+        parts = [f"{percent(net.parameters)} of the parameters", f"{percent(net.macs)} of the multiply-adds"]
+        parts.append(f"file {size_of(net.bytes)}")
+        if net.latency is not None:
+            parts.append(f"{1000 * net.latency:.0f} ms an image")
+        parts += [f"IoU {name} {percent(value)}" for name, value in net.iou.items()]
+        parts += [f"IoU {name} {percent(value)} on {found.state.test} scenes" for name, value in net.test_iou.items()]
+        parts.append(f"{percent(net.agreement)} of the pixels as by the super-net")
+        lines.append(f"{net.name}: {', '.join(parts)}")
+    lines += found.notes
+    return '<div role="status">' + "".join(f"<p>{html.escape(line)}</p>" for line in lines) + "</div>"

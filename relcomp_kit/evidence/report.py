@@ -1,0 +1,138 @@
+"""A lesson as a page that loads nothing from the network, and the claims as a table: in the terminal, as Markdown."""
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from relcomp_kit.evidence import claims
+from relcomp_kit.evidence.mathml import use_mathml
+
+VERDICTS = {  # verdict -> (colour, ink on it, colour in the terminal); blue and red are told apart by all eyes
+    "reproduced": ("#1b5e9c", "#ffffff", "green"),
+    "holds on a stand-in": ("#8fc1e3", "#17232e", "cyan"),
+    "partly": ("#f0a04b", "#2b1a05", "yellow"),
+    "not reproduced": ("#b3261e", "#ffffff", "red"),
+    "not testable here": ("#c4c9cf", "#23282d", "magenta"),
+    "open": ("#eceff2", "#4b535d", "bright_black"),
+}
+PAGE_STYLE = """
+main { max-width: 60rem; margin: 0 auto; }
+h1 { line-height: 1.2 !important; }
+.jp-RenderedHTMLCommon table { margin-left: 0; }
+"""
+
+
+def page(notebook: Path, title: str) -> str:
+    """Return an executed notebook as one HTML file: images inside, formulas as MathML, no scripts."""
+    import nbformat
+    from bs4 import BeautifulSoup
+    from nbconvert import HTMLExporter
+
+    content = nbformat.read(notebook, as_version=4)
+    content.metadata["title"] = title
+    content.metadata.pop("widgets", None)  # a live widget needs a kernel; its text remains
+    exporter = HTMLExporter()
+    use_mathml(exporter)
+    soup = BeautifulSoup(exporter.from_notebook_node(content)[0], "html.parser")
+    for script in soup("script"):
+        script.decompose()
+    for anchor in soup("a", href=re.compile(r"^\d\d_\w+\.ipynb$")):
+        anchor["href"] = anchor["href"].removesuffix("ipynb") + "html"  # the pages of lessons lie side by side
+    soup.head.append(BeautifulSoup(f"<style>{PAGE_STYLE}</style>", "html.parser"))
+    return str(soup)
+
+
+def terminal_table(rows: list[dict]):
+    """Return the table of claims for a rich console; without any live result only what is recorded is shown.
+
+    Where nothing is recorded stands the command that would decide the claim.
+    """
+    from rich.table import Table
+    from rich.text import Text
+
+    live = any(row["measured"] for row in rows)
+    table = Table(title="Claims", title_justify="left", header_style="bold", expand=True, show_lines=True)
+    columns = {"id": {"no_wrap": True}, "claim": {"ratio": 3}, "published": {"ratio": 2}}
+    if live:
+        columns |= {"this run": {"ratio": 2}, "verdict": {"width": 12}}
+    for name, options in (columns | {"recorded full run": {"ratio": 3}}).items():
+        table.add_column(name, **options)
+    for row in rows:
+        recorded = row.get("recorded") or {}
+        cells = [Text(row["id"]), Text(row["statement"]), Text(text(row["published"]))]
+        if live:
+            cells += [Text(text(row["measured"])), _coloured(row["verdict"])]
+        found = (recorded["verdict"], recorded["measured"]) if recorded else (claims.standing(row), row["command"])
+        past = Text("\n").join([_coloured(found[0]), Text(found[1])])
+        table.add_row(*cells, past)
+    return table
+
+
+def _coloured(verdict: str):
+    from rich.text import Text
+
+    return Text(verdict, style=VERDICTS.get(verdict, ("", "", ""))[2])
+
+
+def markdown(rows: Sequence[dict], link: Callable[[str], str | None] = lambda lesson: None) -> str:
+    """Return all claims as Markdown: a table for every work, and what is missing below it.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        As in ``claims.json``.
+    link : callable
+        Takes the name of a lesson, and returns the address that its number is linked to, or None.
+    """
+    parts = []
+    for letter, work in claims.works().items():
+        some = [row for row in rows if row["id"][0] == letter]
+        parts += [f"### {work}", claims_table(some, link), *untested(some)]
+    return "\n\n".join(parts) + "\n"
+
+
+def claims_table(rows: Sequence[dict], link: Callable[[str], str | None] = lambda lesson: None) -> str:
+    """Return some claims as a Markdown table; without any live result there is no column for it."""
+    live = any(row["measured"] for row in rows)
+    heads = ["id", "claim", "published", *(["this run"] if live else []), "recorded full run", "verdict", "lesson"]
+    lines = [heads, ["---"] * len(heads)]
+    for row in rows:
+        recorded = row["recorded"] or {}
+        found = [text(recorded.get("measured")), setting(recorded)]
+        if recorded.get("tightest"):
+            found.append(f"margin, {recorded['tightest']}")
+        cells = [f"**{row['id']}**", row["statement"], row["published"]]
+        if live:
+            cells.append(f"{row['verdict']}: {row['measured']} ({setting(row)})" if row["measured"] else "")
+        address, number = link(row["lesson"]), row["lesson"][:2]
+        lesson = f"[{number}]({address})" if address else number
+        cells += ["; ".join(filter(None, found)), f"**{claims.standing(row)}**", lesson]
+        lines.append([str(cell).replace("|", "\\|") for cell in cells])
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def untested(rows: Sequence[dict]) -> list[str]:
+    """Return a Markdown list of what is missing to test claims where they were published; nothing if nothing is."""
+    wanted: dict[tuple, list[str]] = {}
+    for row in rows:
+        if row["missing"] or claims.standing(row) in ("open", "not testable here"):
+            missing = row["missing"] or "the full budget, on the data that the lesson takes"
+            wanted.setdefault((missing, row["command"]), []).append(row["id"])
+    lines = [
+        f"- {', '.join(names)}: missing is {missing}. Test: `{command}`" for (missing, command), names in wanted.items()
+    ]
+    return ["\n".join(lines)] if lines else []
+
+
+def setting(found: dict) -> str:
+    """Return data set and seeds of a measurement; nothing where nothing was measured."""
+    if found.get("measured") is None:
+        return ""
+    seeds = found.get("seeds") or []
+    count = f"{len(seeds)} seed{'s' if len(seeds) > 1 else ''}" if seeds else ""
+    return ", ".join(filter(None, [text(found.get("dataset")), count]))
+
+
+def text(value) -> str:
+    """Return a value as text, None as none."""
+    return "" if value is None else str(value)

@@ -1,0 +1,107 @@
+"""Every figure of the lessons: one function a figure, one palette (red for, blue against, grey removed)."""
+
+from relcomp_kit.figures.coding import (
+    bytes_by_layer,
+    code_curves,
+    code_sizes,
+    folded_lines,
+    shrinking_interval,
+    signs_of_indices,
+    size_ladder,
+)
+from relcomp_kit.figures.experts import filters_by_class, growing, leak, path_layers, path_similarity
+from relcomp_kit.figures.experts_curves import advantage_by_frequency, expert_curves, weather_bars
+from relcomp_kit.figures.ledger import verdict_counts, whole_picture
+from relcomp_kit.figures.pruning_curves import (
+    accuracy_over_sparsity,
+    arms_against,
+    counts_over_steps,
+    limits_over_sf,
+    predictions,
+    sparsity_over_sf,
+)
+from relcomp_kit.figures.quantization import cost_parabolas, kept_weights, weights_on_grid, zero_cluster
+from relcomp_kit.figures.quantization_curves import bars, changed_by_layer, pareto, training
+from relcomp_kit.figures.relevance import heatmaps, reference_crops, small_net
+from relcomp_kit.figures.relevance_curves import agreement, areas, conservation, flipping, removal_curves
+from relcomp_kit.figures.relevance_weights import gradient_identity, weight_against_relevance
+from relcomp_kit.figures.saliency_maps import (
+    conv_maps,
+    image_rows,
+    input_maps,
+    measures,
+    neuron_tiles,
+    outer_product,
+    program_flow,
+    two_orders,
+)
+from relcomp_kit.figures.scenes import crops_of_class, predictions_beside_truth, scene_sheet
+from relcomp_kit.figures.segmentation_scores import (
+    accuracy_by_weather,
+    bytes_of_nets,
+    class_shares,
+    confusion,
+    iou_per_class,
+    learning_curves,
+)
+
+__all__ = [
+    "accuracy_by_weather",
+    "accuracy_over_sparsity",
+    "advantage_by_frequency",
+    "agreement",
+    "areas",
+    "arms_against",
+    "bars",
+    "bytes_by_layer",
+    "bytes_of_nets",
+    "changed_by_layer",
+    "class_shares",
+    "code_curves",
+    "code_sizes",
+    "confusion",
+    "conservation",
+    "conv_maps",
+    "cost_parabolas",
+    "counts_over_steps",
+    "crops_of_class",
+    "expert_curves",
+    "filters_by_class",
+    "flipping",
+    "folded_lines",
+    "gradient_identity",
+    "growing",
+    "heatmaps",
+    "image_rows",
+    "input_maps",
+    "iou_per_class",
+    "kept_weights",
+    "leak",
+    "learning_curves",
+    "limits_over_sf",
+    "measures",
+    "neuron_tiles",
+    "outer_product",
+    "pareto",
+    "path_layers",
+    "path_similarity",
+    "predictions",
+    "predictions_beside_truth",
+    "program_flow",
+    "reference_crops",
+    "removal_curves",
+    "scene_sheet",
+    "shrinking_interval",
+    "signs_of_indices",
+    "size_ladder",
+    "small_net",
+    "sparsity_over_sf",
+    "training",
+    "two_orders",
+    "verdict_counts",
+    "weather_bars",
+    "weight_against_relevance",
+    "weights_on_grid",
+    "whole_picture",
+    "zero_cluster",
+]

@@ -1,0 +1,99 @@
+"""Figures of lesson 09: the whole pipeline in bytes and scores, and how many claims hold."""
+
+from collections.abc import Mapping, Sequence
+from itertools import cycle
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, NullLocator
+
+from relcomp_kit.evidence.report import VERDICTS
+from relcomp_kit.figures.style import AGAINST, FOR, INK, REMOVED, figure
+
+# by how a family's name begins: what belongs together looks alike
+LOOKS = {
+    "pruning, magnitude": ("#707070", (0, (4, 2)), "^"),
+    "pruning": (AGAINST, "-", "^"),
+    "ECQˣ": (FOR, "-", "o"),
+    "ECQ": (INK, "--", "s"),
+    "NNC file, ECQˣ, ": ("#1b7837", "-", "*"),
+    "NNC file": ("#762a83", "-", "D"),
+}
+OTHERS = [("#e08214", "-.", "v"), (REMOVED, ":", "v")]
+DEPTH = {"accuracy": 8, "mIoU": 25}  # points below the best that are shown
+TICKS = (1, 2, 5, 10, 20, 50, 100)
+
+
+def whole_picture(panels: Sequence, keep: list[bytes] | None = None) -> None:
+    """Draw scores against size, a panel a net: the mean of the seeds, with their range as a bar.
+
+    Parameters
+    ----------
+    panels : sequence of `relcomp_kit.studies.whole_picture.Panel`
+    keep : list of bytes, optional
+        Takes the figure as PNG, which is shown otherwise.
+    """
+    names = list(dict.fromkeys(family.name for panel in panels for family in panel.families))
+    own = cycle(OTHERS)
+    looks = {name: next((look for start, look in LOOKS.items() if name.startswith(start)), None) for name in names}
+    looks = {name: look or next(own) for name, look in looks.items()}
+    with figure(1, len(panels), size=(6.6 * len(panels), 6), keep=keep) as (made, axes):
+        for axis, panel in zip(axes, panels):
+            for family in panel.families:
+                _curve(axis, family, looks[family.name])
+            _sizes(axis, [point.size for family in panel.families for point in family.points])
+            scores = [100 * score for family in panel.families for point in family.points for score in point.scores]
+            if scores:
+                axis.set_ylim(max(min(scores), max(scores) - DEPTH[panel.score]) - 0.5, max(scores) + 0.5)
+            axis.set(title=panel.title, ylabel=f"{panel.score} in the test, %")
+        made.supxlabel("size, % of the bytes as float32, logarithmic", fontsize=15)
+        handles = {line.get_label(): line for axis in axes for line in axis.lines}
+        made.legend([handles[name] for name in names], names, loc="outside upper center", ncols=3)
+
+
+def _curve(axis: Axes, family, look: tuple) -> None:
+    colour, line, marker = look
+    x = [100 * point.size for point in family.points]
+    y = 100 * np.array([[min(point.scores), np.mean(point.scores), max(point.scores)] for point in family.points])
+    axis.plot(x, y[:, 1], color=colour, linestyle=line, marker=marker, markersize=8, label=family.name)
+    axis.vlines(x, y[:, 0], y[:, 2], color=colour, linewidth=2)
+
+
+def _sizes(axis: Axes, sizes: Sequence[float]) -> None:
+    """Give an axis of sizes a logarithmic scale with numbers that everyone can read."""
+    axis.set_xscale("log")
+    axis.xaxis.set_minor_locator(NullLocator())
+    low = 100 * min(sizes, default=0.01)
+    axis.set_xticks([tick for tick in TICKS if tick >= low / 2])
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_xlim(low / 1.2, 120)
+
+
+def verdict_counts(counts: Mapping[str, Mapping[str, int]], keep: list[bytes] | None = None) -> None:
+    """Draw how many claims have which verdict: a bar for each group, with the number in it.
+
+    Parameters
+    ----------
+    counts : mapping of str to mapping of str to int
+        Per group, such as a work, the number of claims by verdict.
+    keep : list of bytes, optional
+        Takes the figure as PNG, which is shown otherwise.
+    """
+    with figure(size=(11, 1.7 + 0.75 * len(counts)), keep=keep) as (made, (axis,)):
+        for place, group in enumerate(counts.values()):
+            left = 0
+            for verdict, (colour, ink, _) in VERDICTS.items():
+                number = group.get(verdict, 0)
+                if number:
+                    axis.barh(place, number, 0.72, left, color=colour, edgecolor="white", linewidth=2)
+                    axis.text(left + number / 2, place, str(number), ha="center", va="center", color=ink)
+                left += number
+        for verdict, (colour, *_) in VERDICTS.items():
+            if any(group.get(verdict) for group in counts.values()):
+                axis.barh(0, 0, color=colour, label=verdict)
+        axis.set_yticks(range(len(counts)), list(counts))
+        axis.set(xlabel="claims", ylim=(len(counts) - 0.5, -0.5))
+        axis.grid(False, axis="y")
+        axis.set_axisbelow(True)
+        axis.tick_params(axis="y", length=0)
+        made.legend(loc="outside upper center", ncols=3)

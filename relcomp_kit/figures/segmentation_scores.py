@@ -1,0 +1,180 @@
+"""Figures of lesson 03 that show numbers: classes and how rare they are, learning curves, confusion, IoU, megabytes."""
+
+from collections.abc import Collection, Mapping, Sequence
+from itertools import cycle
+
+import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import ArrayLike
+
+from relcomp_kit.figures.style import AGAINST, FOR, HEAT, INK, LINES, REMOVED, figure
+
+NETS = [line for line in LINES if line[0] != INK]  # black is for error bars and for what was published
+MANY = 12  # classes from which on a confusion matrix has room for whole numbers only
+
+
+def class_shares(shares: dict[str, float], title: str) -> None:
+    """Draw the share of the labelled pixels, in [0, 1], that each class has, on a logarithmic axis, the rarest last."""
+    ranked = sorted(shares, key=shares.__getitem__)
+    percent = np.array([100 * shares[name] for name in ranked])
+    with figure(size=(10, 0.36 * len(ranked) + 1.2)) as (_, (axis,)):
+        lowest = 10 ** np.floor(np.log10(percent[percent > 0].min()) - 0.2)
+        drawn = axis.barh(ranked, np.maximum(percent, lowest), color=AGAINST)
+        words = [f"{value:.2g} %" if value < 10 else f"{value:.0f} %" for value in percent]
+        words = [word if value else "none" for word, value in zip(words, percent)]
+        axis.bar_label(drawn, words, padding=4, fontsize=13)
+        axis.set(xscale="log", xlim=(lowest, 300), xlabel="share of the labelled pixels, %, logarithmic", title=title)
+        axis.set_ylim(-0.6, len(ranked) - 0.4)
+        axis.xaxis.set_major_formatter("{x:g}")
+        _behind(axis, "x")
+
+
+def learning_curves(runs: dict[str, list[list[dict]]], published: float | None = None) -> None:
+    """Draw pixel accuracy and mIoU on the validation split while nets learn: mean and range over seeds.
+
+    Parameters
+    ----------
+    runs : dict of str to list of list of dict
+        Per net its seeds' histories, of `relcomp_kit.models.segmentation_training.train`: a row holds ``epoch``,
+        which makes nets comparable whatever their batches, and ``pixel_accuracy`` and ``miou`` in [0, 1]. The curve
+        ends where the first of the seeds stopped.
+    published : float, optional
+        A published pixel accuracy in [0, 1], drawn as a line.
+    """
+    with figure(1, 2, size=(11, 4.6)) as (_, axes):
+        for axis, key, label in zip(axes, ("pixel_accuracy", "miou"), ("pixel accuracy, %", "mIoU, %")):
+            for (name, histories), (colour, style) in zip(runs.items(), cycle(NETS)):
+                length = min(map(len, histories))
+                epochs = [row["epoch"] for row in histories[0][:length]]
+                values = np.array([[100 * row[key] for row in history[:length]] for history in histories])
+                axis.plot(epochs, values.mean(0), color=colour, linestyle=style, marker=".", label=name)
+                axis.fill_between(epochs, values.min(0), values.max(0), color=colour, alpha=0.18, linewidth=0)
+            axis.set(xlabel="epochs (times every scene was seen)", ylabel=f"validation {label}")
+            axis.set_xlim(left=0)
+        if published is not None:
+            axes[0].axhline(100 * published, color=INK, linestyle=":", label=f"published: {100 * published:.1f} %")
+        axes[0].legend(loc="lower right")
+
+
+def confusion(matrix: ArrayLike, classes: Sequence[str]) -> None:
+    """Draw for every true class, a row, what its pixels were taken for, in percent; a row without pixels stays grey.
+
+    Parameters
+    ----------
+    matrix : (classes, classes)
+        Counts of pixels; rows are the truth, columns the prediction.
+    """
+    counts = np.asarray(matrix, float)
+    total = counts.sum(axis=1, keepdims=True)
+    percent = np.divide(100 * counts, total, out=np.full_like(counts, np.nan), where=total > 0)
+    many = len(classes) > MANY
+    smallest = 1 if many else 0.1
+    with figure(size=(10.5, 8.6) if many else (9.5, 5.4)) as (_, (axis,)):
+        axis.set_facecolor(REMOVED)
+        axis.imshow(percent, cmap=HEAT, vmin=0, vmax=100, aspect="auto")
+        for (row, column), value in np.ndenumerate(percent):
+            if value >= smallest:
+                axis.text(
+                    column,
+                    row,
+                    f"{value:.0f}" if many else f"{value:.1f}",
+                    ha="center",
+                    va="center",
+                    fontsize=11 if many else 14,
+                    color="white" if value > 60 else INK,
+                )
+        for row in np.flatnonzero(total == 0):
+            axis.text(len(classes) / 2 - 0.5, row, "absent", ha="center", va="center", fontsize=12)
+        places = np.arange(len(classes))
+        axis.set_xticks(places, classes, rotation=90 if many else 30, ha="center" if many else "right")
+        axis.set_yticks(places, classes)
+        axis.set(xlabel=f"prediction, % of the row (blank below {smallest} %)", ylabel="truth")
+        axis.grid(False)
+
+
+def iou_per_class(ious: dict[str, dict[str, list[float]]], shares: dict[str, float] | None = None) -> None:
+    """Draw the IoU of every class, one bar a net, with the range over seeds.
+
+    Parameters
+    ----------
+    ious : dict of str to dict of str to list of float
+        Per net and class the seeds' IoU in [0, 1]; NaN where a class is neither in truth nor in prediction.
+    shares : dict of str to float, optional
+        Share of the labelled pixels per class in [0, 1]: written beside the name, the most frequent class on top.
+    """
+    classes = list(next(iter(ious.values())))
+    if shares:
+        classes.sort(key=shares.__getitem__, reverse=True)
+    thick = 0.8 / len(ious)
+    with figure(size=(10, len(classes) * (0.16 + 0.17 * len(ious)) + 1.4)) as (_, (axis,)):
+        for number, ((name, values), (colour, _)) in enumerate(zip(ious.items(), cycle(NETS))):
+            places = np.arange(len(classes)) + (number - (len(ious) - 1) / 2) * thick
+            means, spans = _means_and_spans({key: values[key] for key in classes})
+            axis.barh(places, means, thick, xerr=spans, color=colour, label=name, error_kw=_ends(spans))
+            for place in places[np.isnan(means)]:
+                axis.text(1, place, "absent", fontsize=11, va="center", color="#555555")
+        names = [f"{name}, {100 * shares[name]:.2g} %" for name in classes] if shares else classes
+        axis.set_yticks(np.arange(len(classes)), names)
+        axis.set(xlim=(0, 100), ylim=(len(classes) - 0.5, -0.5), xlabel="IoU, %")
+        _behind(axis, "x")
+        if len(ious) > 1:
+            axis.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+
+
+def accuracy_by_weather(values: dict[str, list[float]], reference: float, unseen: Collection[str] = ("snow",)) -> None:
+    """Draw the pixel accuracy in every weather, with the range over seeds.
+
+    Parameters
+    ----------
+    values : dict of str to list of float
+        Per weather the seeds' pixel accuracy in [0, 1].
+    reference : float
+        The accuracy in the usual mixture of weathers, drawn as a line.
+    unseen : collection of str
+        Weathers that did not occur in training: drawn grey.
+    """
+    means, spans = _means_and_spans(values)
+    with figure(size=(10, 4.6)) as (_, (axis,)):
+        names = [f"{name}\n(not in training)" if name in unseen else name for name in values]
+        colours = [REMOVED if name in unseen else AGAINST for name in values]
+        axis.bar(names, means, 0.6, yerr=spans, color=colours, error_kw=_ends(spans))
+        for place, (name, mean) in enumerate(zip(values, means)):
+            ink = INK if name in unseen else "white"
+            axis.text(place, mean / 2, f"{mean:.1f}", ha="center", va="center", color=ink, fontsize=16)
+        axis.axhline(100 * reference, color=FOR, linestyle="--")
+        words = f"usual mixture:\n{100 * reference:.1f} %"
+        axis.text(1.01, 100 * reference, words, color=FOR, va="center", transform=axis.get_yaxis_transform())
+        axis.set(ylabel="pixel accuracy, %", ylim=(0, 100))
+        _behind(axis, "y")
+
+
+def bytes_of_nets(sizes: dict[str, float], published: float) -> None:
+    """Draw the size of nets as float32 in megabytes (10^6 bytes) beside the published one."""
+    with figure(size=(10, 0.5 * len(sizes) + 1.5)) as (_, (axis,)):
+        drawn = axis.barh(list(sizes), list(sizes.values()), 0.6, color=AGAINST)
+        axis.bar_label(drawn, [f"{size:.1f} MB" for size in sizes.values()], padding=10, fontsize=14)
+        axis.axvline(published, color=FOR, linestyle="--")
+        words = f"published: {published:.0f} MB"
+        axis.text(published, 1.02, words, color=FOR, ha="center", transform=axis.get_xaxis_transform())
+        axis.set(xlabel="weights as float32, MB", xlim=(0, 1.2 * max(published, *sizes.values())))
+        axis.invert_yaxis()
+        _behind(axis, "x")
+
+
+def _means_and_spans(values: Mapping[str, Sequence[float]]) -> tuple[np.ndarray, np.ndarray]:
+    """Return per entry the mean in percent, and how far the least and the greatest seed lie from it, (2, entries)."""
+    kept = [[100 * value for value in seeds if not np.isnan(value)] or [np.nan] for seeds in values.values()]
+    means = np.array([np.mean(seeds) for seeds in kept])
+    return means, np.array([means - [min(seeds) for seeds in kept], [max(seeds) for seeds in kept] - means])
+
+
+def _ends(spans: np.ndarray) -> dict:
+    """Return how error bars look; of a single seed there are none to see."""
+    return {"capsize": 4 if np.nansum(spans) else 0, "elinewidth": 2, "ecolor": INK}
+
+
+def _behind(axis: Axes, along: str) -> None:
+    """Keep only the grid that the bars' length is read from, behind the bars."""
+    axis.grid(False)
+    axis.grid(True, axis=along)
+    axis.set_axisbelow(True)

@@ -1,0 +1,137 @@
+"""Does relevance get lost on its way? Measured over the whole net, where it can."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from relcomp_kit.errors import UserError
+from relcomp_kit.relevance.lrp.initial_relevance import Start, start_relevance
+from relcomp_kit.relevance.lrp.preparation import prepare
+from relcomp_kit.relevance.lrp.working_copy import read_batch
+
+
+@dataclass(frozen=True)
+class Conservation:
+    """What has become of the start, as far back as one cut through the net.
+
+    Attributes
+    ----------
+    start, relevance, kept : (N,)
+        Relevance of each sample's outputs, of all values at the cut, and what constants behind the cut have kept
+        (biases, shifts of batch-norms). Conserved: ``relevance + kept == start``.
+    """
+
+    start: Tensor
+    relevance: Tensor
+    kept: Tensor
+
+    @property
+    def error(self) -> float:
+        """``|relevance + kept - start| / |start|`` of the worst sample."""
+        return float(((self.relevance + self.kept - self.start).abs() / self.start.abs()).max())
+
+    @property
+    def bias_share(self) -> float:
+        """What constants have kept, as a share of the start: mean over the samples."""
+        return float((self.kept / self.start).mean())
+
+
+def conservation(
+    model: nn.Module,
+    x: Tensor,
+    *,
+    rule: str,
+    start: Start = "predicted",
+    target: Tensor | None = None,
+    class_: int | None = None,
+    way: str | None = None,
+    canonizers: Sequence | None = None,
+    strict: bool = True,
+) -> dict[str, Conservation]:
+    """Return what is left of the start at every sequential cut of a net, from its end to "input".
+
+    A sequential cut is the output of a module that everything passes through on its way from the inputs to the outputs,
+    such as that of every residual block. There, the relevance of all values together with what the constants behind
+    it have kept must be the start. (Within one layer alone that is an identity, and proves nothing.)
+
+    Parameters
+    ----------
+    model, rule, start, class_, way
+        As in `relcomp_kit.relevance.lrp.weight_relevance`.
+    x, target : Tensor
+        One batch; the target is needed by the start "true" only.
+    canonizers : sequence of zennit canonizers, optional
+        Instead of the kit's choice, for instance none, to see what they are for.
+    strict : bool
+        Refuse a net that does something without a rule; otherwise measure what comes of it.
+
+    Raises
+    ------
+    UserError
+        If a sample starts with 0, or with ``strict``, naming the modules without a rule.
+    """
+    made = prepare(model, rule, way=way, canonizers=canonizers)
+    outputs: dict[str, Tensor] = {}
+    nodes: dict[str, object] = {}  # of autograd's graph, noted at once: what comes next may change an output in place
+
+    def remember(name: str, output: Tensor) -> None:
+        if isinstance(output, Tensor) and output.grad_fn is not None:
+            outputs[name], nodes[name] = output, output.grad_fn
+
+    for name, module in made.net.named_modules():
+        module.register_forward_hook(lambda *call, name=name: remember(name, call[2]))
+    kept: dict[str, Tensor] = {}
+    made.listeners = [lambda layer, found: kept.__setitem__(layer, found.constants())]
+    x, target = read_batch((x, target), next(model.parameters()).device)
+    output = made.forward(x.requires_grad_(), strict)
+    relevance = start_relevance(output, target, start, class_=class_)
+    total = relevance.flatten(1).double().sum(1)
+    if not total.all():
+        raise UserError(
+            "a sample starts with relevance 0, of which no share can be told: choose another start or image"
+        )
+    cuts = _cuts(output, x, nodes, {name for name, _ in model.named_modules()} - {""})
+    found = made.backward(output, relevance, [*(outputs[name] for name in cuts), x])
+    result = {}
+    for name, value in zip([*cuts, "input"], found):
+        behind = cuts.get(name, set(nodes))
+        constants = sum((kept[layer].double() for layer in kept if layer in behind), torch.zeros_like(total))
+        result[name] = Conservation(total, value.flatten(1).double().sum(1), constants)
+    return result
+
+
+def _cuts(output: Tensor, x: Tensor, nodes: dict[str, object], own: set[str]) -> dict[str, set[str]]:
+    """Return the modules whose output everything passes, last one first, each with the modules behind it.
+
+    Of several modules with one and the same output, as a block and its last layer, the outermost is named.
+    """
+    found: dict[object, tuple[str, set[str]]] = {}
+    for name, node in nodes.items():
+        if name not in own or node is output.grad_fn:
+            continue
+        reached = _reached(output.grad_fn, node)
+        if node in reached and _leaf(x) not in reached:
+            behind = {other for other, its in nodes.items() if its in reached and its is not node}
+            if node not in found or len(name) < len(found[node][0]):
+                found[node] = (name, behind)
+    return dict(sorted(found.values(), key=lambda cut: len(cut[1])))
+
+
+def _leaf(x: Tensor) -> object:
+    return x.view_as(x).grad_fn.next_functions[0][0]  # the node that would receive the gradient of x
+
+
+def _reached(first: object, barrier: object) -> set:
+    """Return the nodes of autograd's graph that are reached from ``first`` without going on beyond ``barrier``."""
+    reached, waiting = {first}, [first]
+    while waiting:
+        node = waiting.pop()
+        if node is barrier:
+            continue
+        for following, _ in node.next_functions:
+            if following is not None and following not in reached:
+                reached.add(following)
+                waiting.append(following)
+    return reached

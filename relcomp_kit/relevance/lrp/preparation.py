@@ -1,0 +1,44 @@
+"""Prepare a net for relevance: by zennit's rules, or epsilon as a gradient."""
+
+from collections.abc import Sequence
+
+from torch import nn
+
+from relcomp_kit.errors import UserError
+from relcomp_kit.relevance.lrp import composites, gradient
+from relcomp_kit.relevance.lrp.propagation import RULES, Propagation
+
+WAYS = ("gradient", "zennit")
+
+
+def prepare(
+    model: nn.Module, rule: str = "epsilon", *, way: str | None = None, canonizers: Sequence | None = None
+) -> Propagation:
+    """Return a net prepared for a rule; the net itself is not touched.
+
+    Parameters
+    ----------
+    rule : str
+        "epsilon" everywhere; or in convolutions "z+", "gamma" (0.25) or "alpha2-beta1", with epsilon in linear layers
+        and, but for "gamma", the flat rule in the first layer (zennit's EpsilonPlusFlat, EpsilonAlpha2Beta1Flat).
+    way : {"gradient", "zennit"}, optional
+        How epsilon is computed; the gradient's way is the cheaper one and the default. The other rules are zennit's.
+    canonizers : sequence of zennit canonizers, optional
+        Instead of the kit's choice; asks for zennit's way.
+
+    Raises
+    ------
+    UserError
+        If there is no such rule, the net is in train mode, or one of its weights is not a number.
+    """
+    if rule not in RULES:
+        raise UserError(f"there is no rule {rule!r}; choose one of {', '.join(RULES)}")
+    if way is None:
+        way = "gradient" if rule == "epsilon" and canonizers is None else "zennit"
+    if way not in WAYS:
+        raise UserError(f"there is no way {way!r} to compute relevance; choose one of {', '.join(WAYS)}")
+    if way == "gradient":
+        if rule != "epsilon" or canonizers is not None:
+            raise UserError("only the epsilon rule is a gradient times a weight: take way='zennit' for all else")
+        return gradient.prepare(model)
+    return composites.prepare(model, rule, canonizers)

@@ -1,0 +1,121 @@
+"""What lesson 07 measures beside its sweeps: nets of a plan again, float nets as files, masks, broken files."""
+
+import copy
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from relcomp_kit.artifacts import load_or_make
+from relcomp_kit.compression import ecqx, experts, nnc
+from relcomp_kit.compression.ecqx.qat import fingerprint
+from relcomp_kit.compression.ecqx.quantized import Quantized
+from relcomp_kit.compression.nnc import rival_codecs
+from relcomp_kit.datasets.images import ImageSet
+from relcomp_kit.datasets.scene_set import SceneSet
+from relcomp_kit.datasets.transforms import normalize
+from relcomp_kit.errors import UserError
+from relcomp_kit.models.scene_batches import stack
+from relcomp_kit.studies import plans
+from relcomp_kit.studies.coding import results as coding_results
+from relcomp_kit.studies.coding.experiment import plain_state, scores
+from relcomp_kit.studies.experts.experiment import class_relevance, example_of
+from relcomp_kit.studies.profiles import CodingBudget
+
+VERSION = 2  # of `float_rungs`
+
+
+def swept(plan: str, data: ImageSet | SceneSet) -> list[dict]:
+    """Run what is missing of a plan, and return a row a point; see `relcomp_kit.studies.coding.results.row`."""
+    return [coding_results.row(record) for record in plans.swept(plan, data)]
+
+
+def plans_of(budget: CodingBudget, dataset: str) -> dict[str, tuple[str, ...]]:
+    """Return the plans of a budget by data set, or raise a UserError where it has none for this one."""
+    if dataset not in budget.plans:
+        raise UserError(f"this profile of lesson 07 has no plan for {dataset!r}: choose profile 'full'")
+    return budget.plans
+
+
+def point_with(wanted_plans: Sequence[str], **values) -> dict:
+    """Return the values of the first point of some plans that has these."""
+    for plan in wanted_plans:
+        for point in plans.points(plan):
+            if all(point.values[name] == value for name, value in values.items()):
+                return point.values
+    raise UserError(f"no point of {', '.join(wanted_plans)} has {values}: choose other values")
+
+
+def float_rungs(net: nn.Module, data: ImageSet | SceneSet, seed: int, scenes: int | None) -> list[dict]:
+    """Return what a trained net takes before any training with quantization: rung, bytes, test accuracy, seed.
+
+    Float32, float16, 8 bit (rounded at once, indices of fixed width), and nncodec's own quantization of floats at its
+    default step sizes, uniform and dependent, where it is installed. From the cache if it was measured before.
+    """
+
+    def make(_) -> tuple[dict, dict]:
+        return {}, {"rows": [row | {"seed": seed} for row in _float_rungs(net, data, seed, scenes)]}
+
+    config = {"net": fingerprint(net), "seed": seed, "scenes": scenes, "nncodec": rival_codecs.has_nncodec()}
+    return load_or_make("float-rungs", VERSION, config, data.sha256, make)[1]["rows"]
+
+
+def _float_rungs(net: nn.Module, data: ImageSet | SceneSet, seed: int, scenes: int | None) -> list[dict]:
+    state = plain_state(net)
+    half = {name: value.half() if value.is_floating_point() else value for name, value in state.items()}
+    eight = ecqx.quantize(net, 8, 0.0)
+    floats = sum(value.nbytes for name, value in eight.rest.items() if not name.endswith("_mask"))
+    tried = [
+        ("float32", _bytes(state), state),
+        ("float16", _bytes(half), half),
+        ("8 bit", rival_codecs.index_bytes(eight)["raw"] + floats + 4 * len(eight.steps), ecqx.state_dict(eight)),
+    ]
+    reference = (("nncodec, uniform", False), ("nncodec, dependent", True)) if rival_codecs.has_nncodec() else ()
+    for name, dependent in reference:
+        tried.append((name, *rival_codecs.nncodec_floats(state, dependent=dependent)))
+    return [
+        {
+            "rung": name,
+            "bytes": size,
+            "accuracy": scores(_with(net, found), data, seed, scenes, ("test",))["test accuracy"][0],
+        }
+        for name, size, found in tried
+    ]
+
+
+def _bytes(state: dict[str, Tensor]) -> int:
+    return sum(value.nbytes for value in state.values())
+
+
+def _with(net: nn.Module, state: dict[str, Tensor]) -> nn.Module:
+    made = copy.deepcopy(net)
+    made.load_state_dict(net.state_dict() | state)
+    return made.eval()
+
+
+def experts_of(net: nn.Module, data: SceneSet, scenes: int, keep: float) -> dict[str, dict[str, Tensor]]:
+    """Return the path of an expert for every class that occurs in the first training scenes."""
+    relevance, example = class_relevance(net, data, scenes), example_of(data)
+    return {name: experts.relevant_path(net, one, keep, example, normalize="none") for name, one in relevance.items()}
+
+
+def mask_bytes(quantized: Quantized, paths: dict[str, dict[str, Tensor]]) -> list[int]:
+    """Return how many bytes more a file takes with the masks of the first expert, of the first two, and so on."""
+    alone, names = len(nnc.encode(quantized)), list(paths)
+    return [
+        len(nnc.encode(quantized, paths={name: paths[name] for name in names[:count]})) - alone
+        for count in range(1, len(names) + 1)
+    ]
+
+
+def images(data: SceneSet, count: int) -> Tensor:
+    """Return the first test scenes as a net takes them, (count, 3, height, width)."""
+    return normalize(stack([data.test[place] for place in range(count)])[0])
+
+
+def told(data: bytes) -> str:
+    """Return what is said when a file is decoded: "whole", or why not."""
+    try:
+        nnc.decode(data)
+    except UserError as error:
+        return str(error)
+    return "whole"

@@ -1,0 +1,152 @@
+"""The experiment "expert": a small net for one class, cut out of a trained one, and a short training after it."""
+
+import functools
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from relcomp_kit.compression import ecqx, experts
+from relcomp_kit.compression.ecqx.qat import QatRecipe, quantized_net
+from relcomp_kit.compression.experts import ALL
+from relcomp_kit.datasets.download import NAMES
+from relcomp_kit.datasets.scene_set import SceneSet
+from relcomp_kit.errors import UserError
+from relcomp_kit.models.metrics import evaluate, plain
+from relcomp_kit.relevance.lrp import filter_relevance, weight_relevance_per_class
+from relcomp_kit.studies.quantization.experiment import kept
+from relcomp_kit.studies.relevance.measurement import batches
+from relcomp_kit.studies.segmentation.training import provenance
+
+__all__ = ["VERSION", "class_relevance", "expert"]
+
+VERSION = 1
+ARMS = ("relevance", "average", "magnitude", "magnitude per layer", "random")
+
+
+def expert(
+    *,
+    seed: int,
+    keep: float,
+    wanted: tuple[str, ...] = ("rail",),
+    arm: str = "relevance",
+    net: str = "compact",
+    dataset: str = "rail-scenes",
+    steps: int = 200,
+    batch: int = 8,
+    learning_rate: float = 1e-3,
+    relevance_scenes: int = 64,
+    profile: str = "full",
+) -> dict:
+    """Cut an expert out of a trained net, train it a little, and return what it costs and how well it does.
+
+    Parameters
+    ----------
+    seed : int
+        Of the net, of the training after the cut, and of the path by chance.
+    keep : float
+        The share of all filters that the path keeps, in (0, 1].
+    wanted : tuple of str
+        The class that the expert is for; of several, the experts are joined.
+    arm : {"relevance", "average", "magnitude", "magnitude per layer", "random"}
+        What the path is made by: relevance of the class wanted, of all classes, weight magnitude, chance. Relevance of
+        one class has one unit in all layers and is ranked as it is; magnitude by its part of the layer's sum, which can
+        leave hardly a filter of a wide layer, or with the same share kept of every layer.
+    net, dataset : str
+        A size of DeepLabV3 and a set of scenes, as in the experiment "quantize".
+    steps, batch, learning_rate
+        Of the training after the cut, on all classes; 0 steps leave it out.
+    relevance_scenes : int
+        Training scenes that relevance is measured on.
+    profile : {"quick", "full"}
+        Of the training of nets that have no committed checkpoint.
+    """
+    if arm not in ARMS:
+        raise UserError(f"there is no arm {arm!r}; choose one of {', '.join(ARMS)}")
+    if dataset in NAMES:
+        raise UserError(f"{dataset} has nothing to segment: take a set of scenes")
+    model, data = kept(net, dataset, seed, profile)
+    unknown = [name for name in wanted if name not in data.classes]
+    if unknown or not wanted:
+        what = f"no class {unknown[0]!r}" if unknown else "no expert for no class"
+        raise UserError(f"{data.name} has {what}; choose one of {', '.join(data.classes)}")
+    example = example_of(data)
+    path = _path(model, data, arm, wanted, keep, seed, relevance_scenes, example)
+    small = experts.compact(model, path, example)
+    found = {
+        "MACs": (experts.macs(small, example)[ALL] / experts.macs(model, example)[ALL], "share"),
+        "parameters": (experts.parameters(small)[ALL] / experts.parameters(model)[ALL], "share"),
+        "filters": (1 - experts.pruning_ratio(path)[ALL], "share"),
+    }
+    found |= _scores("as cut", small, data)
+    if steps:
+        seconds = train_on(small, data, seed, steps, batch, learning_rate)
+        found |= _scores("trained", small, data) | {"training time": (seconds, "s")}
+    return found | {"classes": list(data.classes), "data": data.sha256, "made by": provenance()["commit"]}
+
+
+def _path(
+    net: nn.Module,
+    data: SceneSet,
+    arm: str,
+    wanted: Sequence[str],
+    keep: float,
+    seed: int,
+    scenes: int,
+    example: Tensor,
+) -> dict[str, Tensor]:
+    if arm == "magnitude":
+        return experts.magnitude_path(net, keep, example)
+    if arm == "magnitude per layer":
+        layers = [name for members in experts.groups(net, example).layers for name in members]
+        return experts.magnitude_path(net, dict.fromkeys(layers, keep), example)
+    if arm == "random":
+        return experts.random_path(net, keep, example, torch.Generator().manual_seed(seed))
+    if arm == "average":
+        return experts.average_rel_path(net, class_relevance(net, data, scenes), keep, example)
+    return class_path(net, data, wanted, keep, scenes)
+
+
+def class_path(net: nn.Module, data: SceneSet, wanted: Sequence[str], keep: float, scenes: int) -> dict[str, Tensor]:
+    """Return the joined path of the filters that are most relevant for each of some classes."""
+    relevance, example = class_relevance(net, data, scenes), example_of(data)
+    for name in wanted:
+        if name not in relevance:
+            raise UserError(f"{name} occurs in none of {scenes} training scenes: take more with relevance_scenes")
+    return experts.join(
+        *(experts.relevant_path(net, relevance[name], keep, example, normalize="none") for name in wanted)
+    )
+
+
+def example_of(data: SceneSet) -> Tensor:
+    """Return an input of a net by its size alone, (1, 3, height, width)."""
+    return data.train[0][0].as_subclass(Tensor)[None].float()
+
+
+def train_on(
+    net: nn.Module, data: SceneSet, seed: int, steps: int, batch: int = 8, learning_rate: float = 1e-3
+) -> float:
+    """Train an expert on all classes after its cut; return the seconds that it took."""
+    recipe = QatRecipe("float", steps=steps, batch=batch, learning_rate=learning_rate, schedule="poly")
+    state, history = quantized_net(recipe, net, data, seed)
+    net.load_state_dict(ecqx.state_dict(state))
+    return history[-1]["seconds"]
+
+
+@functools.lru_cache(maxsize=1)
+def class_relevance(net: nn.Module, data: SceneSet, scenes: int) -> dict[str, dict[str, Tensor]]:
+    """Return the relevance of filters for every class that occurs in the first training scenes, by its name."""
+    images = batches(data.train, scenes)
+    seen = [k for k in range(len(data.classes)) if any((labels == k).any() for _, labels in images)]
+    found = weight_relevance_per_class(net, images, seen, normalize=True)
+    return {data.classes[k]: filter_relevance(one) for k, one in found.items()}
+
+
+def _scores(when: str, net: nn.Module, data: SceneSet) -> dict[str, tuple]:
+    """Return pixel accuracy and the IoU of every class on the validation and the test split."""
+    found = {}
+    for split in ("validation", "test"):
+        scores = evaluate(net, getattr(data, split), data.classes, precision="auto")
+        found[f"{split} pixel accuracy {when}"] = (scores["pixel_accuracy"], "share")
+        found[f"{split} IoU {when}"] = (list(plain(scores["iou"]).values()), "share")
+    return found

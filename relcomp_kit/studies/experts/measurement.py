@@ -1,0 +1,161 @@
+"""What lesson 06 measures: whom filters serve, experts of every size, in other weather, and how fast they are."""
+
+import functools
+import tempfile
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from relcomp_kit.compression import experts
+from relcomp_kit.compression.experts import ALL
+from relcomp_kit.datasets.rail_scenes import RailScenes
+from relcomp_kit.datasets.scene_set import SceneSet
+from relcomp_kit.datasets.scenes import remember
+from relcomp_kit.datasets.transforms import normalize
+from relcomp_kit.models.metrics import evaluate, plain
+from relcomp_kit.relevance.channels import batch_norms
+from relcomp_kit.relevance.lrp import filter_relevance, weight_relevance_per_class
+from relcomp_kit.studies import plans
+from relcomp_kit.studies.experts import results as expert_results
+from relcomp_kit.studies.profiles import ExpertBudget
+from relcomp_kit.studies.quantization.experiment import trained
+from relcomp_kit.studies.relevance.measurement import batches
+from relcomp_kit.studies.segmentation.measurement import firsts, predict
+
+Filters = dict[str, Tensor]
+DAY, SNOW = "day", "snow"
+WEATHER_KEEP = 0.65  # of the filters
+
+
+def swept(plan: str, data: SceneSet) -> list[dict]:
+    """Run what is missing of a plan, and return a row a point; see `relcomp_kit.studies.experts.results.row`."""
+    return [expert_results.row(record) for record in plans.swept(plan, data)]
+
+
+def first_net(plan: str, seed: int) -> tuple[nn.Module, SceneSet]:
+    """Return the net that a plan cuts experts out of, and its scenes."""
+    values = plans.points(plan)[0].values
+    return trained(values["net"], values["dataset"], seed, values["profile"])
+
+
+def as_example(data: SceneSet) -> Tensor:
+    """Return one image as a net takes it, (1, 3, height, width)."""
+    return normalize(data.test[0][0].as_subclass(Tensor)[None])
+
+
+@torch.no_grad()
+def channel_means(net: nn.Module, x: Tensor, layer: str, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the mean output of each channel behind a layer's batch-norm, (channels,): masked before it, and behind it.
+
+    Parameters
+    ----------
+    net : nn.Module
+    x : (N, 3, H, W)
+    layer : str
+        A convolution with a batch-norm.
+    mask : (channels,) bool
+    """
+    found = {}
+    kept = mask.float()[:, None, None]
+    convolution, norm = net.get_submodule(layer), net.get_submodule(batch_norms(net)[layer])
+    hooks = [
+        convolution.register_forward_hook(lambda module, inputs, output: output * kept),
+        norm.register_forward_hook(lambda module, inputs, output: found.update(leaky=output.mean((0, 2, 3)))),
+    ]
+    net(x)
+    for hook in hooks:
+        hook.remove()
+    hook = norm.register_forward_hook(
+        lambda module, inputs, output: found.update(clean=(output * kept).mean((0, 2, 3)))
+    )
+    net(x)
+    hook.remove()
+    return found["leaky"], found["clean"]
+
+
+def grown(net: nn.Module, image: Tensor, paths: dict[str, Filters], example: Tensor) -> dict[str, Tensor]:
+    """Return what experts see: their name and share of the multiply-adds, to the class of every pixel."""
+    whole, found = experts.macs(net, example)[ALL], {}
+    for name, path in paths.items():
+        small = experts.compact(net, path, example)
+        share = f"{experts.macs(small, example)[ALL] / whole:.0%}"
+        found[f"{name}: {share}\N{NO-BREAK SPACE}MACs"] = predict(small, image)
+    return found
+
+
+def class_iou(net: nn.Module, split: Dataset, data: SceneSet, wanted: str) -> float:
+    """Return the IoU of a class on a split."""
+    return plain(evaluate(net, split, data.classes, precision="auto")["iou"])[wanted]
+
+
+def weather_relevance(net: nn.Module, wanted: int, weather: str, scenes: int) -> Filters:
+    """Return the relevance of filters for a class, on training scenes that are drawn in a weather."""
+    images = batches(RailScenes("train", weather=weather), scenes)
+    return filter_relevance(weight_relevance_per_class(net, images, [wanted], normalize=True)[wanted])
+
+
+def in_weather(
+    net: nn.Module, data: SceneSet, wanted: str, scenes: int, test_scenes: int, keep: float
+) -> dict[str, dict[str, float]]:
+    """Return the IoU of a class by day and in snow, of the net and of experts cut for the one and for the other.
+
+    Experts are as cut, without training; relevance is measured on training scenes in each weather, snow being one that
+    the net was never trained in.
+    """
+    example, class_ = as_example(data), data.classes.index(wanted)
+    paths = {
+        f"cut {'by' if weather == DAY else 'in'} {weather}": experts.relevant_path(
+            net, weather_relevance(net, class_, weather, scenes), keep, example, normalize="none"
+        )
+        for weather in (DAY, SNOW)
+    }
+    paths["magnitude"] = experts.magnitude_path(net, keep, example)
+    found: dict[str, dict[str, float]] = {}
+    for weather in (DAY, SNOW):
+        split = remember(firsts(RailScenes("test", weather=weather), test_scenes))
+        row = found.setdefault(f"tested {'by' if weather == DAY else 'in'} {weather}", {})
+        row["super-net"] = class_iou(net, split, data, wanted)
+        for name, path in paths.items():
+            with experts.gate(net, path):
+                row[name] = class_iou(net, split, data, wanted)
+    return found
+
+
+def scene_with(data: SceneSet, wanted: str, scenes: int = 40) -> int:
+    """Return which of the first test scenes has most pixels of a class."""
+    class_ = data.classes.index(wanted)
+    return max(range(min(scenes, len(data.test))), key=lambda index: int((data.test[index][1] == class_).sum()))
+
+
+def all_weathers(budget: ExpertBudget, plan: str, wanted: str) -> dict[str, dict[str, list[float]]]:
+    """Return what `in_weather` does for every net of the budget: a list with a value a net."""
+    found: dict[str, dict[str, list[float]]] = {}
+    for seed in budget.weather_seeds:
+        net, data = first_net(plan, seed)
+        one = in_weather(net, data, wanted, budget.relevance_scenes, budget.weather_scenes, WEATHER_KEEP)
+        for tested, scores in one.items():
+            for name, value in scores.items():
+                found.setdefault(tested, {}).setdefault(name, []).append(value)
+    return found
+
+
+def times(net: nn.Module, small: nn.Module, example: Tensor) -> list[str]:
+    """Return a line for every way to run super-net and expert on one image: milliseconds, and how many times faster."""
+    lines = []
+    for scale in (1, 2):
+        x = nn.functional.interpolate(example, scale_factor=scale) if scale > 1 else example
+        runs = {("PyTorch", "super-net"): lambda x=x: net(x), ("PyTorch", "expert"): lambda x=x: small(x)}
+        with tempfile.TemporaryDirectory() as folder:
+            for name, one in (("super-net", net), ("expert", small)):
+                run = experts.open_onnx(experts.export_onnx(one, x, Path(folder) / f"{name}.onnx"))
+                runs["ONNX Runtime", name] = functools.partial(run, x)
+            found = experts.latencies(runs)
+        for how in ("PyTorch", "ONNX Runtime"):
+            before, after = 1000 * found[how, "super-net"], 1000 * found[how, "expert"]
+            size = " x ".join(map(str, x.shape[2:]))
+            lines.append(
+                f"{how:13}{size:>10}: {before:6.1f} ms, expert {after:5.1f} ms: {before / after:.1f} times faster"
+            )
+    return lines

@@ -1,0 +1,230 @@
+"""What lesson 05 makes of its rows: curves at equal sparsity and at equal size, claims, a record and its summary."""
+
+import math
+from collections.abc import Sequence
+from statistics import fmean
+
+import numpy as np
+
+from relcomp_kit.compression.ecqx import Quantized
+from relcomp_kit.evidence.record import Record
+from relcomp_kit.evidence.rules.series import percent, spread
+from relcomp_kit.relevance.faithfulness import area
+from relcomp_kit.sweeps.table import Rows, select
+
+ARMS = ("ecq", "lrp", "magnitude", "random")
+RIVALS = {"ecq": "ECQ", "magnitude": "magnitude", "random": "random"}
+AXES = {"equal sparsity": "sparsity", "equal bytes": "bytes"}
+SPARSE = 0.5  # zeros of a net that is called sparse
+FEW = 0.01  # accuracy that a small net may lose on validation
+GRID = 21  # places at which curves are read off
+
+
+def judged(rows: Rows) -> list[dict]:
+    """Return the rows that claims are decided by: the published grid, but at 2 bit, where it collapses, the other."""
+    return [row for row in rows if row["step_rule"] == ("least-squares" if row["bits"] == 2 else "p99.9")]
+
+
+def distinct(rows: Rows, name: str) -> list:
+    """Return the different values that a column has, in order; the arm "float" has no bits."""
+    return sorted({row[name] for row in rows if row["arm"] != "float"})
+
+
+def curve(rows: Rows, axis: str, score: str = "accuracy") -> list[tuple[float, float]]:
+    """Return (value on the axis, score on the test split) of every Lambda of one net, by rising Lambda."""
+    return [(row[axis], row[score]) for row in sorted(rows, key=lambda row: row["Lambda"])]
+
+
+def curves(rows: Rows, axis: str, score: str = "accuracy") -> dict[str, dict[str, list[list[tuple[float, float]]]]]:
+    """Return what the figure draws: bit width and arm to a curve a seed; the score is "accuracy" or "miou"."""
+    return {
+        f"{bits} bit": {
+            arm: [curve(select(rows, bits=bits, arm=arm, seed=seed), axis, score) for seed in distinct(rows, "seed")]
+            for arm in ARMS
+        }
+        for bits in distinct(rows, "bits")
+    }
+
+
+def published_grid(rows: Rows, axis: str, arm: str = "lrp") -> list[list[tuple[float, float]]]:
+    """Return the curves of an arm at 2 bit on the published grid, one a seed."""
+    some = select(rows, arm=arm, bits=2, step_rule="p99.9")
+    return [curve(select(some, seed=seed), axis) for seed in distinct(some, "seed")]
+
+
+def mean_accuracy(rows: Rows, axis: str) -> dict[str, float]:
+    """Return the mean accuracy of every arm over the range that all arms reach, for one seed and bit width.
+
+    Accuracies between two Lambdas lie on a line; bytes count by their logarithm, because half of them is a step
+    anywhere. NaN where the arms have no range in common.
+    """
+    found = {arm: np.array(curve(select(rows, arm=arm), axis)) for arm in ARMS}
+    if axis == "bytes":
+        found = {arm: np.column_stack([np.log(each[:, 0]), each[:, 1]]) for arm, each in found.items()}
+    first = max(each[:, 0].min() for each in found.values())
+    last = min(each[:, 0].max() for each in found.values())
+    if first >= last:
+        return dict.fromkeys(ARMS, math.nan)
+    places = np.linspace(first, last, GRID)
+    means = {}
+    for arm, each in found.items():
+        each = each[each[:, 0].argsort()]
+        means[arm] = area(places.tolist(), np.interp(places, each[:, 0], each[:, 1]).tolist())
+    return means
+
+
+def mean_accuracies(rows: Rows) -> dict[str, dict[str, list[float]]]:
+    """Return `mean_accuracy` as a mean over bit widths: axis and arm to one value a seed."""
+    found: dict[str, dict[str, list[float]]] = {}
+    for name, axis in AXES.items():
+        per_seed = [
+            [mean_accuracy(select(rows, bits=bits, seed=seed), axis) for bits in distinct(rows, "bits")]
+            for seed in distinct(rows, "seed")
+        ]
+        found[name] = {arm: [fmean(one[arm] for one in seed) for seed in per_seed] for arm in ARMS}
+    return found
+
+
+def best_sparse(rows: Rows) -> dict | None:
+    """Return the row with the best validation of those with half of the weights 0, if there is one."""
+    sparse = [row for row in rows if row["sparsity"] >= SPARSE]
+    return max(sparse, key=lambda row: row["validation"], default=None)
+
+
+def smallest(rows: Rows, start: float) -> dict | None:
+    """Return the smallest net that loses at most a point on validation, if there is one."""
+    good = [row for row in rows if row["validation"] >= start - FEW]
+    return min(good, key=lambda row: row["bytes"], default=None)
+
+
+def at_sparsity(rows: Rows, sparsity: float) -> float:
+    """Return the accuracy of one net at a sparsity, on the line between two Lambdas; NaN outside of their range."""
+    x, y = np.array(sorted(curve(rows, "sparsity"))).T
+    return float(np.interp(sparsity, x, y, left=math.nan, right=math.nan))
+
+
+def decide(record: Record, rows: Rows, start: dict[int, dict[str, float]]) -> None:
+    """Decide X1 to X3 and their controls.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        As `relcomp_kit.studies.quantization.measurement.swept` returns them.
+    start : dict
+        Seed to "test" and "validation", of the net before it was quantized.
+    """
+    asked = {"at_scale": False, "seeds": distinct(rows, "seed")}
+    rows, longer = judged(rows), select(rows, arm="float")
+    lrp, seeds = select(rows, arm="lrp"), asked["seeds"]
+    tests = [start[seed]["test"] for seed in seeds]
+    found = {
+        bits: [best_sparse(select(lrp, bits=bits, seed=seed)) for seed in seeds] for bits in distinct(rows, "bits")
+    }
+    chosen = {bits: [row["accuracy"] if row else math.nan for row in each] for bits, each in found.items()}
+    record.claim("X1", **asked, accuracy=chosen, start=tests)
+    trained = [select(longer, seed=seed)[0]["accuracy"] for seed in seeds]
+    record.claim("X1c", **asked, accuracy=chosen, trained=trained)
+    means = mean_accuracies(rows)
+    relevance = {name: arms["lrp"] for name, arms in means.items()}
+    rivals = {label: {name: arms[arm] for name, arms in means.items()} for arm, label in RIVALS.items()}
+    record.claim("X2", **asked, relevance=relevance, rivals=rivals)
+    record.claim("X2c", **asked, relevance=relevance, rivals={"ECQ": rivals["ECQ"]})
+    small = [smallest(select(lrp, seed=seed), start[seed]["validation"]) for seed in seeds]
+    lost = [test - row["accuracy"] if row else 0.0 for test, row in zip(tests, small)]  # none: the float net stays
+    record.claim("X3", **asked, ratio=[row["ratio"] if row else 1.0 for row in small], lost=lost)
+
+
+def note(record: Record, rows: Rows, start: dict[int, dict[str, float]]) -> None:
+    """Put every row of a sweep into a record, and what the nets scored before."""
+    for seed, scores in start.items():
+        for split, value in scores.items():
+            record.measure("accuracy before quantization", value, "share", seed=seed, split=split)
+    for row in rows:
+        record.measure("accuracy after quantization", row["accuracy"], "share", **row)
+
+
+def note_one_shot(record: Record, name: str, seed: int, rows: Rows, dataset: str) -> None:
+    """Put what quantization without training measured into a record."""
+    for row in rows:
+        labels = {"net": name, "seed": seed, "dataset": dataset} | row
+        record.measure("accuracy without training", row["accuracy"], "share", **labels)
+
+
+def recorded(record: dict) -> tuple[list[dict], dict[int, dict[str, float]]]:
+    """Return the rows of a record and what its nets scored before, as `note` took them."""
+    rows, start = [], {}
+    for entry in record["measurements"]:
+        if entry["name"] == "accuracy after quantization":
+            rows.append(entry)
+        elif entry["name"] == "accuracy before quantization":
+            start.setdefault(entry["seed"], {})[entry["split"]] = entry["value"]
+    return rows, start
+
+
+def by_arm(each: Sequence[Rows], bits: int, Lambda: float) -> dict[str, list[float]]:
+    """Return the accuracies of several nets without training: arm to one value a net, the float nets first."""
+    some = [[row for row in rows if (row["bits"], row["Lambda"]) in ((None, None), (bits, Lambda))] for rows in each]
+    return {rows[0]["arm"]: [row["accuracy"] for row in rows] for rows in zip(*some)}
+
+
+def one_shot_table(once: Sequence[tuple[str, Rows]]) -> list[str]:
+    """Return what quantization without training does, as text, from (size, rows) of every net.
+
+    There is a line for each size of net, bit width, Lambda and arm.
+    """
+    lines = []
+    for name in dict.fromkeys(name for name, _ in once):
+        for some in zip(*(rows for size, rows in once if size == name)):
+            arm, bits, Lambda = (some[0][key] for key in ("arm", "bits", "Lambda"))
+            how = f"{bits} bit, Λ {Lambda:<6}" if bits else ""
+            zeros = f", {percent_of([row['sparsity'] for row in some])} zeros" if bits else ""
+            scores = f"{percent([row['accuracy'] for row in some])}, mIoU {percent([row['miou'] for row in some])}"
+            lines.append(f"{name:10}{how:16}{arm:20}{scores}{zeros}")
+    return lines
+
+
+def recorded_one_shot(record: dict) -> list[tuple[str, list[dict]]]:
+    """Return what a record holds of quantization without training: (size, rows) of every net."""
+    found: dict[tuple, list[dict]] = {}
+    for entry in record["measurements"]:
+        if entry["name"] == "accuracy without training":
+            found.setdefault((entry["net"], entry["seed"]), []).append(entry)
+    return [(net, rows) for (net, _), rows in found.items()]
+
+
+def changed(plain: Quantized, adjusted: Quantized) -> dict[str, tuple[float, float]]:
+    """Return of every tensor the share of weights that only the second net keeps, and that only it sends to 0."""
+    found = {}
+    for name, index in plain.indices.items():
+        before, after = index != 0, adjusted.indices[name] != 0
+        found[name] = ((~before & after).float().mean().item(), (before & ~after).float().mean().item())
+    return found
+
+
+def summary(rows: Rows, start: dict[int, dict[str, float]]) -> list[str]:
+    """Return a table as text: what ECQ^x by LRP and ECQ lose at each bit width, at 70 % zeros and at their best."""
+    rows, seeds = judged(rows), distinct(rows, "seed")
+    before = fmean(start[seed]["test"] for seed in seeds)
+    lines = [f"The float net has {100 * before:.1f} %. Points lost against it, mean and range of {len(seeds)} nets:"]
+    lines += [f"{'':8}{'arm':12}{'at 70 % zeros':>26}{'best, half zeros':>26}{'zeros':>10}{'smaller':>10}"]
+    for bits in distinct(rows, "bits"):
+        for arm in ARMS:
+            each = [select(rows, bits=bits, arm=arm, seed=seed) for seed in seeds]
+            lost = [start[seed]["test"] - at_sparsity(some, 0.7) for seed, some in zip(seeds, each)]
+            best = [best_sparse(some) for some in each]
+            line = f"{bits} bit   {arm:12}{_points(lost):>26}"
+            if all(best):
+                best_lost = [start[seed]["test"] - row["accuracy"] for seed, row in zip(seeds, best)]
+                zeros, ratio = percent_of([row["sparsity"] for row in best]), fmean(row["ratio"] for row in best)
+                line += f"{_points(best_lost):>26}{zeros:>10}{ratio:>9.1f}x"
+            lines.append(line)
+    return lines
+
+
+def percent_of(values: Sequence[float]) -> str:
+    """Return the mean of shares in whole percent."""
+    return f"{100 * fmean(values):.0f} %"
+
+
+def _points(lost: Sequence[float]) -> str:
+    return spread([100 * value for value in lost], 2)

@@ -1,0 +1,74 @@
+"""The thesis' net, trained once and shared by the lessons through the artifact cache."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from relcomp_kit.artifacts import load_or_make
+from relcomp_kit.models.masked_net import MaskedNet
+from relcomp_kit.models.masked_net_training import Batches, Samples, one_hot_others_cold, prepare, train
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A net trained by the published program, and the images it was trained and is tested on."""
+
+    net: MaskedNet
+    train: Samples
+    test: Samples
+
+
+def trained_net(
+    dataset,
+    seed: int = 0,
+    steps: int = 1551,
+    activations: str | tuple[str, ...] = "tanh",
+    noise: bool = True,
+    signed: bool = True,
+    like: Trained | None = None,
+    report: Callable[[int, float], None] | None = None,
+) -> Trained:
+    """Train the thesis' net, or take it from the cache.
+
+    Parameters as in `prepare` and `train`; ``like`` is a net of the same seed, noise and range whose images are used
+    again, so that the noise is not drawn twice.
+    """
+    if like:
+        images, test = like.train, like.test
+    else:
+        images = prepare(dataset.train, seed * 10, noise, signed)
+        test = prepare(dataset.test, seed * 10 + 2, noise, signed)
+    net = MaskedNet((images.x.shape[1], 36, 25, len(dataset.classes)), activations, seed=seed)
+    config = {"noise": noise, "signed": signed}
+    net.load_state_dict(trained_state(dataset, images, seed, steps, activations, report, **config))
+    return Trained(net, images, test)
+
+
+def trained_state(
+    dataset,
+    images: Samples,
+    seed: int,
+    steps: int,
+    activations: str | tuple[str, ...] = "tanh",
+    report: Callable[[int, float], None] | None = None,
+    *,
+    noise: bool = True,
+    signed: bool = True,
+) -> dict[str, Tensor]:
+    """Return the state of a net trained by the published program, from the cache or made now.
+
+    Parameters
+    ----------
+    images : Samples
+        The training images as `prepare` made them, with ``seed * 10`` for the noise; ``noise`` and ``signed`` say how.
+    """
+
+    def make(_) -> tuple[dict[str, Tensor], dict]:
+        net = MaskedNet((images.x.shape[1], 36, 25, len(dataset.classes)), activations, seed=seed)
+        targets = one_hot_others_cold(images.labels, len(dataset.classes))
+        train(net, images, targets, Batches(len(images), seed), 0, steps, report)
+        return net.state_dict(), {}
+
+    config = {"seed": seed, "steps": steps, "activations": activations, "noise": noise, "signed": signed}
+    return load_or_make("net", 1, config, dataset.sha256, make)[0]

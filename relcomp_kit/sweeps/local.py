@@ -1,0 +1,113 @@
+"""Jobs on the cores of this machine."""
+
+import math
+import os
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
+from contextlib import contextmanager
+
+import joblib
+from joblib.externals.loky import ProcessPoolExecutor, process_executor
+
+from relcomp_kit.errors import UserError
+from relcomp_kit.sweeps.point import Failure, attempt, sentence
+
+POLL = 0.2  # seconds, after which Ctrl-C is answered
+DIED = "the process that ran it died twice, as happens when memory runs out: take fewer workers"
+
+
+def cores() -> int:
+    """Return how many cores to use: ``$RELCOMP_THREADS``, or those that this process may use."""
+    chosen = os.environ.get("RELCOMP_THREADS")
+    if chosen:
+        if not chosen.isdecimal() or int(chosen) == 0:
+            raise UserError(f"RELCOMP_THREADS is {chosen!r}: set it to a number of threads, 1 or more, or unset it")
+        return int(chosen)
+    return joblib.cpu_count()
+
+
+def run_here(jobs: Mapping[str, Callable[[], object]], workers: int) -> Iterator[tuple[str, object]]:
+    """Run jobs in processes of their own, and yield (name, what it returned or a `Failure`) as they end.
+
+    Each worker has a pool of its own: a process that dies takes no other job with it. Its job is run once more.
+
+    Parameters
+    ----------
+    jobs : mapping of str to callable
+        By name; a job is picklable, such as a `functools.partial` of a function that can be imported.
+    workers : int
+        Processes. They share the cores: each has ``cores() // workers`` threads, one at least.
+    """
+    threads = max(1, cores() // workers)
+    idle = [_pool(threads) for _ in range(min(workers, len(jobs)))]
+    waiting, running, died = deque(jobs), {}, set()
+    try:
+        while waiting or running:
+            while waiting and idle:
+                with _undisturbed():
+                    name, pool = waiting.popleft(), idle.pop()
+                    running[pool.submit(attempt, jobs[name], threads)] = name, pool
+            for future in _first_done(running):
+                name, pool = running.pop(future)
+                error = future.exception()
+                broken = isinstance(error, BrokenExecutor)
+                idle.append(_pool(threads) if broken else pool)
+                if broken and name not in died:
+                    died.add(name)
+                    waiting.appendleft(name)
+                elif error:
+                    yield name, Failure(DIED if broken else sentence(error))
+                else:
+                    yield name, future.result()
+    finally:
+        with _undisturbed():
+            for pool in [*idle, *(pool for _, pool in running.values())]:
+                pool.shutdown(kill_workers=True)
+
+
+def _first_done(running: Mapping[Future, object]) -> set[Future]:
+    """Return the futures that are done, as soon as one is."""
+    done: set[Future] = set()
+    while not done:
+        with _undisturbed():
+            done = wait(running, timeout=POLL, return_when=FIRST_COMPLETED).done
+    return done
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Hold Ctrl-C back until the block ends: within, it could hit while a lock is taken that nobody would release."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    caught: list[tuple] = []
+    before = signal.signal(signal.SIGINT, lambda *call: caught.append(call))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if caught and callable(before):
+        before(*caught[0])
+
+
+def _pool(threads: int) -> ProcessPoolExecutor:
+    """Return a pool of one process, which starts with its first job."""
+    environment = {"OMP_NUM_THREADS": str(threads)}  # for what reads it when it is imported, such as numpy
+    return ProcessPoolExecutor(1, initializer=_stay_with, initargs=(os.getpid(),), env=environment)
+
+
+def _stay_with(parent: int) -> None:
+    """Let this process end with the one that waits for it, even if that is killed; Ctrl-C is for that one too."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    process_executor._MAX_MEMORY_LEAK_SIZE = math.inf  # or it takes remembered scenes for a leak
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

@@ -1,0 +1,101 @@
+"""Run the points of a sweep that have no record yet."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+from relcomp_kit.errors import UserError
+from relcomp_kit.files import make_folder, read_json, write_atomic, write_json
+from relcomp_kit.progress import Progress
+from relcomp_kit.sweeps.local import cores, run_here
+from relcomp_kit.sweeps.point import Failure, Point, measure
+
+LOG_EVERY = 60  # seconds, where there is no terminal
+Outcomes = Iterator[tuple[str, object]]
+
+
+def record_file(folder: Path, point: Point) -> Path:
+    """Return where the record of a point lies."""
+    return folder / f"{point.name}.json"
+
+
+def missing(points: Sequence[Point], folder: Path) -> list[Point]:
+    """Return the points that have no record in a folder."""
+    return [point for point in points if not record_file(folder, point).is_file()]
+
+
+def read_records(points: Sequence[Point], folder: Path) -> list[dict]:
+    """Return the records of those points that have one."""
+    files = (record_file(folder, point) for point in points)
+    return [read_json(file) for file in files if file.is_file()]
+
+
+def check_workers(workers: int | None, cluster: str | None) -> None:
+    """Raise a `UserError` if it is not clear who shall run the points."""
+    if workers is not None and cluster is not None:
+        raise UserError("--workers is for this machine and --cluster for another: leave one of them out")
+    if workers is not None and workers < 1:
+        raise UserError(f"--workers is {workers}: take 1 or more")
+
+
+def run_missing(
+    points: Sequence[Point], folder: Path, *, workers: int | None = None, cluster: str | None = None
+) -> int:
+    """Run the points that have no record in a folder, and write a record each as it ends.
+
+    What fails is reported on stderr, with its traceback in a file beside the records, and the rest goes on.
+
+    Parameters
+    ----------
+    points : sequence of Point
+    folder : Path
+    workers : int, optional
+        Processes on this machine; by default one for each core.
+    cluster : str, optional
+        Address of a Dask scheduler, whose workers run the points instead.
+
+    Returns
+    -------
+    int
+        How many points failed.
+
+    Raises
+    ------
+    UserError
+        If workers and a cluster are named, the folder cannot be written to, or no scheduler answers at the address.
+    """
+    check_workers(workers, cluster)
+    make_folder(folder)
+    todo = missing(points, folder)
+    if not todo:
+        return 0
+    if cluster is None:
+        return _run_and_record(todo, folder, partial(run_here, workers=workers or cores()))
+    from relcomp_kit.sweeps.cluster import connect, run_on_cluster
+
+    with connect(cluster) as client:
+        if not client.nthreads():
+            print(
+                f"the cluster has no worker yet: start some with `dask worker {cluster}`", file=sys.stderr, flush=True
+            )
+        return _run_and_record(todo, folder, partial(run_on_cluster, client=client))
+
+
+def _run_and_record(points: Sequence[Point], folder: Path, run: Callable[[Mapping[str, Callable]], Outcomes]) -> int:
+    """Run points, by a function that runs jobs, and return how many failed."""
+    by_name = {point.name: point for point in points}
+    failed = 0
+    with Progress(points[0].experiment, len(points), log_every=LOG_EVERY) as progress:
+        for name, outcome in run({name: partial(measure, point) for name, point in by_name.items()}):
+            record, trace = record_file(folder, by_name[name]), folder / f"{name}.traceback.txt"
+            if isinstance(outcome, Failure):
+                failed += 1
+                write_atomic(trace, outcome.traceback or outcome.sentence + "\n")
+                progress.say(f"relcomp: {name} ({by_name[name].label}) failed: {outcome.sentence} (more in {trace})")
+            else:
+                write_json(record, json.loads(outcome))
+                trace.unlink(missing_ok=True)
+            progress.advance()
+    return failed

@@ -1,0 +1,269 @@
+"""The ledger is complete, verdicts follow from measurements alone, and a record carries what the report needs."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+import typer
+
+from relcomp_kit.cli import app
+from relcomp_kit.course import notebooks, runner
+from relcomp_kit.datasets.scenes import SCENE_NAMES
+from relcomp_kit.errors import UserError
+from relcomp_kit.evidence import claims, record
+from relcomp_kit.evidence.claims import Ruling, decide
+from relcomp_kit.evidence.rules import RULES
+from relcomp_kit.studies.profiles import get_profile
+
+THESIS = "1a 1b 1c 1d 2 3 3c 4 4c 5 5c 6 7 8a 8b 8c 8d 8e 9 10 11 11c 12 13 13a 13b"
+RAIL = "1 2 3 4 4c 4d 5 6 7 8 9 10 11 12 13 13c"
+QUANTIZED = "1 1c 2 2c 3 3c"
+IDS = [f"{letter}{name}" for letter, names in zip("TBX", (THESIS, RAIL, QUANTIZED)) for name in names.split()]
+COLUMNS = {
+    *("id", "source", "statement", "published", "measured", "unit", "verdict", "profile", "dataset"),
+    *("published_dataset", "seeds", "commit", "lesson"),
+}
+MNIST, FREE = {"id": "T3", "needs": "mnist"}, {"id": "T8a", "needs": ""}
+SEEDS = (0, 1, 2)
+MET, FAILED, MIXED = [0.1, 0.0, 0.2], [-0.1, -0.2, -1e-12], [0.1, -0.1, 0.2]
+
+
+def test_ledger_holds_every_claim_once_with_all_that_a_row_needs():
+    rows = claims.ledger()
+    assert [row["id"] for row in rows] == IDS
+    for row in rows:
+        assert {"source", "statement", "published", "unit", "rule", "needs", "lesson"} <= row.keys()
+        assert all(row[key] for key in ("source", "statement", "published", "rule", "lesson"))
+    assert set(RULES) <= set(IDS)
+    assert {row["needs"] for row in rows if row["id"][0] == "T"} == {"", "mnist", "fashion-mnist"}
+    assert {row["needs"] for row in rows if row["id"][0] == "B"} <= {"", *SCENE_NAMES}
+    assert {row["id"][0] for row in rows} == set(claims.works())
+    assert claims.find("T8a")["published"] == "40.1421"
+    with pytest.raises(UserError, match="no claim 'T99'"):
+        claims.find("T99")
+
+
+@pytest.mark.parametrize("command", sorted({row["command"] for row in claims.table([])}))
+def test_every_claim_names_a_command_that_the_command_line_takes(command):
+    group = typer.main.get_command(app.app)
+    for words in (part.split() for part in command.split("&&")):
+        assert words[0] == "relcomp"
+        asked = group.commands[words[1]].make_context(words[1], words[2:]).params
+        if words[1] == "run" and (sources := [one for one in notebooks.find_lessons() if one.stem[:2] in words]):
+            get_profile(asked["profile"])
+            if asked["dataset"]:
+                runner.check_dataset(sources[0], asked["dataset"])
+
+
+def test_what_can_only_hold_on_a_stand_in_says_what_is_missing_and_how_to_test_it():
+    rows = {row["id"]: row for row in claims.table([])}
+    for claim in claims.ledger():
+        row = rows[claim["id"]]
+        if claim["needs"] not in ("", "mnist"):
+            assert "command" in claim and row["missing"], claim["id"]
+        if not claim["needs"]:
+            assert row["missing"] is None
+    assert "RailSem19" in rows["B4"]["missing"] and "Fashion-MNIST" in rows["T13"]["missing"]
+    assert [claim["id"] for claim in claims.ledger() if not claim.get("stand_in", True)] == ["T13", "B2", "B7"]
+
+
+def test_spread_is_that_of_the_condition_with_the_smallest_margin():
+    margins = {"a": [0.1, 0.2, 0.3], "b-c": [-0.0401, 0.02, 0.0], "never reached": [None, 1.0, 1.0]}
+    assert claims.tightest({"margins": margins}) == "b−c: −0.0401 to +0.02"
+    assert claims.tightest({"margins": {"exact": [-0.0]}}) == "exact: +0"
+    assert claims.tightest({}) == ""
+
+
+@pytest.mark.parametrize(
+    ("claim", "margins", "dataset", "at_scale", "verdict"),
+    [
+        (MNIST, {"a": MET}, "mnist", True, "reproduced"),
+        (MNIST, {"a": MET}, "mnist", False, "holds on a stand-in"),
+        (MNIST, {"a": MET}, "fashion-mnist", True, "holds on a stand-in"),
+        (MNIST, {"a": MET}, "digits", True, "holds on a stand-in"),
+        (MNIST, {"a": MET[:2]}, "mnist", True, "partly"),  # two seeds
+        (MNIST, {"a": MET, "b": MET[:1]}, "mnist", True, "partly"),
+        (MNIST, {"a": MIXED}, "mnist", True, "partly"),  # the spread crosses the bound
+        (MNIST, {"a": MET, "b": FAILED}, "mnist", True, "partly"),
+        (MNIST, {"a": FAILED}, "mnist", True, "not reproduced"),
+        (MNIST, {"a": FAILED, "b": FAILED}, "cifar", True, "not reproduced"),
+        (MNIST, {"a": FAILED}, "mnist", False, "not testable here"),  # a reduced budget refutes nothing
+        (MNIST, {"a": MIXED}, "mnist", False, "partly"),
+        (MNIST, {"a": FAILED}, "fashion-mnist", True, "not testable here"),
+        (MNIST, {"a": FAILED[:2]}, "mnist", True, "partly"),
+        (MNIST, {"a": FAILED}, "digits", True, "not testable here"),
+        (MNIST, {"a": MIXED}, "digits", True, "not testable here"),
+        (MNIST, {"a": MET[:2]}, "digits", True, "not testable here"),
+        (FREE, {"a": [0.0]}, None, False, "reproduced"),  # no data involved: one computation is enough
+        (FREE, {"a": [-1.0]}, None, False, "not reproduced"),
+        (FREE, {"a": [-1.0], "b": [1.0]}, None, True, "partly"),
+        (MNIST, {"a": [0.1, math.nan, 0.2]}, "mnist", True, "not testable here"),  # a seed did not get there
+        (MNIST, {"a": [math.nan, 0.1, 0.2]}, "mnist", True, "not testable here"),
+        (FREE, {"a": [math.nan]}, None, True, "not testable here"),
+    ],
+)
+def test_verdicts(claim, margins, dataset, at_scale, verdict):
+    assert verdict in claims.VERDICTS
+    assert decide(claim, Ruling(margins, ""), dataset, at_scale, SEEDS) == verdict
+
+
+def test_three_values_of_one_seed_are_no_three_seeds():
+    assert decide(MNIST, Ruling({"a": MET}, ""), "mnist", True, (0, 0, 0)) == "partly"
+    assert decide(MNIST, Ruling({"a": MET}, ""), "mnist", True) == "partly"
+
+
+@pytest.mark.parametrize("margins", [MET, FAILED, MIXED, MET[:2], FAILED[:1], [math.nan] * 3])
+@pytest.mark.parametrize("at_scale", [True, False])
+def test_no_stand_in_reproduces_and_digits_never_refute(margins, at_scale):
+    for dataset in ("digits", "fashion-mnist", "cifar"):
+        assert decide(MNIST, Ruling({"a": margins}, ""), dataset, at_scale, SEEDS) != "reproduced"
+    on_digits = decide(MNIST, Ruling({"a": margins}, ""), "digits", at_scale, SEEDS)
+    assert on_digits in ("holds on a stand-in", "not testable here")
+
+
+@pytest.mark.parametrize("margins", [{}, {"a": []}, {"a": MET, "b": []}])
+def test_a_condition_without_measurement_decides_nothing(margins):
+    with pytest.raises(UserError, match="claim T3: a condition without a measurement"):
+        decide(MNIST, Ruling(margins, ""), "mnist", True)
+
+
+@pytest.fixture
+def written(monkeypatch, tmp_path):
+    """A saved record with two claims, and its file."""
+    monkeypatch.setenv("RELCOMP_RECORDS", str(tmp_path))
+    made = record.Record("02_prune_until_it_converges", "quick", "mnist")
+    made.measure("accuracy", [0.8, 0.9], "share", sf=0.9, seed=1)
+    verdicts = [
+        made.claim("T3", at_scale=False, seeds=(0, 1, 2), start=[0.7] * 3, pruned=[0.9] * 3, unpruned=[0.8] * 3),
+        made.claim("T8a", at_scale=True, limit=40.1421),
+    ]
+    assert verdicts == ["holds on a stand-in", "reproduced"]
+    return json.loads(made.save().read_text(encoding="utf-8")), tmp_path / "02_prune_until_it_converges.json"
+
+
+def test_record_names_what_repeats_it(written):
+    content, path = written
+    assert path.is_file()
+    assert {"commit", "machine", "versions", "profile", "dataset", "lesson"} <= content.keys()
+    assert {"python", "torch", "numpy"} <= content["versions"].keys()
+    measurement = {"name": "accuracy", "value": [0.8, 0.9], "unit": "share", "sf": 0.9, "seed": 1}
+    assert content["measurements"] == [measurement | {"profile": "quick", "dataset": "mnist"}]
+    first, second = content["claims"]
+    assert (first["id"], first["dataset"], first["seeds"], first["at_scale"]) == ("T3", "mnist", [0, 1, 2], False)
+    assert first["margins"] == {"pruned above unpruned": [0.1, 0.1, 0.1]}
+    assert (second["verdict"], second["dataset"], second["seeds"]) == ("reproduced", None, [])
+    with pytest.raises(UserError, match="no claim 'T99'"):
+        record.Record("x", "quick", "mnist").claim("T99", at_scale=True)
+
+
+def test_record_lies_in_the_cache_when_no_folder_is_named(own_cache, monkeypatch):
+    monkeypatch.delenv("RELCOMP_RECORDS", raising=False)
+    assert record.Record("x", "quick", "mnist").save() == own_cache / "records" / "x.json"
+
+
+def test_table_has_a_row_for_every_claim(written):
+    rows = {row["id"]: row for row in claims.table([written[0]], "quick")}
+    assert list(rows) == IDS
+    assert all(row.keys() >= COLUMNS and row["verdict"] in claims.VERDICTS for row in rows.values())
+    decided = rows["T3"]
+    assert (decided["verdict"], decided["seeds"], decided["dataset"]) == ("holds on a stand-in", [0, 1, 2], "mnist")
+    assert decided["measured"] == "from 70.0 % to 90.0 % pruned, to 80.0 % by the same training alone"
+    assert (decided["published_dataset"], decided["profile"]) == ("mnist", "quick")
+    assert decided["commit"] == written[0]["commit"]
+    assert rows["T8a"]["published_dataset"] is None
+    assert (rows["T4"]["verdict"], rows["T4"]["measured"]) == ("open", None)
+    assert rows["T13"]["verdict"] == "not testable here" and "fetch fashion-mnist" in rows["T13"]["command"]
+    assert rows["B2"]["verdict"] == "not testable here" and "--dataset railsem19" in rows["B2"]["command"]
+    assert rows["B5"]["verdict"] == "open"
+
+
+def test_text_of_the_claims_has_two_lines_each(written):
+    lines = record.claims_text(written[0]).splitlines()
+    assert len(lines) == 4
+    assert lines[0].startswith("T3   HOLDS ON A STAND-IN: Accuracy rises")
+    assert lines[3].strip() == "published 40.1421; measured 40.1421"
+
+
+def test_committed_records_are_shown_beside_the_live_ones(written, monkeypatch, tmp_path):
+    monkeypatch.setattr(claims, "recorded", lambda profile="full": {"x": written[0] | {"profile": "full"}})
+    rows = {row["id"]: row for row in claims.table([])}
+    assert rows["T3"]["measured"] is None
+    assert rows["T3"]["recorded"] == {
+        **{
+            "measured": "from 70.0 % to 90.0 % pruned, to 80.0 % by the same training alone",
+            "verdict": "holds on a stand-in",
+            "dataset": "mnist",
+        },
+        **{"seeds": [0, 1, 2], "profile": "full", "commit": written[0]["commit"]},
+        "tightest": "pruned above unpruned: +0.1",
+    }
+    assert rows["T4"]["recorded"] is None
+    assert record.reference("x") == written[0] | {"profile": "full"}
+    assert record.reference("y") is None
+
+
+def test_a_record_on_the_published_data_goes_before_the_lesson_s_own(monkeypatch):
+    def made(dataset):
+        claim = {"id": "B1", "measured": dataset, "verdict": "partly", "dataset": dataset, "seeds": [0, 1, 2]}
+        return {"lesson": "03_x", "profile": "full", "dataset": dataset, "commit": "c", "claims": [claim]}
+
+    def shown(*names):
+        records = {"03_x" if name == "rail-scenes" else f"03_x.{name}": made(name) for name in sorted(names)}
+        monkeypatch.setattr(claims, "recorded", lambda profile="full": records)
+        return {row["id"]: row for row in claims.table([])}["B1"]["recorded"]
+
+    assert shown("rail-scenes", "camvid")["measured"] == "rail-scenes"
+    assert shown("rail-scenes", "camvid", "berdiba")["measured"] == "berdiba"
+    assert shown("camvid")["measured"] == "camvid"  # better than nothing
+
+
+def measured(value, unit="share", versions=("2.0", "1.0"), **changes) -> dict:
+    """A record of one figure, made with a version of torch and one of numpy."""
+    return {
+        "lesson": "05_x",
+        "profile": "full",
+        "dataset": "mnist",
+        "versions": dict(zip(("torch", "numpy"), versions)),
+        "measurements": [{"name": "accuracy", "value": value, "unit": unit, "seed": 0}],
+    } | changes
+
+
+def test_figures_that_other_versions_moved_are_named():
+    said = record.moved(measured([0.9, 0.8]), measured([0.9, 0.7], versions=("1.9", "1.0")))
+    assert said == (
+        "05_x: 1 of 1 figures are more than 2% away from the recorded ones (accuracy by 6%), which other versions "
+        "made: torch 1.9 then, 2.0 now"
+    )
+
+
+@pytest.mark.parametrize(
+    "live, kept",
+    [
+        (measured(0.9), measured(0.5)),  # the same versions: chance or a change of the code
+        (measured(0.9), measured(0.901, versions=("1.9", "1.0"))),
+        (measured(9.0, "s"), measured(1.0, "s", versions=("1.9", "1.0"))),
+        (measured(0.9), measured(0.5, versions=("1.9", "1.0"), dataset="camvid")),
+        (measured(0.9, profile="quick"), measured(0.5, versions=("1.9", "1.0"))),
+    ],
+)
+def test_what_versions_did_not_move_is_not_said(live, kept):
+    assert record.moved(live, kept) is None
+
+
+def test_a_record_names_the_versions_that_decide_figures():
+    versions = record.circumstances()["versions"]
+    assert {"python", "torch", "numpy", "numba", "zennit", "nncodec"} <= versions.keys()
+    assert all(versions.values())
+
+
+def test_a_record_holds_plain_numbers_only():
+    made = record.Record("x", "quick", "mnist")
+    made.measure("share", np.float32(0.5), seeds=(np.int64(1), torch.tensor(2)))
+    made.measure("curve", np.arange(3))
+    kept = made.content["measurements"]
+    assert kept[0]["value"] == 0.5 and kept[0]["seeds"] == [1, 2] and kept[1]["value"] == [0, 1, 2]
+    assert all(type(value) is int for value in kept[0]["seeds"])
+    with pytest.raises(TypeError, match="measurement odd cannot be written as JSON"):
+        made.measure("odd", object())

@@ -1,0 +1,49 @@
+"""The experiment "expert" on a few scenes and with a net that was trained on many."""
+
+import pytest
+
+from relcomp_kit.errors import UserError
+from relcomp_kit.studies.experts import experiment as module
+from relcomp_kit.studies.experts.experiment import expert
+
+
+@pytest.fixture(autouse=True)
+def few_scenes(net_and_few_scenes, monkeypatch):
+    monkeypatch.setattr(module, "kept", lambda net, dataset, seed, profile: net_and_few_scenes)
+    module.class_relevance.cache_clear()
+
+
+def test_a_point_says_what_an_expert_costs_and_how_good_it_is():
+    found = {
+        (arm, wanted): expert(seed=0, keep=0.5, wanted=wanted, arm=arm, steps=0, relevance_scenes=4)
+        for arm, wanted in (("relevance", ("rail",)), ("relevance", ("rail", "sky")), ("random", ("rail",)))
+    }
+    single, joined, chance = found.values()
+    assert 0 < single["MACs"][0] < single["filters"][0] and single["filters"][0] == pytest.approx(0.5, abs=0.02)
+    assert joined["filters"][0] > single["filters"][0]
+    assert len(single["test IoU as cut"][0]) == 7 and "test IoU trained" not in single
+    assert chance["test pixel accuracy as cut"] != single["test pixel accuracy as cut"]
+    whole = expert(seed=0, keep=1.0, arm="magnitude", steps=0)
+    assert (whole["MACs"][0], whole["parameters"][0]) == (1.0, 1.0)
+
+
+def test_a_short_training_comes_from_the_cache_the_second_time():
+    point = {"seed": 0, "keep": 0.4, "arm": "average", "steps": 2, "batch": 2, "relevance_scenes": 4}
+    first, again = expert(**point), expert(**point)
+    assert first["test IoU trained"] == again["test IoU trained"] != first["test IoU as cut"]
+    assert first["training time"] == again["training time"]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"arm": "taste"}, "no arm 'taste'; choose one of relevance, average"),
+        ({"wanted": ("tram",)}, "has no class 'tram'; choose one of rail, trackbed"),
+        ({"wanted": ()}, "no expert for no class"),
+        ({"dataset": "mnist"}, "mnist has nothing to segment"),
+        ({"keep": 0.0}, r"the share to keep must lie in \(0, 1\], not 0.0"),
+    ],
+)
+def test_bad_points_get_a_sentence(change, words):
+    with pytest.raises(UserError, match=words):
+        expert(**{"seed": 0, "keep": 0.5, "steps": 0, "relevance_scenes": 4} | change)

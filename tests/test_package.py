@@ -1,0 +1,38 @@
+"""The names at the top of the package: all there, in step with what type checkers see, and instant to import."""
+
+import ast
+import doctest
+import subprocess
+import sys
+from pathlib import Path
+
+import relcomp_kit
+
+
+def test_every_name_is_there_and_the_one_of_its_room():
+    for name in relcomp_kit.__all__:
+        room = f"relcomp_kit.{relcomp_kit._HOME[name]}"
+        assert getattr(relcomp_kit, name) is getattr(sys.modules[room], name)
+    assert set(relcomp_kit.__all__) <= set(dir(relcomp_kit))
+
+
+def test_type_checkers_see_the_same_names_in_the_same_rooms():
+    tree = ast.parse(Path(relcomp_kit.__file__).read_text(encoding="utf-8"))
+    seen = {
+        alias.name: node.module.removeprefix("relcomp_kit.")
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module.startswith("relcomp_kit")
+        for alias in node.names
+    }
+    assert seen == relcomp_kit._HOME
+    assert sorted(seen) == sorted(relcomp_kit.__all__)
+
+
+def test_importing_the_package_imports_nothing_heavy():
+    code = "import relcomp_kit, sys; print(*(set(sys.modules) & {'torch', 'numpy', 'matplotlib', 'numba'}))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == ""
+
+
+def test_its_example_runs():
+    found = doctest.testmod(relcomp_kit)
+    assert found.attempted and not found.failed
