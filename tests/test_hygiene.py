@@ -22,6 +22,7 @@ else:
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = sorted((ROOT / "notebooks" / "source").glob("*.py"))
 TOP_LEVEL = {"pyproject.toml", "notebooks", "relcomp_kit", "data", "tests", "environment.yml", "README.md"}
+TOP_LEVEL |= {"LICENSE", "CITATION.cff"}
 TEXT_SUFFIXES = {".py", ".ipynb", ".toml", ".yml", ".yaml", ".md", ".json", ".txt", ".cfg", ""}
 CONDA_NAMES = {"torch": "pytorch"}  # what conda-forge calls differently
 FROM_PIP = {

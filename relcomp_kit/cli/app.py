@@ -10,7 +10,7 @@ from relcomp_kit.errors import UserError
 COMMANDS = (
     *(machine.check, lessons.run, lessons.lab, training.fetch, training.train, training.sweep),
     *(coding.encode, coding.decode, coding.info, teaching.slides, teaching.exercises, teaching.grade),
-    *(demonstration.demo, lessons.render, machine.lock, lessons.report),
+    *(demonstration.demo, teaching.api, lessons.render, machine.lock, lessons.report),
 )
 
 app = typer.Typer(

@@ -75,3 +75,12 @@ def grade(
         print(reason)
     for file in tables.write_marks(found, out):
         print(file)
+
+
+def api(
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the pages go.")] = Path("api"),
+) -> None:
+    """Write the API as pages, one a module, which need no network."""
+    from relcomp_kit.course.api_pages import write_api
+
+    print(write_api(out))

@@ -96,6 +96,7 @@ def sweep(
     out: Annotated[Path, typer.Option(help="Folder of the records; points that have one are done.")] = DEFAULT_SWEEP,
 ) -> None:
     """Run a grid of points of an experiment: a JSON record each, and what is done already is not run again."""
+    import relcomp_kit.studies  # noqa: F401, it registers the experiments of the kit
     from relcomp_kit.sweeps.plan import read_plan
     from relcomp_kit.sweeps.run import missing, run_missing
 

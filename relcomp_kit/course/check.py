@@ -38,13 +38,41 @@ def close(claim: str, value: Any, expected: Any, *, atol: float = 0.0, rtol: flo
 
 
 def same(claim: str, one: Any, other: Any) -> None:
-    """Check that two ways give the same: integers, booleans and text exactly, floating point to 1e-5 of its size."""
+    """Check that two ways give the same: integers, booleans and text exactly, floating point to 1e-5 of its size.
+
+    Parameters
+    ----------
+    claim : str
+        A full sentence, printed behind a tick if it holds.
+    one, other : number, text, array, tensor or list
+        Compared element by element; if either is floating point, within ``1e-9 + 1e-5 * abs(other)``.
+
+    Raises
+    ------
+    CheckFailed
+        If they differ.
+    """
     floating = any(np.asarray(_plain(side)).dtype.kind == "f" for side in (one, other))
     close(claim, one, other, rtol=1e-5 if floating else 0.0, atol=1e-9 if floating else 0.0)
 
 
 def true(claim: str, condition: Any, found: Any = None) -> None:
-    """Check a condition; ``found`` is shown only if it does not hold."""
+    """Check a condition.
+
+    Parameters
+    ----------
+    claim : str
+        A full sentence, printed behind a tick if it holds.
+    condition : bool
+        Or anything that `bool` takes.
+    found : object, optional
+        Shown only if the condition does not hold.
+
+    Raises
+    ------
+    CheckFailed
+        If the condition does not hold.
+    """
     if not bool(condition):
         raise CheckFailed(f"✗ {claim}" + ("" if found is None else f": found {found}"))
     print(f"✓ {claim}")
@@ -104,7 +132,15 @@ def _short(value: Any) -> str:
 
 
 def difference(value: Any, expected: Any, atol: float, rtol: float) -> str | None:
-    """Say how ``value`` differs from ``expected``, or None if it is within the tolerance."""
+    """Return how a value differs from what is expected as a sentence, or None if it is within the tolerance.
+
+    Parameters
+    ----------
+    value, expected : number, text, array, tensor or list
+        Their shapes have to be equal.
+    atol, rtol : float
+        Of each element: ``abs(value - expected) <= atol + rtol * abs(expected)``.
+    """
     try:
         left, right = np.asarray(_plain(value)), np.asarray(_plain(expected))
     except ValueError:

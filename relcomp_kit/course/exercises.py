@@ -72,7 +72,7 @@ def write_exercises(folder: Path, names: Sequence[str] = (), colab: str | None =
     Raises
     ------
     UserError
-        If one of the files is there already, since it may hold a student's work, or the address is none.
+        If one of the files is there already, since it may hold a student's work, or the address is not one of a clone.
     """
     files = student_files(names, colab)
     make_folder(folder)
@@ -85,10 +85,19 @@ def write_exercises(folder: Path, names: Sequence[str] = (), colab: str | None =
 def write_pack(file: Path, names: Sequence[str] = (), colab: str | None = None) -> Path:
     """Write the students' notebooks and their README as one zip, the same bytes whenever and wherever it is made.
 
+    Parameters
+    ----------
+    file : Path
+        The zip; the folder in it has the same name without the suffix.
+    names : sequence of str
+        Of lessons, as for `find_lessons`; none for all.
+    colab : str, optional
+        As for `write_exercises`.
+
     Raises
     ------
     UserError
-        If the file is there already, or the address is none.
+        If the file is there already, or the address is not one of a clone.
     """
     file = Path(file)
     if file.exists():
@@ -103,7 +112,20 @@ def write_pack(file: Path, names: Sequence[str] = (), colab: str | None = None) 
 
 
 def student_files(names: Sequence[str] = (), colab: str | None = None) -> dict[str, str]:
-    """Return the texts of a student's files by their names, the README first."""
+    """Return the texts of a student's files by their names, the README first.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Of lessons, as for `find_lessons`; none for all.
+    colab : str, optional
+        Address of a clone, beginning with ``https://``, for a first cell that installs the kit on Colab.
+
+    Raises
+    ------
+    UserError
+        If the address is not one of a clone, or a name fits no lesson or several.
+    """
     from relcomp_kit.course.grade.process import SECONDS
 
     if colab is not None and not ADDRESS.fullmatch(colab):
@@ -115,7 +137,20 @@ def student_files(names: Sequence[str] = (), colab: str | None = None) -> dict[s
 
 
 def student_version(notebook: NotebookNode, colab: str | None = None) -> NotebookNode:
-    """Take the solutions out of the cells tagged ``exercise``, and put the cell for Colab first if there is a clone."""
+    """Take the solutions out of the cells tagged ``exercise``; the notebook that is given is changed and returned.
+
+    Parameters
+    ----------
+    notebook : NotebookNode
+        A lesson, as `read_source` reads it.
+    colab : str, optional
+        Address of a clone; with one, a cell that installs the kit on Colab comes first.
+
+    Raises
+    ------
+    UserError
+        If an exercise has no line ``# solution``.
+    """
     import nbformat
 
     for cell in notebook.cells:

@@ -144,7 +144,15 @@ def problems(notebook: NotebookNode) -> list[str]:
 
 
 def write_notebook(notebook: NotebookNode, path: Path) -> Path:
-    """Write a notebook atomically, in the one form that version control shall see."""
+    """Write a notebook as `notebook_text` gives it, in one step, so that no reader sees half of it; return its path.
+
+    Parameters
+    ----------
+    notebook : NotebookNode
+        The notebook.
+    path : Path
+        Of the file.
+    """
     return write_atomic(path, notebook_text(notebook))
 
 

@@ -33,6 +33,17 @@ class LessonResult:
 def check_request(names: Sequence[str], profile: str, out: Path, dataset: str | None = None) -> list[Path]:
     """Refuse a bad request before anything runs; return the sources of the lessons asked for.
 
+    Parameters
+    ----------
+    names : sequence of str
+        Of lessons, as for `find_lessons`; none for all.
+    profile : str
+        "quick" or "full".
+    out : Path
+        Folder of the run; it is made, with the folders in it.
+    dataset : str, optional
+        A data set for all of these lessons; by default each takes its own.
+
     Raises
     ------
     UserError
@@ -58,7 +69,20 @@ def check_request(names: Sequence[str], profile: str, out: Path, dataset: str | 
 
 
 def check_dataset(source: Path, dataset: str) -> None:
-    """Refuse a data set of which a lesson can make nothing: it takes images to classify, or scenes to segment."""
+    """Refuse a data set that a lesson cannot use: it takes images to classify, or scenes to segment.
+
+    Parameters
+    ----------
+    source : Path
+        The lesson's text.
+    dataset : str
+        Name of the data set.
+
+    Raises
+    ------
+    UserError
+        If the lesson has no choice of data set, or not this one.
+    """
     notebook = notebooks.read_source(source)
     own, others = notebooks.own_dataset(notebook), notebooks.other_datasets(notebook)
     if own is None:
@@ -210,9 +234,16 @@ def read_records(out: Path) -> list[dict]:
 
 
 def write_claims(rows: list[dict], out: Path, html: Path | None, markdown: Path | None) -> list[Path]:
-    """Write the claims as a page, as Markdown, or both; lessons are linked where the run in ``out`` has pages of them.
+    """Write the claims as a page, as Markdown, or both, and return the files written.
 
-    Returns the files written.
+    Parameters
+    ----------
+    rows : list of dict
+        As `relcomp_kit.evidence.claims.table` returns them.
+    out : Path
+        Folder of a run; lessons are linked where it has a page of them.
+    html, markdown : Path, optional
+        The files to write; None leaves one out.
     """
     from relcomp_kit.studies import whole_picture  # imports torch
 
@@ -232,7 +263,17 @@ def write_claims(rows: list[dict], out: Path, html: Path | None, markdown: Path 
 
 
 def moved_figures(results: Sequence[LessonResult], profile: str, out: Path) -> list[str]:
-    """Return a sentence for each lesson whose figures differ from those recorded with other versions."""
+    """Return a sentence for each lesson whose figures differ from those recorded with other versions.
+
+    Parameters
+    ----------
+    results : sequence of LessonResult
+        The lessons that ran; one that failed is left out.
+    profile : str
+        Of the committed records.
+    out : Path
+        Folder of the run, with the new records.
+    """
     from relcomp_kit.evidence import record
 
     kept = claims.recorded(profile).values()
@@ -251,7 +292,21 @@ def moved_figures(results: Sequence[LessonResult], profile: str, out: Path) -> l
 def keep_record(lesson: str, profile: str, out: Path) -> Path | None:
     """Copy a lesson's record to the committed ones; return the file, or None if the lesson measures nothing.
 
-    Another data set than the lesson's own goes into the name; a record of the digits is refused: they decide nothing.
+    If the data set is not the lesson's own, its name is part of the file's.
+
+    Parameters
+    ----------
+    lesson : str
+        The lesson's whole name.
+    profile : str
+        Of the run.
+    out : Path
+        Folder of the run.
+
+    Raises
+    ------
+    UserError
+        If it ran on the digits: they stand in for MNIST, so they decide nothing.
     """
     record = record_file(out, lesson)
     if not record.is_file():
@@ -267,5 +322,13 @@ def keep_record(lesson: str, profile: str, out: Path) -> Path | None:
 
 
 def record_file(out: Path, lesson: str) -> Path:
-    """Return where a lesson of this run writes what it measured."""
+    """Return where a lesson of this run writes what it measured.
+
+    Parameters
+    ----------
+    out : Path
+        Folder of the run.
+    lesson : str
+        The lesson's name.
+    """
     return Path(os.path.abspath(out)) / "records" / f"{lesson}.json"

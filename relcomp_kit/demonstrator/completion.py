@@ -18,6 +18,11 @@ def complete(text: str, state: State) -> list[str]:
         What was typed so far.
     state : State
         The state that the line will be applied to.
+
+    Returns
+    -------
+    list of str
+        The whole lines; empty where nothing fits, or the line cannot be read.
     """
     before, partial = _split(text)
     try:

@@ -32,12 +32,32 @@ CRITICAL = {"anomaly on track", "rail", "traffic-light", "traffic-sign", "human"
 
 
 def on_value(widget: widgets.Widget, change: Change, make: Callable[[State, object], State]) -> None:
-    """Ask for a change whenever a widget gets another value: ``make(state, value)``."""
+    """Ask for a change whenever a widget gets another value.
+
+    Parameters
+    ----------
+    widget : Widget
+        One that has a value.
+    change : callable
+        Takes a function from the old state to the new one.
+    make : callable
+        ``make(state, value)`` returns the new state.
+    """
     widget.observe(lambda event: change(lambda state: make(state, event["new"])), "value")
 
 
 def choose(widget: widgets.Dropdown, options: Sequence, value: object) -> None:
-    """Set the options and the value of a list at once; options are values, or pairs of text and value."""
+    """Set the options and the value of a list at once.
+
+    Parameters
+    ----------
+    widget : Dropdown
+        The list.
+    options : sequence
+        Values, or pairs of text and value.
+    value : object
+        One of the values.
+    """
     with widget.hold_sync():
         if list(widget.options) != list(options):
             widget.options = list(options)
@@ -52,7 +72,17 @@ def keep_slider(tooltip: str) -> widgets.FloatSlider:
 
 
 def on_share(slider: widgets.FloatSlider, change: Change, make: Callable[[State, float], State]) -> None:
-    """Ask for a change when a slider is moved: the browser also sends a share back that it rounds in its last digit."""
+    """Ask for a change when a slider is moved: the browser also sends a share back that it rounds in its last digit.
+
+    Parameters
+    ----------
+    slider : FloatSlider
+        See `keep_slider`.
+    change : callable
+        Takes a function from the old state to the new one.
+    make : callable
+        ``make(state, share)`` returns the new state; the share is rounded to two digits.
+    """
     slider.observe(
         lambda event: (
             abs(event["new"] - event["old"]) >= slider.step / 2
@@ -63,13 +93,29 @@ def on_share(slider: widgets.FloatSlider, change: Change, make: Callable[[State,
 
 
 def set_share(slider: widgets.FloatSlider, share: float) -> None:
-    """Set a slider, unless it says so already: it is coarser, and a hand may have moved it on in the meantime."""
+    """Set a slider, unless it shows that share to half a step: then it may have been moved on in the meantime.
+
+    Parameters
+    ----------
+    slider : FloatSlider
+        See `keep_slider`.
+    share : float
+        Of filters to keep, in (0, 1].
+    """
     if abs(slider.value - share) >= slider.step / 2:
         slider.value = share
 
 
 def labelled(text: str, *shown: widgets.Widget) -> widgets.Box:
-    """Return widgets under a short heading."""
+    """Return widgets under a short heading.
+
+    Parameters
+    ----------
+    text : str
+        The heading, as HTML.
+    *shown : Widget
+        What stands below it, from top to bottom.
+    """
     return widgets.VBox([widgets.HTML(f"<h2>{text}</h2>"), *shown]).add_class("group")
 
 
@@ -170,7 +216,15 @@ class ClassControls:
 
 
 class PathControls:
-    """One of the paths: its kind, its classes, and the share of filters that it keeps."""
+    """One of the paths: its kind, its classes, and the share of filters that it keeps.
+
+    Parameters
+    ----------
+    place : int
+        Which path, counted from 0.
+    change : callable
+        Takes a function from the old state to the new one.
+    """
 
     def __init__(self, place: int, change: Change):
         self.place, self.known = place, {}

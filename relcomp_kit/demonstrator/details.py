@@ -73,6 +73,13 @@ def render_filters(state: State, size: tuple[int, int] = SIZE) -> Figure:
 
     The layer is that of ``state.channel``, whose filter is marked, or else the last one whose filters can be removed.
     Relevance is that for the heat class, or for the evaluated classes.
+
+    Parameters
+    ----------
+    state : State
+        What is shown.
+    size : (int, int)
+        Width and height of the figure in pixels.
     """
     found, net = answer(state), nets.load(state.net)
     layer, channel = state.channel or (list(net.widths)[-1], None)
@@ -114,6 +121,13 @@ def render_channel(state: State, size: tuple[int, int] = SIZE) -> Figure:
     """Return what ``state.channel`` stands for: scenes in which it is most relevant (RelMax), and crops of them.
 
     Relevance is that for the heat class; without one, that for whatever is predicted. It takes some seconds.
+
+    Parameters
+    ----------
+    state : State
+        With a channel.
+    size : (int, int)
+        Width and height of the figure in pixels.
 
     Raises
     ------

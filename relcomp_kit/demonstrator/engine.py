@@ -30,6 +30,16 @@ def answer(state: State) -> Answer:
     A changed share to keep costs a pass through the net for that path. Relevance of a net that is not a committed one
     is measured first, once, in a minute or so. What `State.at_once` leaves out takes seconds for every path.
 
+    Parameters
+    ----------
+    state : State
+        What is asked.
+
+    Returns
+    -------
+    Answer
+        Images, predictions, scores and costs; kept for the last eight states.
+
     Raises
     ------
     UserError

@@ -35,6 +35,12 @@ def parse(line: str, state: State) -> State:
     line : str
         See `HELP`.
     state : State
+        The one that the commands change; it is left as it is.
+
+    Returns
+    -------
+    State
+        The new one; all that it names is there.
 
     Raises
     ------
@@ -50,12 +56,39 @@ def parse(line: str, state: State) -> State:
 
 
 def asks_help(line: str) -> bool:
-    """Say whether one of a line's commands is ``help``."""
+    """Say whether one of a line's commands is ``help``.
+
+    Parameters
+    ----------
+    line : str
+        Commands, as for `parse`.
+
+    Returns
+    -------
+    bool
+        True if one of them is.
+
+    Raises
+    ------
+    UserError
+        If a quotation mark is never closed, or a name within quotation marks cannot be read.
+    """
     return any(words[0].is_("help") for words in commands(line))
 
 
 def as_line(state: State) -> str:
-    """Return a line that `parse` reads back to the equal state, whatever state it starts from."""
+    """Return a line that `parse` reads back to the equal state, whatever state it starts from.
+
+    Parameters
+    ----------
+    state : State
+        What the line shall say.
+
+    Returns
+    -------
+    str
+        Commands, separated by ``;``.
+    """
     parts = [f"net {_name(state.net)}", f"scene {_scene(state.scene)}", f"classes {_names(state.classes)}"]
     parts.append("rel " + f" {VS} ".join(map(_path, state.paths)))
     for number, path in enumerate(state.paths, 1):

@@ -37,7 +37,15 @@ def path_of(net: SuperNet, choice: PathChoice) -> Path:
 
 
 def shares(net: SuperNet, choice: PathChoice) -> dict[str, float]:
-    """Return the share of every layer that has its own, given to it or to a layer that it is summed with."""
+    """Return the share of every layer that has its own, given to it or to a layer that it is summed with.
+
+    Parameters
+    ----------
+    net : SuperNet
+        Its groups say which layers are summed, and so keep the same filters.
+    choice : PathChoice
+        Its ``layers`` give the shares, in (0, 1].
+    """
     given = dict(choice.layers)
     return {
         layer: next(given[one] for one in members if one in given)

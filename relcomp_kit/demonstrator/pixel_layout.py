@@ -68,7 +68,15 @@ def rgb(colour: str) -> tuple[int, int, int]:
 
 
 def shorten(words: str, letters: int) -> str:
-    """Return words in so many letters; what stands behind the last comma, such as a share, is kept."""
+    """Return words cut to so many letters; what stands behind the last comma, such as a share, is kept if it fits.
+
+    Parameters
+    ----------
+    words : str
+        They are returned as they are if they are short enough.
+    letters : int
+        How many letters there is room for.
+    """
     if len(words) <= letters:
         return words
     first, comma, last = words.rpartition(", ")
@@ -99,14 +107,30 @@ def photograph(image: Tensor) -> np.ndarray:
 
 
 def coloured(labels: Tensor, palette: tuple[tuple[int, int, int], ...]) -> np.ndarray:
-    """Return the class of every pixel in the classes' colours, void in black."""
+    """Return the class of every pixel in the classes' colours, void in black.
+
+    Parameters
+    ----------
+    labels : (height, width), uint8
+        Indices of classes; 255 is void, and drawn in black.
+    palette : tuple of (int, int, int)
+        The colour of every class, 0 to 255.
+    """
     colours = np.zeros((256, 3), np.uint8)
     colours[: len(palette)] = palette
     return colours[labels.numpy()]
 
 
 def overlaid(image: Tensor, heat: Tensor) -> np.ndarray:
-    """Return a grey image under its relevance: red for, blue against, the stronger the more."""
+    """Return a grey image under its relevance: red for, blue against, the stronger the more.
+
+    Parameters
+    ----------
+    image : (3, height, width), uint8
+        It is drawn in grey.
+    heat : (height, width)
+        Relevance of every pixel; averaged over 3 x 3 pixels, and scaled by the 99.5 % quantile of its size.
+    """
     heat = avg_pool2d(heat[None], SMOOTH, stride=1, padding=SMOOTH // 2)[0]
     most = torch.quantile(heat.abs(), 0.995).clamp_min(1e-12)
     share = (heat / most).clamp(-1, 1).numpy()
@@ -117,7 +141,15 @@ def overlaid(image: Tensor, heat: Tensor) -> np.ndarray:
 
 
 def marked(image: Tensor, masks: list[tuple[Tensor, str]]) -> np.ndarray:
-    """Return an image in light grey, with the pixels of masks in their colours."""
+    """Return an image in light grey, with the pixels of masks in their colours.
+
+    Parameters
+    ----------
+    image : (3, height, width), uint8
+        It is drawn in light grey.
+    masks : list of (Tensor, str)
+        Masks (height, width), bool, with colours such as "#c0392b"; a later one covers an earlier one.
+    """
     pixels = np.repeat(150 + 0.35 * photograph(image).mean(axis=-1, keepdims=True), 3, axis=-1).astype(np.uint8)
     for mask, colour in masks:
         pixels[mask.numpy()] = rgb(colour)

@@ -85,6 +85,13 @@ def measure(net: nets.SuperNet, data: SceneSet) -> dict[str, Tensor]:
     """Return "class:layer" to the relevance of the layer's filters, (filters,), on scenes spread over the training set.
 
     In bfloat16: on so few scenes nobody knows it more exactly.
+
+    Parameters
+    ----------
+    net : SuperNet
+        Only layers whose filters can be removed are returned.
+    data : SceneSet
+        The scenes that it was trained on; classes that the chosen ones lack are left out.
     """
     chosen = np.linspace(0, len(data.train) - 1, min(SCENES, len(data.train))).round().astype(int).tolist()
     images = batches(Subset(data.train, chosen), SCENES, size=4)
@@ -99,7 +106,7 @@ def measure(net: nets.SuperNet, data: SceneSet) -> dict[str, Tensor]:
 
 
 def record(name: str) -> Path:
-    """Write the relevance of a committed net, from the cache or measured now, among the committed files."""
+    """Write the relevance of a committed net to the committed files, from the cache or measured now."""
     net = nets.load(name)
     info = {"checkpoint": checkpoints.committed()[name]["sha256"], "version": VERSION, "scenes": SCENES}
     return write_artifact(_file(name), _from_cache(net), info)
@@ -131,6 +138,12 @@ def references(net: nets.SuperNet, layer: str, channel: int, class_: int | None)
 
     Parameters
     ----------
+    net : SuperNet
+        Its training scenes have to be on this machine: the validation split of their set is looked through.
+    layer : str
+        The channel's layer.
+    channel : int
+        Its number, counted from 0.
     class_ : int, optional
         For a class, where it is predicted; by default for whatever is predicted.
     """

@@ -42,8 +42,9 @@ def render(state: State, size: tuple[int, int] = SIZE) -> Figure:
     Parameters
     ----------
     state : State
+        What is shown.
     size : (int, int)
-        Width and height in pixels; text stays as large, and pictures take what is left. `sheet.png` keeps the size.
+        Width and height in pixels; text stays as large, and pictures take what is left. `png` keeps the size.
 
     Raises
     ------
@@ -54,7 +55,15 @@ def render(state: State, size: tuple[int, int] = SIZE) -> Figure:
 
 
 def draw(found: Answer, size: tuple[int, int] = SIZE) -> Figure:
-    """Return the picture of an answer."""
+    """Return the picture of an answer, as `render` does.
+
+    Parameters
+    ----------
+    found : Answer
+        What is drawn.
+    size : (int, int)
+        Width and height in pixels.
+    """
     sheet, nets = Sheet(size), (found.net, *found.experts)
     rows, legend = _rows(found), _legend(found, sheet.width - 2 * MARGIN)
     below = ROW * len(rows) + LEGEND * (len(legend) + bool(found.notes)) + 16
@@ -103,7 +112,15 @@ def _lower(found: Answer) -> list[tuple]:
 
 
 def changes(found: Answer, expert: Shown) -> list[tuple[torch.Tensor, str]]:
-    """Return masks (height, width) with their colours: pixels that became wrong, right, and other ones that changed."""
+    """Return masks (height, width) with their colours: pixels that became wrong, right, and other ones that changed.
+
+    Parameters
+    ----------
+    found : Answer
+        It has the super-net's prediction and, where it is known, the truth; without truth there is one mask.
+    expert : Shown
+        The expert whose prediction is held against the super-net's.
+    """
     changed = expert.prediction != found.net.prediction
     if found.truth is None:
         return [(changed, INK)]

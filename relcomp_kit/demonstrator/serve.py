@@ -106,13 +106,31 @@ def page_notebook(net: Path | None) -> dict:
 
 
 def write_redirect(folder: Path, address: str) -> Path:
-    """Write a page that leads to another, so that no list of processes shows the token."""
+    """Write a page that leads to another, so that no list of processes shows the token.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the page is written, as ``open.html``.
+    address : str
+        Where it leads, token included.
+    """
     page = f'<!doctype html><meta http-equiv="refresh" content="0; url={address}"><title>{TITLE}</title>'
     return write_atomic(folder / "open.html", page)
 
 
 def configuration(folder: Path, port: int, token: str):
-    """Return Voilà's configuration, whatever configuration files the user has."""
+    """Return Voilà's configuration, whatever configuration files the user has.
+
+    Parameters
+    ----------
+    folder : Path
+        It holds the notebook.
+    port : int
+        The port to listen on; no other one is tried.
+    token : str
+        What the page's address has to hold.
+    """
     from traitlets.config import Config
 
     # Voilà's template names fonts of a content network: the policy keeps the browser from asking for them.

@@ -14,7 +14,20 @@ LayerKeep = tuple[tuple[str, float], ...]
 
 
 def check_keep(keep: float, where: str = "keep") -> None:
-    """Raise a `UserError` unless a share can be kept."""
+    """Raise a `UserError` unless a share can be kept.
+
+    Parameters
+    ----------
+    keep : float
+        The share of filters; it has to be in (0, 1].
+    where : str
+        What the sentence calls it.
+
+    Raises
+    ------
+    UserError
+        If it is not in (0, 1].
+    """
     if not 0 < keep <= 1:
         raise UserError(f"{where} is the share of filters that stays, above 0 and up to 1, not {keep:g}")
 
@@ -23,7 +36,7 @@ def check_keep(keep: float, where: str = "keep") -> None:
 class PathChoice:
     """Which filters an expert keeps, and how many.
 
-    Attributes
+    Parameters
     ----------
     kind : {"class", "critical", "average", "magnitude", "random", "stored"}
         "class": the most relevant filters of a class, joined where there are several classes. "critical": those of a
@@ -69,7 +82,7 @@ class PathChoice:
 class State:
     """All that the demonstrator shows depends on; two equal states show the same.
 
-    Attributes
+    Parameters
     ----------
     net : str
         A name of `relcomp_kit.demonstrator.nets.names`, such as "compact-rail-scenes-0", or a file that ends in
@@ -122,9 +135,10 @@ class State:
 class LayerRow:
     """What a path does to a layer, shares in [0, 1].
 
-    Attributes
+    Parameters
     ----------
     layer : str
+        Its name, or "all layers".
     filters : int
         Of the super-net.
     similarity : float, optional
@@ -149,7 +163,7 @@ class LayerRow:
 class Shown:
     """A net that is shown: the super-net, or an expert.
 
-    Attributes
+    Parameters
     ----------
     name : str
         Such as "super-net" or "rail, 40 %".
@@ -193,9 +207,10 @@ class Shown:
 class Answer:
     """All that is shown of a state.
 
-    Attributes
+    Parameters
     ----------
     state : State
+        What was asked.
     title : str
         What the picture is.
     image : Tensor

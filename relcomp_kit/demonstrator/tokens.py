@@ -56,13 +56,36 @@ def _unquoted(text: str) -> str:
 
 
 def quote(name: str, keywords: Iterable[str] = ()) -> str:
-    """Return a name as `commands` reads it, in quotation marks where it needs them."""
+    """Return a name as `commands` reads it, in quotation marks where it needs them.
+
+    Parameters
+    ----------
+    name : str
+        Any text.
+    keywords : iterable of str
+        Words that would be read as something else without quotation marks.
+    """
     plain = PLAIN.fullmatch(name) and name not in keywords
     return name if plain else json.dumps(name, ensure_ascii=False)
 
 
 def names(words: Sequence[Word], known: Sequence[str], what: str) -> tuple[str, ...]:
-    """Return the names that words spell: a name with spaces may also be written without quotation marks."""
+    """Return the names that words spell: a name with spaces may also be written without quotation marks.
+
+    Parameters
+    ----------
+    words : sequence of Word
+        All of them are names.
+    known : sequence of str
+        The names that there are.
+    what : str
+        What an error calls them, such as "class".
+
+    Raises
+    ------
+    UserError
+        If words spell no known name.
+    """
     found, place = [], 0
     while place < len(words):
         for end in range(place + 1, len(words) + 1):
@@ -77,7 +100,17 @@ def names(words: Sequence[Word], known: Sequence[str], what: str) -> tuple[str, 
 
 
 def no_such(what: str, name: str, known: Sequence[str]) -> UserError:
-    """Return an error that suggests what is written alike, or else lists what there is."""
+    """Return an error that suggests names that are spelled alike, or else lists what there is.
+
+    Parameters
+    ----------
+    what : str
+        What is missing, such as "class".
+    name : str
+        What was asked for.
+    known : sequence of str
+        What there is; at most twelve are listed.
+    """
     near = difflib.get_close_matches(name, known, 3, 0.5)
     if near:
         return UserError(f"there is no {what} {name!r}; did you mean {' or '.join(near)}?")
@@ -88,7 +121,20 @@ def no_such(what: str, name: str, known: Sequence[str]) -> UserError:
 
 
 def whole(text: str, what: str) -> int:
-    """Return a whole number of up to nine digits."""
+    """Return a whole number of up to nine digits.
+
+    Parameters
+    ----------
+    text : str
+        The number in decimal digits.
+    what : str
+        What an error calls it.
+
+    Raises
+    ------
+    UserError
+        If it is no such number.
+    """
     if not re.fullmatch(r"[0-9]{1,9}", text):
         raise UserError(f"{what} is a whole number, 0 or more, not {text!r}")
     return int(text)

@@ -99,7 +99,9 @@ def fit(image: Tensor, size: tuple[int, int]) -> Tensor:
     Parameters
     ----------
     image : (3, height, width), uint8
+        An image of any size.
     size : (int, int)
+        Height and width that the net sees, in pixels.
     """
     height, width = image.shape[-2:]
     scale = max(size[0] / height, size[1] / width)
@@ -111,6 +113,18 @@ def keep(data: bytes, name: str) -> str:
     """Decode an image and keep it until the process ends; return the name for ``scene upload NAME``.
 
     Another image of the same name gets a number; of more than 16 images the oldest is forgotten.
+
+    Parameters
+    ----------
+    data : bytes
+        A PNG or JPEG file, as for `decode`.
+    name : str
+        Of the file.
+
+    Raises
+    ------
+    UserError
+        As `decode`.
     """
     image, name, digest = decode(data, name), shown_name(name), hashlib.sha256(data).hexdigest()
     numbered = (f"{name} ({number})" for number in itertools.count(2))

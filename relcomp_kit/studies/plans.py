@@ -17,13 +17,28 @@ def points(plan: str) -> list[Point]:
 
 
 def folder(plan: str, data: ImageSet | SceneSet) -> Path:
-    """Return where the records of a plan lie: a stand-in has a folder of its own."""
+    """Return where the records of a plan lie: a stand-in has a folder of its own.
+
+    Parameters
+    ----------
+    plan : str
+        Name of a plan in ``data/sweeps``.
+    data : ImageSet or SceneSet
+        The set that it runs on: the plan's own, or a stand-in.
+    """
     wanted = points(plan)[0].values["dataset"]
     return cache_dir() / "sweeps" / (plan if data.name == wanted else f"{plan}-{data.name}")
 
 
 def swept(plan: str, data: ImageSet | SceneSet) -> list[dict]:
     """Run what is missing of a plan, and return the record of every point.
+
+    Parameters
+    ----------
+    plan : str
+        Name of a plan in ``data/sweeps``.
+    data : ImageSet or SceneSet
+        The set that it runs on; it says where the records lie.
 
     Raises
     ------

@@ -272,7 +272,13 @@ PROFILES = {
 
 
 def get_profile(name: str) -> Profile:
-    """Return a profile by name."""
+    """Return a profile by its name.
+
+    Raises
+    ------
+    UserError
+        If there is no such profile.
+    """
     if name not in PROFILES:
         raise UserError(f"there is no profile {name!r}; choose one of {', '.join(PROFILES)}")
     return PROFILES[name]
@@ -295,7 +301,10 @@ def training_recipe(net: str, dataset: str, profile: str = "full", *, pretrained
 
     Parameters
     ----------
-    net, dataset : str
+    net : str
+        A size of DeepLabV3: "compact", "resnet50" or "resnet101".
+    dataset : str
+        A set of scenes, such as "rail-scenes".
     profile : str
         "quick" takes the steps of the training that one watches in lesson 03.
     pretrained : bool

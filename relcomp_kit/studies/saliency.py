@@ -28,7 +28,17 @@ MIXTURES = ("ReLU, then tanh", "tanh, then ReLU")
 
 
 def input_maps(net: MaskedNet, x: Tensor, labels: Tensor) -> dict[str, Tensor]:
-    """Return every measure's importance map of the inputs, the oracle last: name to (images, pixels), not negative."""
+    """Return every measure's importance map of the inputs, the oracle last: name to (images, pixels), not negative.
+
+    Parameters
+    ----------
+    net : MaskedNet
+        The thesis' net.
+    x : (images, pixels)
+        Its input.
+    labels : (images,)
+        The true classes.
+    """
     random = torch.rand(x.shape, generator=torch.Generator().manual_seed(0))
     maps = {
         "saliency": saliency.saliency_map(net, x, labels),
@@ -57,6 +67,8 @@ def regions(clean: Tensor, labels: Tensor, class_means: Tensor) -> dict[str, Ten
     ----------
     clean : Tensor
         (images, 1, height, width) in [0, 1], without noise.
+    labels : (images,)
+        The true classes.
     class_means : Tensor
         Mean clean image of every class, (classes, pixels).
     """
@@ -70,7 +82,15 @@ def regions(clean: Tensor, labels: Tensor, class_means: Tensor) -> dict[str, Ten
 
 
 def region_ratios(importance: Tensor, parts: dict[str, Tensor]) -> dict[str, float]:
-    """Return per region its share of the importance over its share of the pixels; 1 = no more than chance."""
+    """Return per region its share of the importance over its share of the pixels; 1 is chance.
+
+    Parameters
+    ----------
+    importance : (images, pixels)
+        Importance, 0 or more.
+    parts : dict of str to Tensor
+        As `regions` returns them.
+    """
     share = importance / importance.sum(1, keepdim=True)
     return {name: ((share * part).sum(1).mean() / part.float().mean()).item() for name, part in parts.items()}
 
@@ -80,6 +100,19 @@ def weight_measures(net: MaskedNet, x: Tensor, labels: Tensor, oracle_images: in
 
     The oracle is the mean over the images of the absolute change of the loss, as it is for the inputs; beside it stands
     the absolute value of the mean change, in which images cancel.
+
+    Parameters
+    ----------
+    net : MaskedNet
+        The thesis' net.
+    x : (images, pixels)
+        Its input.
+    labels : (images,)
+        The true classes.
+    oracle_images : int
+        How many of the first images the oracle sees.
+    seed : int
+        Of the random importance.
     """
     generator = torch.Generator().manual_seed(seed)
 
@@ -108,13 +141,29 @@ def weight_measures(net: MaskedNet, x: Tensor, labels: Tensor, oracle_images: in
 
 
 def weight_correlation(importance: dict[str, Tensor], oracle: dict[str, Tensor]) -> float:
-    """Return the rank correlation with the oracle within a layer, mean over the layers."""
+    """Return the rank correlation with the oracle within a layer, mean over the layers.
+
+    Parameters
+    ----------
+    importance, oracle : dict of str to Tensor
+        Name of a weight matrix to (neurons, inputs).
+    """
     per_layer = [rank_correlation(importance[name].flatten(), oracle[name].flatten()) for name in oracle]
     return torch.cat(per_layer).mean().item()
 
 
 def accuracy_at_half(net: MaskedNet, importance: dict[str, Tensor], samples: Samples) -> float:
-    """Return the accuracy once every neuron has lost the less important half of its weights, without training."""
+    """Return the accuracy once every neuron has lost the less important half of its weights, without training.
+
+    Parameters
+    ----------
+    net : MaskedNet
+        Its masks are put back.
+    importance : dict of str to Tensor
+        Name of a weight matrix to (neurons, inputs).
+    samples : Samples
+        What it is tested on.
+    """
     before = get_masks(net)
     set_masks(net, {n: keep_ranks(value, before[n], value.shape[1] // 2) for n, value in importance.items()})
     after = accuracy(net, samples)
@@ -123,7 +172,15 @@ def accuracy_at_half(net: MaskedNet, importance: dict[str, Tensor], samples: Sam
 
 
 def silent_share(net: MaskedNet, samples: Samples) -> dict[str, float]:
-    """Return the share of first-layer weights without gradient: ``ever`` from any image, ``per image`` on average."""
+    """Return the share of first-layer weights without gradient: ``ever`` from any image, ``per image`` on average.
+
+    Parameters
+    ----------
+    net : MaskedNet
+        The thesis' net.
+    samples : Samples
+        The images.
+    """
     gradient = saliency.direct_importance(net, samples.x, samples.labels)[weight_names(net)[0]]
     return {
         "ever": (gradient == 0).float().mean().item(),
@@ -132,7 +189,17 @@ def silent_share(net: MaskedNet, samples: Samples) -> dict[str, float]:
 
 
 def input_costs(net: MaskedNet, x: Tensor, labels: Tensor) -> dict[str, float]:
-    """Return the run time of every measure of the inputs, as a multiple of the saliency's."""
+    """Return the run time of every measure of the inputs, as a multiple of the saliency's.
+
+    Parameters
+    ----------
+    net : MaskedNet
+        The thesis' net.
+    x : (images, pixels)
+        Its input.
+    labels : (images,)
+        The true classes.
+    """
     measures = {
         "impact": lambda: saliency.impact_map(net, x, labels),
         "traced share": lambda: saliency.traced_share(net, x),
@@ -145,7 +212,17 @@ def input_costs(net: MaskedNet, x: Tensor, labels: Tensor) -> dict[str, float]:
 
 
 def weight_costs(net: MaskedNet, x: Tensor, labels: Tensor) -> dict[str, float]:
-    """Return the run time of measures of the weights, as a multiple of the direct gradient's."""
+    """Return the run time of measures of the weights, as a multiple of the direct gradient's.
+
+    Parameters
+    ----------
+    net : MaskedNet
+        The thesis' net.
+    x : (images, pixels)
+        Its input.
+    labels : (images,)
+        The true classes.
+    """
     measures = {
         "two maps": lambda: saliency.weight_importance(net, x, labels),
         "weight x gradient": lambda: saliency.direct_importance(net, x, labels, times_weight=True),
@@ -158,7 +235,15 @@ def weight_costs(net: MaskedNet, x: Tensor, labels: Tensor) -> dict[str, float]:
 
 
 def time_ratio(slow: Callable[[], object], fast: Callable[[], object], repeats: int = 9) -> float:
-    """Return the median ratio of two run times, taken in turn so that both meet the same machine."""
+    """Return the median ratio of two run times, taken in turn so that both meet the same load.
+
+    Parameters
+    ----------
+    slow, fast : callable
+        Called without arguments; the time of the first is divided by that of the second.
+    repeats : int
+        How often both are timed, after one run each that does not count.
+    """
     slow(), fast()
     ratios = []
     for _ in range(repeats):

@@ -31,8 +31,24 @@ def trained_net(
 ) -> Trained:
     """Train the thesis' net, or take it from the cache.
 
-    Parameters as in `prepare` and `train`; ``like`` is a net of the same seed, noise and range whose images are used
-    again, so that the noise is not drawn twice.
+    Parameters
+    ----------
+    dataset : ImageSet
+        The images; with 10 classes the net has 36, 25 and 10 neurons.
+    seed : int
+        Of weights, noise and order of images.
+    steps : int
+        SGD steps of 200 images each; 1551 are the published ones.
+    activations : str or tuple of str
+        One for all layers, or one per layer.
+    noise : bool
+        Whether images are corrupted by the thesis' noise.
+    signed : bool
+        Whether images are in [-1, 1]; otherwise they are in [0, 1].
+    like : Trained, optional
+        A net of the same seed, noise and range whose images are used again, so that the noise is not drawn twice.
+    report : callable, optional
+        Called every 100 steps with the step and the accuracy on its batch; not for a net from the cache.
     """
     if like:
         images, test = like.train, like.test
@@ -60,8 +76,20 @@ def trained_state(
 
     Parameters
     ----------
+    dataset : ImageSet
+        It gives the classes; its hash tells nets of different data apart in the cache.
     images : Samples
         The training images as `prepare` made them, with ``seed * 10`` for the noise; ``noise`` and ``signed`` say how.
+    seed : int
+        Of weights and order of images.
+    steps : int
+        SGD steps of 200 images each.
+    activations : str or tuple of str
+        One for all layers, or one per layer.
+    report : callable, optional
+        As in `trained_net`.
+    noise, signed : bool
+        As in `trained_net`.
     """
 
     def make(_) -> tuple[dict[str, Tensor], dict]:

@@ -14,13 +14,7 @@ from typing import get_type_hints
 
 from relcomp_kit.errors import UserError
 
-EXPERIMENTS = {  # by reference, so that a worker imports only what it runs
-    "code": "relcomp_kit.studies.coding.experiment:code",
-    "expert": "relcomp_kit.studies.experts.experiment:expert",
-    "prune": "relcomp_kit.studies.pruning.experiment:prune",
-    "quantize": "relcomp_kit.studies.quantization.experiment:quantize",
-    "train": "relcomp_kit.studies.segmentation.experiment:train",
-}
+EXPERIMENTS: dict[str, str] = {}  # name -> "package.module:function", so that a worker imports only what it runs
 
 
 @dataclass(frozen=True)
@@ -34,6 +28,19 @@ class Parameter:
     def required(self) -> bool:
         """Say whether a plan has to give it."""
         return self.default is inspect.Parameter.empty
+
+
+def register(name: str, reference: str) -> None:
+    """Make an experiment known to plans by its name.
+
+    Parameters
+    ----------
+    name : str
+        What a plan calls it.
+    reference : str
+        Where its function is, such as "package.module:function"; it is imported when a point runs.
+    """
+    EXPERIMENTS[name] = reference
 
 
 def load(reference: str) -> tuple[Callable[..., dict], int]:

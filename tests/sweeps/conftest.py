@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import relcomp_kit.studies  # noqa: F401, it registers the experiments of the kit
 from relcomp_kit.cli import app
 from relcomp_kit.sweeps import experiments
 

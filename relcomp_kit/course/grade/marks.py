@@ -109,7 +109,17 @@ def grade(work: Sequence[tuple[Pack, Exercise]], seconds: int = process.SECONDS)
 
 
 def judge(handed_in: Pack, exercise: Exercise, seconds: int) -> Mark:
-    """Run a student's exercise apart, and compare its results with what the lesson expects."""
+    """Run a student's exercise apart, and compare its results with what the lesson expects.
+
+    Parameters
+    ----------
+    handed_in : Pack
+        What the student handed in.
+    exercise : Exercise
+        The exercise to mark.
+    seconds : int
+        Of processor time that it may take.
+    """
     about = handed_in.student, exercise.lesson, exercise.function
     problem = handed_in.problems.get(exercise.lesson) or handed_in.problems.get("")
     if exercise.lesson not in handed_in.notebooks:

@@ -47,7 +47,15 @@ def begun(marks: Sequence[Mark]) -> list[Mark]:
 
 
 def write_marks(marks: Sequence[Mark], folder: Path) -> tuple[Path, Path]:
-    """Write ``marks.json`` and ``marks.csv``, and return their paths."""
+    """Write ``marks.json`` and ``marks.csv``, and return their paths.
+
+    Parameters
+    ----------
+    marks : sequence of Mark
+        At least one; those of a student come in the order of the columns.
+    folder : Path
+        Where the two files go.
+    """
     students = _by_student(marks)
     content = {
         student: [

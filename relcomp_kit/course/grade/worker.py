@@ -78,6 +78,13 @@ def answered(task: dict) -> dict:
 def define(cells: list[str], name: str) -> Callable:
     """Return a student's function: the last cell that defines it is run.
 
+    Parameters
+    ----------
+    cells : list of str
+        The code of the notebook.
+    name : str
+        Of the function.
+
     Raises
     ------
     NotImplementedError

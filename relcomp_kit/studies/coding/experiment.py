@@ -101,12 +101,17 @@ def code(
 
 
 def quantized_of(values: dict) -> tuple[nn.Module, Data, nn.Module, Quantized]:
-    """Return a trained net, its data, the expert that a point cuts out of it (or the net), and that one quantized.
+    """Return a trained net, its data, the expert that is cut out of it (or the net itself), and its quantized form.
 
     Parameters
     ----------
     values : dict
         The point's, as `code` takes them.
+
+    Raises
+    ------
+    UserError
+        For the arm "float", or if classes are given without a share below 1, or the other way round.
     """
     recipe = {field.name: values[field.name] for field in fields(QatRecipe) if field.name in values}
     if recipe.get("class_weights") == "none":
@@ -133,8 +138,11 @@ def expert_net(
     Parameters
     ----------
     net : nn.Module
+        The trained net; it stays as it is.
     data : SceneSet
+        Scenes of the size and classes that the net was trained on.
     wanted : sequence of str
+        Names of the classes.
     keep : float
         The share of all filters.
     steps : int
@@ -142,6 +150,7 @@ def expert_net(
     scenes : int
         Training scenes that relevance is measured on.
     seed : int
+        Of the training.
     """
     small = experts.compact(net, class_path(net, data, wanted, keep, scenes), example_of(data))
     if steps:
@@ -150,16 +159,27 @@ def expert_net(
 
 
 def plain_state(net: nn.Module) -> dict[str, Tensor]:
-    """Return the state of a net that a file has to hold: without masks, whose weights are 0 where they are."""
+    """Return the state of a net that a file has to hold: all of it but the masks."""
     return {name: value for name, value in net.state_dict().items() if not name.endswith("_mask")}
 
 
 def scores(
     net: nn.Module, data: Data, seed: int, scenes: int | None = None, splits: Sequence[str] = ("validation", "test")
 ) -> dict[str, tuple]:
-    """Return the accuracy of a net on each split, and the IoU of every class on scenes.
+    """Return the accuracy of a net on each split and, on scenes, the IoU of every class.
 
-    Of scenes, the first ones of each split count if a number of them is given.
+    Parameters
+    ----------
+    net : nn.Module
+        A net for this data.
+    data : ImageSet or SceneSet
+        The data set.
+    seed : int
+        Of the noise in small images.
+    scenes : int, optional
+        Of scenes, the first ones of each split that count; by default all.
+    splits : sequence of str
+        Of "validation" and "test".
     """
     found = {}
     task = None if isinstance(data, SceneSet) else task_of(net, resolve(QatRecipe()), data, seed)
@@ -187,7 +207,15 @@ def parts(file: bytes) -> dict[str, int]:
 
 
 def decoded_net(file: bytes, net: nn.Module) -> nn.Module:
-    """Return a net like another, with what a file holds."""
+    """Return a copy of a net with what a file holds, in eval mode.
+
+    Parameters
+    ----------
+    file : bytes
+        As `relcomp_kit.compression.nnc.encode` returns it.
+    net : nn.Module
+        A net of the same layers and sizes; what the file lacks, such as masks, is taken from it.
+    """
     made = copy.deepcopy(net)
     made.load_state_dict(net.state_dict() | ecqx.state_dict(nnc.decode(file).quantized))
     return made.eval()

@@ -25,19 +25,53 @@ VERSION = 2  # of `float_rungs`
 
 
 def swept(plan: str, data: ImageSet | SceneSet) -> list[dict]:
-    """Run what is missing of a plan, and return a row a point; see `relcomp_kit.studies.coding.results.row`."""
+    """Run what is missing of a plan, and return a row a point; see `relcomp_kit.studies.coding.results.row`.
+
+    Parameters
+    ----------
+    plan : str
+        Name of a plan in ``data/sweeps``, of the experiment "code".
+    data : ImageSet or SceneSet
+        The set, or its stand-in, which has its own folder of records.
+    """
     return [coding_results.row(record) for record in plans.swept(plan, data)]
 
 
 def plans_of(budget: CodingBudget, dataset: str) -> dict[str, tuple[str, ...]]:
-    """Return the plans of a budget by data set, or raise a UserError where it has none for this one."""
+    """Return the plans of a budget by data set.
+
+    Parameters
+    ----------
+    budget : CodingBudget
+        Of a profile.
+    dataset : str
+        The data set that lesson 07 shall run on.
+
+    Raises
+    ------
+    UserError
+        If the budget has no plan for that data set.
+    """
     if dataset not in budget.plans:
         raise UserError(f"this profile of lesson 07 has no plan for {dataset!r}: choose profile 'full'")
     return budget.plans
 
 
 def point_with(wanted_plans: Sequence[str], **values) -> dict:
-    """Return the values of the first point of some plans that has these."""
+    """Return the values of the first point of some plans that has these.
+
+    Parameters
+    ----------
+    wanted_plans : sequence of str
+        Names of plans in ``data/sweeps``, in the order in which they are looked through.
+    **values
+        Names of a point's values, and what they have to be.
+
+    Raises
+    ------
+    UserError
+        If no point has them.
+    """
     for plan in wanted_plans:
         for point in plans.points(plan):
             if all(point.values[name] == value for name, value in values.items()):
@@ -50,6 +84,17 @@ def float_rungs(net: nn.Module, data: ImageSet | SceneSet, seed: int, scenes: in
 
     Float32, float16, 8 bit (rounded at once, indices of fixed width), and nncodec's own quantization of floats at its
     default step sizes, uniform and dependent, where it is installed. From the cache if it was measured before.
+
+    Parameters
+    ----------
+    net : nn.Module
+        The trained net.
+    data : ImageSet or SceneSet
+        The data set that it is tested on.
+    seed : int
+        Of the net.
+    scenes : int, optional
+        Of scenes, the first of the test split that count; None for all.
     """
 
     def make(_) -> tuple[dict, dict]:
@@ -93,13 +138,33 @@ def _with(net: nn.Module, state: dict[str, Tensor]) -> nn.Module:
 
 
 def experts_of(net: nn.Module, data: SceneSet, scenes: int, keep: float) -> dict[str, dict[str, Tensor]]:
-    """Return the path of an expert for every class that occurs in the first training scenes."""
+    """Return the path of an expert for every class that occurs in the first training scenes: class to path.
+
+    Parameters
+    ----------
+    net : nn.Module
+        The net that experts are cut out of.
+    data : SceneSet
+        Its scenes.
+    scenes : int
+        Training scenes that relevance is measured on.
+    keep : float
+        The share of all filters that a path keeps, in (0, 1].
+    """
     relevance, example = class_relevance(net, data, scenes), example_of(data)
     return {name: experts.relevant_path(net, one, keep, example, normalize="none") for name, one in relevance.items()}
 
 
 def mask_bytes(quantized: Quantized, paths: dict[str, dict[str, Tensor]]) -> list[int]:
-    """Return how many bytes more a file takes with the masks of the first expert, of the first two, and so on."""
+    """Return how many bytes more a file takes with the masks of the first expert, of the first two, and so on.
+
+    Parameters
+    ----------
+    quantized : Quantized
+        The net in the file.
+    paths : dict of str to path
+        Name of an expert to its path, layer to (filters,) bool.
+    """
     alone, names = len(nnc.encode(quantized)), list(paths)
     return [
         len(nnc.encode(quantized, paths={name: paths[name] for name in names[:count]})) - alone
@@ -108,12 +173,20 @@ def mask_bytes(quantized: Quantized, paths: dict[str, dict[str, Tensor]]) -> lis
 
 
 def images(data: SceneSet, count: int) -> Tensor:
-    """Return the first test scenes as a net takes them, (count, 3, height, width)."""
+    """Return the first test scenes as a net takes them, (count, 3, height, width).
+
+    Parameters
+    ----------
+    data : SceneSet
+        The set.
+    count : int
+        How many scenes.
+    """
     return normalize(stack([data.test[place] for place in range(count)])[0])
 
 
 def told(data: bytes) -> str:
-    """Return what is said when a file is decoded: "whole", or why not."""
+    """Return the message of decoding a file: "whole", or the error."""
     try:
         nnc.decode(data)
     except UserError as error:

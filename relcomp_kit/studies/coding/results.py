@@ -66,12 +66,32 @@ def cut(rows: Rows) -> list[dict]:
 
 
 def ratio(one: dict, file: str = SHIPPED) -> float:
-    """Return the bytes of the float32 net over those of a file."""
+    """Return the bytes of the float32 net over those of a file.
+
+    Parameters
+    ----------
+    one : dict
+        A row; see `row`.
+    file : str
+        Which file, such as "exact"; by default the folded one with 8-bit numbers.
+    """
     return one["float32"] / one["files"][file]
 
 
 def lost(one: dict, split: str, file: str = SHIPPED) -> float:
-    """Return the accuracy that a file loses; of an expert, the IoU on its class."""
+    """Return the accuracy that a file loses against the float net; of an expert, the IoU on its class.
+
+    Of several classes it is the one that loses most.
+
+    Parameters
+    ----------
+    one : dict
+        A row; see `row`.
+    split : {"validation", "test"}
+        Where scores were taken.
+    file : {"exact", "folded, 8 bit"}
+        Which file.
+    """
     before, after = one["scores"]["float"], one["scores"][file]
     if one["wanted"]:
         return max(before[f"{split} IoU"][name] - after[f"{split} IoU"][name] for name in one["wanted"])
@@ -79,13 +99,29 @@ def lost(one: dict, split: str, file: str = SHIPPED) -> float:
 
 
 def smallest(rows: Rows, bound: float) -> dict | None:
-    """Return the row of the smallest file that loses no more than this on validation, if there is one."""
+    """Return the row of the smallest file that loses no more than a bound on validation, if there is one.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        See `row`.
+    bound : float
+        Share of accuracy, or of an expert's IoU, such as 0.01.
+    """
     good = [one for one in rows if lost(one, "validation") <= bound]
     return min(good, key=lambda one: one["files"][SHIPPED], default=None)
 
 
 def chosen(rows: Rows, bound: float) -> dict[int, dict | None]:
-    """Return `smallest` of every seed."""
+    """Return seed to `smallest` of its rows.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        See `row`.
+    bound : float
+        As in `smallest`.
+    """
     return {seed: smallest(select(rows, seed=seed), bound) for seed in seeds(rows)}
 
 
@@ -95,7 +131,15 @@ def against_entropy(one: dict) -> float:
 
 
 def worst(rows: Rows, rivals: Sequence[str]) -> dict[str, dict[str, list[float]]]:
-    """Return rival and kind of net to the bytes of DeepCABAC over the rival's: the largest of every seed's rows."""
+    """Return rival and kind of net to the bytes of DeepCABAC over the rival's: of each seed, the largest of its rows.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        See `row`.
+    rivals : sequence of str
+        Names of codecs, such as "Huffman" or "bzip2".
+    """
     return {
         rival: {
             name: [
@@ -109,7 +153,15 @@ def worst(rows: Rows, rivals: Sequence[str]) -> dict[str, dict[str, list[float]]
 
 
 def decide(record: Record, rows: Rows) -> None:
-    """Decide B6 or B7, whichever the scenes stand for, and B12, B13 and X3 with their controls."""
+    """Decide B6 or B7, whichever the scenes stand for, and B12, B13 and X3 with their controls.
+
+    Parameters
+    ----------
+    record : Record
+        The verdicts go into it; its data set says whether B6 or B7 is decided.
+    rows : sequence of dict
+        See `row`.
+    """
     scenes = [one for one in rows if one["kind"] != "thesis' net"]
     asked = {"at_scale": all(one["net"] == "resnet101" for one in scenes), "seeds": seeds(scenes)}
     best = list(chosen(cut(rows), LOST).values())
@@ -142,7 +194,17 @@ def decide(record: Record, rows: Rows) -> None:
 
 
 def note(record: Record, rows: Rows, rungs: dict[str, Rows]) -> None:
-    """Put every row into a record, and the rungs of the ladders that stand on float nets."""
+    """Put every row into a record, and the rungs of the ladders that stand on float nets.
+
+    Parameters
+    ----------
+    record : Record
+        They go into it.
+    rows : sequence of dict
+        See `row`.
+    rungs : dict of str to sequence of dict
+        Kind of net to what `relcomp_kit.studies.coding.measurement.float_rungs` returned.
+    """
     for one in rows:
         record.measure("coded net", one["files"][SHIPPED], "bytes", **one)
     for name, each in rungs.items():

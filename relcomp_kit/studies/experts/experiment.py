@@ -60,6 +60,11 @@ def expert(
         Training scenes that relevance is measured on.
     profile : {"quick", "full"}
         Of the training of nets that have no committed checkpoint.
+
+    Raises
+    ------
+    UserError
+        If the arm, the class or the data set does not exist or fit.
     """
     if arm not in ARMS:
         raise UserError(f"there is no arm {arm!r}; choose one of {', '.join(ARMS)}")
@@ -108,7 +113,26 @@ def _path(
 
 
 def class_path(net: nn.Module, data: SceneSet, wanted: Sequence[str], keep: float, scenes: int) -> dict[str, Tensor]:
-    """Return the joined path of the filters that are most relevant for each of some classes."""
+    """Return the joined path of the filters that are most relevant for each of some classes: layer to (filters,) bool.
+
+    Parameters
+    ----------
+    net : nn.Module
+        The net that experts are cut out of.
+    data : SceneSet
+        Its scenes.
+    wanted : sequence of str
+        Names of the classes.
+    keep : float
+        The share of all filters that the path of each class keeps, in (0, 1].
+    scenes : int
+        Training scenes that relevance is measured on.
+
+    Raises
+    ------
+    UserError
+        If a class occurs in none of those scenes.
+    """
     relevance, example = class_relevance(net, data, scenes), example_of(data)
     for name in wanted:
         if name not in relevance:
@@ -126,7 +150,23 @@ def example_of(data: SceneSet) -> Tensor:
 def train_on(
     net: nn.Module, data: SceneSet, seed: int, steps: int, batch: int = 8, learning_rate: float = 1e-3
 ) -> float:
-    """Train an expert on all classes after its cut; return the seconds that it took."""
+    """Train an expert on all classes after its cut, in place; return the seconds that it took.
+
+    Parameters
+    ----------
+    net : nn.Module
+        The expert.
+    data : SceneSet
+        The scenes that it is trained on.
+    seed : int
+        Of the training.
+    steps : int
+        How many steps.
+    batch : int
+        Scenes a step.
+    learning_rate : float
+        At the start; it falls by the schedule "poly".
+    """
     recipe = QatRecipe("float", steps=steps, batch=batch, learning_rate=learning_rate, schedule="poly")
     state, history = quantized_net(recipe, net, data, seed)
     net.load_state_dict(ecqx.state_dict(state))

@@ -30,12 +30,28 @@ WEATHER_KEEP = 0.65  # of the filters
 
 
 def swept(plan: str, data: SceneSet) -> list[dict]:
-    """Run what is missing of a plan, and return a row a point; see `relcomp_kit.studies.experts.results.row`."""
+    """Run what is missing of a plan, and return a row a point; see `relcomp_kit.studies.experts.results.row`.
+
+    Parameters
+    ----------
+    plan : str
+        Name of a plan in ``data/sweeps``, of the experiment "expert".
+    data : SceneSet
+        The set of the plan.
+    """
     return [expert_results.row(record) for record in plans.swept(plan, data)]
 
 
 def first_net(plan: str, seed: int) -> tuple[nn.Module, SceneSet]:
-    """Return the net that a plan cuts experts out of, and its scenes."""
+    """Return the net, of one seed, that a plan cuts experts out of, and its scenes.
+
+    Parameters
+    ----------
+    plan : str
+        Name of a plan in ``data/sweeps``; its first point says which net.
+    seed : int
+        Of the net.
+    """
     values = plans.points(plan)[0].values
     return trained(values["net"], values["dataset"], seed, values["profile"])
 
@@ -52,10 +68,13 @@ def channel_means(net: nn.Module, x: Tensor, layer: str, mask: Tensor) -> tuple[
     Parameters
     ----------
     net : nn.Module
+        In eval mode.
     x : (N, 3, H, W)
+        Normalised images.
     layer : str
         A convolution with a batch-norm.
     mask : (channels,) bool
+        True for a channel that stays.
     """
     found = {}
     kept = mask.float()[:, None, None]
@@ -76,7 +95,19 @@ def channel_means(net: nn.Module, x: Tensor, layer: str, mask: Tensor) -> tuple[
 
 
 def grown(net: nn.Module, image: Tensor, paths: dict[str, Filters], example: Tensor) -> dict[str, Tensor]:
-    """Return what experts see: their name and share of the multiply-adds, to the class of every pixel."""
+    """Return what experts predict: their name and share of multiply-adds, to the class of every pixel (H, W), uint8.
+
+    Parameters
+    ----------
+    net : nn.Module
+        The super-net.
+    image : (3, H, W), uint8
+        What they see.
+    paths : dict of str to path
+        Name of an expert to its path.
+    example : (1, 3, H, W)
+        An input of the net.
+    """
     whole, found = experts.macs(net, example)[ALL], {}
     for name, path in paths.items():
         small = experts.compact(net, path, example)
@@ -86,12 +117,36 @@ def grown(net: nn.Module, image: Tensor, paths: dict[str, Filters], example: Ten
 
 
 def class_iou(net: nn.Module, split: Dataset, data: SceneSet, wanted: str) -> float:
-    """Return the IoU of a class on a split."""
+    """Return the IoU of a class on a split, in [0, 1]; None where it neither occurs nor is predicted.
+
+    Parameters
+    ----------
+    net : nn.Module
+        The net that is tested.
+    split : Dataset
+        Scenes with labels.
+    data : SceneSet
+        The set that names the classes.
+    wanted : str
+        The class.
+    """
     return plain(evaluate(net, split, data.classes, precision="auto")["iou"])[wanted]
 
 
 def weather_relevance(net: nn.Module, wanted: int, weather: str, scenes: int) -> Filters:
-    """Return the relevance of filters for a class, on training scenes that are drawn in a weather."""
+    """Return the relevance of filters for a class, (filters,) of each layer, on training scenes drawn in a weather.
+
+    Parameters
+    ----------
+    net : nn.Module
+        A net for rail scenes.
+    wanted : int
+        Index of the class.
+    weather : str
+        One of `relcomp_kit.datasets.rail_scenes.WEATHERS`.
+    scenes : int
+        How many scenes.
+    """
     images = batches(RailScenes("train", weather=weather), scenes)
     return filter_relevance(weight_relevance_per_class(net, images, [wanted], normalize=True)[wanted])
 
@@ -103,6 +158,21 @@ def in_weather(
 
     Experts are as cut, without training; relevance is measured on training scenes in each weather, snow being one that
     the net was never trained in.
+
+    Parameters
+    ----------
+    net : nn.Module
+        A net for rail scenes.
+    data : SceneSet
+        The rail scenes.
+    wanted : str
+        The class.
+    scenes : int
+        Training scenes that relevance is measured on, in each weather.
+    test_scenes : int
+        Of the test split, in each weather.
+    keep : float
+        The share of all filters that an expert keeps, in (0, 1].
     """
     example, class_ = as_example(data), data.classes.index(wanted)
     paths = {
@@ -124,13 +194,33 @@ def in_weather(
 
 
 def scene_with(data: SceneSet, wanted: str, scenes: int = 40) -> int:
-    """Return which of the first test scenes has most pixels of a class."""
+    """Return which of the first test scenes has most pixels of a class, as an index.
+
+    Parameters
+    ----------
+    data : SceneSet
+        The set.
+    wanted : str
+        The class.
+    scenes : int
+        How many of the first test scenes are looked at.
+    """
     class_ = data.classes.index(wanted)
     return max(range(min(scenes, len(data.test))), key=lambda index: int((data.test[index][1] == class_).sum()))
 
 
 def all_weathers(budget: ExpertBudget, plan: str, wanted: str) -> dict[str, dict[str, list[float]]]:
-    """Return what `in_weather` does for every net of the budget: a list with a value a net."""
+    """Return what `in_weather` does for every net of the budget: a list with a value a net.
+
+    Parameters
+    ----------
+    budget : ExpertBudget
+        Seeds of the nets, and numbers of scenes.
+    plan : str
+        Name of the plan that says which nets; see `first_net`.
+    wanted : str
+        The class.
+    """
     found: dict[str, dict[str, list[float]]] = {}
     for seed in budget.weather_seeds:
         net, data = first_net(plan, seed)
@@ -142,7 +232,15 @@ def all_weathers(budget: ExpertBudget, plan: str, wanted: str) -> dict[str, dict
 
 
 def times(net: nn.Module, small: nn.Module, example: Tensor) -> list[str]:
-    """Return a line for every way to run super-net and expert on one image: milliseconds, and how many times faster."""
+    """Return a line for every way to run super-net and expert on one image: milliseconds, and how many times faster.
+
+    Parameters
+    ----------
+    net, small : nn.Module
+        The super-net and the expert.
+    example : (1, 3, H, W)
+        The image; it is also tried at twice the height and width.
+    """
     lines = []
     for scale in (1, 2):
         x = nn.functional.interpolate(example, scale_factor=scale) if scale > 1 else example

@@ -36,6 +36,15 @@ def curves(rows: Rows, wanted: str, when: str) -> dict[str, list[list[tuple[floa
     """Return arm to a curve a seed: (multiply-adds left, IoU of the class in the test), the whole net first.
 
     Where the experts are trained, the whole net has been trained for as long.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        See `row`.
+    wanted : str
+        The class that the experts are for.
+    when : {"as cut", "trained"}
+        Before or after the short training.
     """
     whole, found = supers(rows), {}
     for arm in ARMS:
@@ -51,6 +60,15 @@ def smallest(rows: Rows, start: dict, wanted: str) -> dict:
     """Return the row with the fewest multiply-adds that loses at most two points of IoU on validation.
 
     If all lose more, it is the net that nothing was cut from.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        Of experts that are trained, of one seed; see `row`.
+    start : dict
+        Row of the net that nothing was cut from.
+    wanted : str
+        The class.
     """
     bound = start["validation as cut"][wanted] - LOST
     good = [one for one in rows if one["keep"] < 1 and one["validation trained"][wanted] >= bound]
@@ -58,7 +76,17 @@ def smallest(rows: Rows, start: dict, wanted: str) -> dict:
 
 
 def saved_and_lost(rows: Rows, wanted: str, arm: str = "relevance") -> tuple[list[float], list[float]]:
-    """Return of every seed what the smallest good expert saves of the multiply-adds, and the IoU that it loses."""
+    """Return the share of multiply-adds that the smallest good expert saves, and the IoU that it loses: a value a seed.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        See `row`.
+    wanted : str
+        The class that the experts are for.
+    arm : str
+        What their paths are made by; one of `ARMS`.
+    """
     saved, lost = [], []
     for seed, start in supers(rows).items():
         best = smallest(select(rows, arm=arm, seed=seed, wanted=(wanted,)), start, wanted)
@@ -69,9 +97,18 @@ def saved_and_lost(rows: Rows, wanted: str, arm: str = "relevance") -> tuple[lis
 
 
 def advantage(rows: Rows, keep: float, when: str) -> dict[str, list[float]]:
-    """Return what relevance is ahead of magnitude by, at a share of filters: class to IoU of the class, a seed each.
+    """Return how far relevance is ahead of magnitude in the test: class to a difference in IoU a seed.
 
     Of the paths by magnitude it is the one that is better for the class on validation.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        See `row`.
+    keep : float
+        The share of filters at which they are compared.
+    when : {"as cut", "trained"}
+        Before or after the short training.
     """
     found: dict[str, list[float]] = {}
     for seed in supers(rows):
@@ -85,7 +122,15 @@ def advantage(rows: Rows, keep: float, when: str) -> dict[str, list[float]]:
 
 
 def joined_and_single(rows: Rows, keep: float) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
-    """Return class to IoU a seed, of the expert that joins several classes and of the one for each class alone."""
+    """Return class to IoU a seed, of the expert that joins several classes and of the one for each class alone.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        See `row`.
+    keep : float
+        The share of filters of these experts.
+    """
     joined: dict[str, list[float]] = {}
     single: dict[str, list[float]] = {}
     for one in select(rows, arm="relevance", keep=keep):
@@ -97,7 +142,21 @@ def joined_and_single(rows: Rows, keep: float) -> tuple[dict[str, list[float]], 
 
 
 def decide(record: Record, rows: Rows, wanted: str, keep: float, frequency: dict[str, float]) -> None:
-    """Decide B5 or B8, whichever the set stands for, and, where every class has an expert, B9 and B10."""
+    """Decide B5 or B8, whichever the set stands for, and, where every class has an expert, B9 and B10.
+
+    Parameters
+    ----------
+    record : Record
+        The verdicts go into it; its data set says whether B5 or B8 is decided.
+    rows : sequence of dict
+        See `row`.
+    wanted : str
+        The class of B5 or B8.
+    keep : float
+        The share of filters for B9 and B10.
+    frequency : dict of str to float
+        Class to its share of pixels.
+    """
     seeds = list(supers(rows))
     asked = {"at_scale": all(one["net"] == "resnet101" for one in rows), "seeds": seeds}
     dataset = record.content["dataset"]
@@ -113,13 +172,29 @@ def decide(record: Record, rows: Rows, wanted: str, keep: float, frequency: dict
 
 
 def note(record: Record, rows: Rows) -> None:
-    """Put every row into a record."""
+    """Put every row into a record.
+
+    Parameters
+    ----------
+    record : Record
+        They go into it.
+    rows : sequence of dict
+        See `row`.
+    """
     for one in rows:
         record.measure("expert", one["macs"], "share of multiply-adds", **one)
 
 
 def note_weather(record: Record, weather: dict[str, dict[str, list[float]]]) -> None:
-    """Put the IoU in every weather into a record, a value a net."""
+    """Put the IoU in every weather into a record, a list with a value a net.
+
+    Parameters
+    ----------
+    record : Record
+        It goes into it.
+    weather : dict
+        As `relcomp_kit.studies.experts.measurement.all_weathers` returns it.
+    """
     for tested, scores in weather.items():
         for name, values in scores.items():
             record.measure("IoU in weather", values, "share", tested=tested, net=name)
@@ -141,7 +216,15 @@ def recorded(record: dict) -> list[dict]:
 
 
 def summary(rows: Rows, wanted: str) -> list[str]:
-    """Return a table as text: multiply-adds left, and the IoU of the class as cut and trained, for every arm."""
+    """Return a table as text: multiply-adds left, and the IoU of the class as cut and trained, for every arm.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        See `row`.
+    wanted : str
+        The class that the experts are for.
+    """
     lines = [f"{'':20}{'keep':>6}{'multiply-adds':>16}{'as cut':>10}{'trained':>10}   mean IoU of {wanted}"]
     whole = list(supers(rows).values())
     scores = "".join(f"{_iou(whole, when, wanted):>10}" for when in WHEN)

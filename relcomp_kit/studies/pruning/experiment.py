@@ -118,6 +118,18 @@ def run_arms(dataset, arms: list[Arm]) -> dict[Arm, tuple[dict[str, Tensor], dic
     """Return every arm's tensors and info (see `prune_iteratively`), computing what the cache lacks.
 
     Controls wait for the arms that they match.
+
+    Parameters
+    ----------
+    dataset : ImageSet
+        The images; processes load them by its name.
+    arms : list of Arm
+        The arms wanted.
+
+    Raises
+    ------
+    RuntimeError
+        If an arm fails, with its traceback.
     """
 
     def missing(some: list[Arm]) -> list[Arm]:
@@ -148,6 +160,7 @@ def prune(*, seed: int, dataset: str = "mnist", at_once: bool = False, **plan: P
     Parameters
     ----------
     seed : int
+        Of the plan: weights, noise and order of images.
     dataset : str
         One of `relcomp_kit.datasets.NAMES`.
     at_once : bool
@@ -155,6 +168,11 @@ def prune(*, seed: int, dataset: str = "mnist", at_once: bool = False, **plan: P
     **plan
         Fields of a `Plan`. With the rule "match" the arm takes the counts of the published one (rule "median", by outer
         products) of the same seed, sparsification factor and steps, which is run first if the cache lacks it.
+
+    Raises
+    ------
+    UserError
+        If the data set is not on this machine, or ``at_once`` is set for another rule.
     """
     data = _dataset(dataset)
     if data.stand_in_for:

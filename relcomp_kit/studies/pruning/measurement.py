@@ -27,7 +27,15 @@ FIRST = "first_importance.layers.0.weight"
 
 
 def run(dataset, budget: PruningBudget) -> tuple[Curves, dict[Arm, dict[str, Tensor]]]:
-    """Run every arm of a profile, or take it from the cache: (curves by group, tensors by arm)."""
+    """Run every arm of a profile, or take it from the cache: (curves by group, tensors by arm).
+
+    Parameters
+    ----------
+    dataset : ImageSet
+        The images.
+    budget : PruningBudget
+        Of a profile.
+    """
     groups = pruning_arms(budget)
     results = run_arms(dataset, [arm for arms in groups.values() for arm in arms])
     curves = {name: [_curve(arm, *results[arm]) for arm in arms] for name, arms in groups.items()}
@@ -53,7 +61,15 @@ def _curve(arm: Arm, tensors: dict[str, Tensor], info: dict) -> dict:
 
 
 def predictions(first_importance: Tensor, sf: float) -> dict[str, int]:
-    """Return what the formulas say about a layer, from its size and its importance before the first step."""
+    """Return how many weights of a layer stay by each formula, from its size and its importance before the first step.
+
+    Parameters
+    ----------
+    first_importance : (neurons, inputs)
+        Importance of the layer's weights.
+    sf : float
+        The sparsification factor.
+    """
     neurons, inputs = first_importance.shape
     return {
         "XI, per layer": recurrence(neurons * inputs, sf)[-1],
@@ -63,7 +79,15 @@ def predictions(first_importance: Tensor, sf: float) -> dict[str, int]:
 
 
 def select(curves: Sequence[dict], sf: float) -> list[dict]:
-    """Return the curves of one sparsification factor, by seed."""
+    """Return the curves of one sparsification factor, by seed.
+
+    Parameters
+    ----------
+    curves : sequence of dict
+        As `run` returns them.
+    sf : float
+        The sparsification factor.
+    """
     return sorted((curve for curve in curves if curve["sf"] == sf), key=lambda curve: curve["seed"])
 
 
@@ -84,7 +108,17 @@ def final_sparsity(curves: Sequence[dict]) -> list[list[float]]:
 
 
 def chosen_on_validation(curves: Sequence[dict], seed: int, low: float, high: float) -> tuple[dict, int] | None:
-    """Return the curve and the step with the best validation accuracy among those with a share left in [low, high]."""
+    """Return the curve and the step with the best validation accuracy among those with a share left in [low, high].
+
+    Parameters
+    ----------
+    curves : sequence of dict
+        As `run` returns them.
+    seed : int
+        Whose curves are looked at.
+    low, high : float
+        Bounds of the share of all weights left; None is returned where no step lies between them.
+    """
     options = [
         (curve["validation"][step], curve, step)
         for curve in curves
@@ -100,6 +134,13 @@ def small_enough(pruned: Sequence[dict], unpruned: Sequence[dict], low: float, h
 
     Arm and step are chosen on validation images among those with a share of weights in [low, high]; NaN where no
     arm of that seed gets there.
+
+    Parameters
+    ----------
+    pruned, unpruned : sequence of dict
+        Curves of the arms to choose from, and of the nets that are trained as long without pruning.
+    low, high : float
+        Bounds of the share of all weights left.
     """
     result: dict[str, list[float]] = {"accuracy": [], "start": [], "unpruned": []}
     for control in sorted(unpruned, key=lambda curve: curve["seed"]):
@@ -112,7 +153,13 @@ def small_enough(pruned: Sequence[dict], unpruned: Sequence[dict], low: float, h
 
 
 def line_fit(x: Sequence[float], y: Sequence[float]) -> tuple[float, float, float]:
-    """Return slope, intercept and R^2 of a straight line; R^2 is 0 where y does not vary at all."""
+    """Return slope, intercept and R^2 of a straight line; R^2 is 0 where y does not vary at all.
+
+    Parameters
+    ----------
+    x, y : sequence of float
+        Two points at least.
+    """
     slope, intercept = np.polyfit(x, y, 1)
     total = np.var(y)
     return slope, intercept, 1 - np.var(np.array(y) - slope * np.array(x) - intercept) / total if total else 0.0
@@ -130,7 +177,17 @@ def linearity(curves: Sequence[dict]) -> dict[str, list[float]]:
 
 
 def last_layer_fall(curves: Sequence[dict], last: int = 100, late: int = 25) -> dict[str, list[float]]:
-    """Return, per seed, R^2 of a line over the last layer's last counts, and the weights lost in the latest (T10)."""
+    """Return, per seed, R^2 of a line over the last layer's last counts, and the weights lost in the latest (T10).
+
+    Parameters
+    ----------
+    curves : sequence of dict
+        One a seed.
+    last : int
+        Pruning steps at the end that the line is fitted to.
+    late : int
+        Pruning steps at the end in which losses are counted.
+    """
     counts = [np.array(curve["left"])[-last:, -1] for curve in curves]
     return {
         "r_squared": [line_fit(range(len(count)), count)[2] for count in counts],
@@ -154,7 +211,15 @@ def after_convergence(converged: Sequence[dict]) -> tuple[dict[str, list[float]]
 
 
 def rounded_down(sizes: Sequence[int], rate: float) -> int:
-    """Return the weights left for good when neurons of these sizes lose ``floor(rate * left)`` in every step."""
+    """Return the weights left for good when neurons of these sizes lose ``floor(rate * left)`` in every step.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        Weights of every neuron at the start.
+    rate : float
+        The share that goes in a step.
+    """
     total = 0
     for left in sizes:
         while gone := math.floor(left * rate):
@@ -194,9 +259,14 @@ def carries_over(
 
     Parameters
     ----------
-    nets : dict of seed to (net, training samples, test samples)
+    nets : dict of int to (MaskedNet, Samples, Samples)
+        Seed to net, training samples and test samples.
     images, oracle_images : int
         Training images that importance is cumulated over, and that the oracle sees.
+    loss : {"training", "pruning"}
+        Whose gradient and whose change are taken.
+    measure : {"saliency", "impact"}
+        Of the inputs' importance, for the outer products.
     """
     result: dict[str, list[float]] = {"outer": [], "direct": [], "outer_accuracy": [], "direct_accuracy": []}
     for net, training, test in nets.values():
@@ -212,7 +282,15 @@ def carries_over(
 
 
 def pruned_net(tensors: dict[str, Tensor], activations: str = "tanh") -> MaskedNet:
-    """Return the net at the end of an arm, masks on."""
+    """Return the net at the end of an arm, masks on.
+
+    Parameters
+    ----------
+    tensors : dict of str to Tensor
+        As `run` returns them for the arm.
+    activations : str or tuple of str
+        One for all layers, or one per layer.
+    """
     names = sorted(name for name in tensors if name.startswith("layers.") and name.endswith("weight"))
     sizes = [tensors[names[0]].shape[1]] + [len(tensors[name]) for name in names]
     net = MaskedNet(sizes, activations)
@@ -222,10 +300,17 @@ def pruned_net(tensors: dict[str, Tensor], activations: str = "tanh") -> MaskedN
 
 
 def what_it_saves(net: MaskedNet, x: Tensor) -> dict[str, float]:
-    """Return sizes in bytes and run times against the dense net of a masked net.
+    """Return sizes in bytes and run times of a masked net, against the dense net.
 
     ``dense`` float32 weights; ``masked`` the same with zeros in it; ``gzip`` of that; ``csr`` values, columns (16 bit)
     and row starts (32 bit) of what is left. ``masked time`` and ``csr time`` are ratios to the dense pass over ``x``.
+
+    Parameters
+    ----------
+    net : MaskedNet
+        With masks on; the pass takes tanh in every layer.
+    x : (images, inputs)
+        The inputs of the pass.
     """
     dense = [layer.weight.detach().numpy() for layer in net.layers]
     weights = [(layer.weight * layer.weight_mask).detach().numpy() for layer in net.layers]
@@ -254,5 +339,13 @@ def what_it_saves(net: MaskedNet, x: Tensor) -> dict[str, float]:
 
 
 def mean_test(curves: Sequence[dict], step: int = -1) -> float:
-    """Return the mean test accuracy over curves at a step."""
+    """Return the mean test accuracy over curves at a step.
+
+    Parameters
+    ----------
+    curves : sequence of dict
+        As `run` returns them.
+    step : int
+        The pruning step; by default the last.
+    """
     return fmean(curve["test"][step] for curve in curves)

@@ -31,6 +31,7 @@ def quantize(*, seed: int, net: str = "compact", dataset: str = "rail-scenes", *
         A size of DeepLabV3 for scenes: the committed checkpoint, or a net trained by the "full" recipe. For small
         images a key of `relcomp_kit.studies.saliency.HIDDEN` ("tanh", "ReLU"): the thesis' net, as published.
     dataset : str
+        A set of scenes, or of small images.
     **recipe
         The fields of `relcomp_kit.compression.ecqx.recipe.QatRecipe`.
     """
@@ -40,9 +41,16 @@ def quantize(*, seed: int, net: str = "compact", dataset: str = "rail-scenes", *
 
 
 def trained(net: str, dataset: str, seed: int, profile: str = "full") -> tuple[nn.Module, ImageSet | SceneSet]:
-    """Return a trained net, in eval mode, and its data set; parameters as in `quantize`.
+    """Return a trained net, in eval mode, and its data set.
 
-    The profile says how long nets without a committed checkpoint are trained on scenes, and how large these are.
+    Parameters
+    ----------
+    net, dataset : str
+        As in `quantize`.
+    seed : int
+        Of the net.
+    profile : {"quick", "full"}
+        On scenes: how large they are, and how long a net without a committed checkpoint is trained.
     """
     return _thesis_net(net, dataset, seed) if dataset in NAMES else _segmenter(net, dataset, seed, profile)
 

@@ -32,7 +32,15 @@ ECQ, LRP, BROKEN, MAGNITUDE, RANDOM = "ecq", "lrp", "lrp, sums left out", "magni
 
 
 def swept(plan: str, data: ImageSet | SceneSet) -> list[dict]:
-    """Run what is missing of a plan, and return a row a point; see `row`."""
+    """Run what is missing of a plan, and return a row a point; see `row`.
+
+    Parameters
+    ----------
+    plan : str
+        Name of a plan in ``data/sweeps``, of the experiment "quantize".
+    data : ImageSet or SceneSet
+        The set, or its stand-in, which has its own folder of records.
+    """
     return [row(record) for record in plans.swept(plan, data)]
 
 
@@ -73,10 +81,19 @@ def _start(values: dict) -> dict[str, float]:
 
 
 def relevances(net: nn.Module, images: Sequence[tuple[Tensor, Tensor]], seed: int) -> dict[str, dict | None]:
-    """Return what each arm of the one-shot comparison takes for relevance: name to weights' relevance, None for ECQ.
+    """Return the relevance that each arm of the one-shot comparison takes: arm to weights' relevance, None for ECQ.
 
     With sums left out, relevance doubles at each, and is more than float32 holds in a net as deep as ResNet-101: that
     arm is missing there.
+
+    Parameters
+    ----------
+    net : nn.Module
+        In eval mode.
+    images : sequence of (Tensor, Tensor)
+        Batches of input (N, 3, H, W) and classes (N, H, W).
+    seed : int
+        Of the random relevance.
     """
     size = {name: value.detach().abs() for name, value in net.named_parameters()}
     broken = weight_relevance(net, images, way="zennit", canonizers=[SequentialMergeBatchNorm()])
@@ -96,6 +113,15 @@ def one_shot(made: Segmenter, data: SceneSet, budget: QuantizeBudget) -> list[di
     """Quantize a net at once, without any training, by ECQ and by ECQ^x with each kind of relevance.
 
     Relevance is measured on training scenes, accuracy on test scenes; from the cache if it was measured before.
+
+    Parameters
+    ----------
+    made : Segmenter
+        The net; it is changed while this runs, and put back.
+    data : SceneSet
+        Its scenes.
+    budget : QuantizeBudget
+        Settings, and numbers of scenes for a net of this size.
 
     Returns
     -------
@@ -144,7 +170,15 @@ def _one_shot(made: Segmenter, data: SceneSet, settings: Sequence[tuple[int, flo
 
 
 def segmenters(data: SceneSet, profile: str) -> list[Segmenter]:
-    """Return the nets that are quantized without training: committed checkpoints, or nets of the full recipe."""
+    """Return the nets that are quantized without training: committed checkpoints, or nets of the full recipe.
+
+    Parameters
+    ----------
+    data : SceneSet
+        The scenes that they are for.
+    profile : {"quick", "full"}
+        It says which sizes and seeds.
+    """
     made = []
     for size, wanted in get_profile(profile).quantize.one_shot_nets.items():
         for seed in wanted.seeds:
@@ -157,18 +191,48 @@ def segmenters(data: SceneSet, profile: str) -> list[Segmenter]:
 
 
 def small_batches(net: nn.Module, data: ImageSet, seed: int, images: int = 1000) -> list[tuple[Tensor, Tensor]]:
-    """Return some training images as batches of (input of the thesis' net, classes)."""
+    """Return training images as batches of 100: (input of the thesis' net, classes).
+
+    Parameters
+    ----------
+    net : nn.Module
+        The thesis' net.
+    data : ImageSet
+        The images.
+    seed : int
+        Of the noise and of the order.
+    images : int
+        How many, a multiple of 100.
+    """
     task = task_of(net, QatRecipe(batch=100), data, seed)
     return [task.batch(step) for step in range(images // 100)]
 
 
 def validation_accuracy(net: nn.Module, data: ImageSet, seed: int) -> float:
-    """Return the accuracy of the thesis' net on the validation split."""
+    """Return the accuracy of the thesis' net on the validation split, in [0, 1].
+
+    Parameters
+    ----------
+    net : nn.Module
+        The thesis' net.
+    data : ImageSet
+        The images.
+    seed : int
+        Of the noise.
+    """
     return task_of(net, QatRecipe(), data, seed).scores(net, "validation")["accuracy"]
 
 
 def with_weights(net: nn.Module, quantized: ecqx.Quantized) -> nn.Module:
-    """Return a copy of a net with the weights of a quantized one, in eval mode."""
+    """Return a copy of a net with the weights of a quantized one, in eval mode.
+
+    Parameters
+    ----------
+    net : nn.Module
+        It stays as it is.
+    quantized : Quantized
+        A quantized net of the same layers and sizes.
+    """
     made = copy.deepcopy(net)
     made.load_state_dict(ecqx.state_dict(quantized))
     return made.eval()

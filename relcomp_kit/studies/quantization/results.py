@@ -26,17 +26,45 @@ def judged(rows: Rows) -> list[dict]:
 
 
 def distinct(rows: Rows, name: str) -> list:
-    """Return the different values that a column has, in order; the arm "float" has no bits."""
+    """Return the different values that a column has, sorted; rows of the arm "float" are left out, which has no bits.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        See `relcomp_kit.studies.quantization.measurement.row`; so everywhere here.
+    name : str
+        Of the column.
+    """
     return sorted({row[name] for row in rows if row["arm"] != "float"})
 
 
 def curve(rows: Rows, axis: str, score: str = "accuracy") -> list[tuple[float, float]]:
-    """Return (value on the axis, score on the test split) of every Lambda of one net, by rising Lambda."""
+    """Return (value on the axis, score on the test split) of every Lambda of one net, by rising Lambda.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        Of one net, arm and bit width.
+    axis : {"sparsity", "bytes"}
+        The column along the axis.
+    score : {"accuracy", "miou"}
+        The column of the score.
+    """
     return [(row[axis], row[score]) for row in sorted(rows, key=lambda row: row["Lambda"])]
 
 
 def curves(rows: Rows, axis: str, score: str = "accuracy") -> dict[str, dict[str, list[list[tuple[float, float]]]]]:
-    """Return what the figure draws: bit width and arm to a curve a seed; the score is "accuracy" or "miou"."""
+    """Return what the figure draws: bit width and arm to a curve a seed.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        Of all nets, arms and bit widths.
+    axis : {"sparsity", "bytes"}
+        The column along the axis.
+    score : {"accuracy", "miou"}
+        The column of the score.
+    """
     return {
         f"{bits} bit": {
             arm: [curve(select(rows, bits=bits, arm=arm, seed=seed), axis, score) for seed in distinct(rows, "seed")]
@@ -47,7 +75,17 @@ def curves(rows: Rows, axis: str, score: str = "accuracy") -> dict[str, dict[str
 
 
 def published_grid(rows: Rows, axis: str, arm: str = "lrp") -> list[list[tuple[float, float]]]:
-    """Return the curves of an arm at 2 bit on the published grid, one a seed."""
+    """Return the curves of an arm at 2 bit on the published grid, one a seed.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        Of all nets, arms and bit widths.
+    axis : {"sparsity", "bytes"}
+        The column along the axis.
+    arm : str
+        One of `ARMS`.
+    """
     some = select(rows, arm=arm, bits=2, step_rule="p99.9")
     return [curve(select(some, seed=seed), axis) for seed in distinct(some, "seed")]
 
@@ -57,6 +95,13 @@ def mean_accuracy(rows: Rows, axis: str) -> dict[str, float]:
 
     Accuracies between two Lambdas lie on a line; bytes count by their logarithm, because half of them is a step
     anywhere. NaN where the arms have no range in common.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        Of one seed and bit width, all arms.
+    axis : {"sparsity", "bytes"}
+        The column of the range.
     """
     found = {arm: np.array(curve(select(rows, arm=arm), axis)) for arm in ARMS}
     if axis == "bytes":
@@ -92,13 +137,29 @@ def best_sparse(rows: Rows) -> dict | None:
 
 
 def smallest(rows: Rows, start: float) -> dict | None:
-    """Return the smallest net that loses at most a point on validation, if there is one."""
+    """Return the smallest net that loses at most a point on validation, if there is one.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        To choose from.
+    start : float
+        Accuracy of the float net on validation.
+    """
     good = [row for row in rows if row["validation"] >= start - FEW]
     return min(good, key=lambda row: row["bytes"], default=None)
 
 
 def at_sparsity(rows: Rows, sparsity: float) -> float:
-    """Return the accuracy of one net at a sparsity, on the line between two Lambdas; NaN outside of their range."""
+    """Return the accuracy of one net at a sparsity, on the line between two Lambdas; NaN outside of their range.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        Of one net, arm and bit width.
+    sparsity : float
+        Share of weights that are 0.
+    """
     x, y = np.array(sorted(curve(rows, "sparsity"))).T
     return float(np.interp(sparsity, x, y, left=math.nan, right=math.nan))
 
@@ -108,6 +169,8 @@ def decide(record: Record, rows: Rows, start: dict[int, dict[str, float]]) -> No
 
     Parameters
     ----------
+    record : Record
+        The verdicts go into it.
     rows : sequence of dict
         As `relcomp_kit.studies.quantization.measurement.swept` returns them.
     start : dict
@@ -135,7 +198,17 @@ def decide(record: Record, rows: Rows, start: dict[int, dict[str, float]]) -> No
 
 
 def note(record: Record, rows: Rows, start: dict[int, dict[str, float]]) -> None:
-    """Put every row of a sweep into a record, and what the nets scored before."""
+    """Put every row of a sweep into a record, and what the nets scored before.
+
+    Parameters
+    ----------
+    record : Record
+        They go into it.
+    rows : sequence of dict
+        Of the sweep.
+    start : dict
+        Seed to split to accuracy, of the net before it was quantized.
+    """
     for seed, scores in start.items():
         for split, value in scores.items():
             record.measure("accuracy before quantization", value, "share", seed=seed, split=split)
@@ -144,7 +217,21 @@ def note(record: Record, rows: Rows, start: dict[int, dict[str, float]]) -> None
 
 
 def note_one_shot(record: Record, name: str, seed: int, rows: Rows, dataset: str) -> None:
-    """Put what quantization without training measured into a record."""
+    """Put what quantization without training measured into a record.
+
+    Parameters
+    ----------
+    record : Record
+        It goes into it.
+    name : str
+        Size of the net.
+    seed : int
+        Of the net.
+    rows : sequence of dict
+        As `relcomp_kit.studies.quantization.measurement.one_shot` returns them.
+    dataset : str
+        The set that the net was tested on.
+    """
     for row in rows:
         labels = {"net": name, "seed": seed, "dataset": dataset} | row
         record.measure("accuracy without training", row["accuracy"], "share", **labels)
@@ -162,7 +249,17 @@ def recorded(record: dict) -> tuple[list[dict], dict[int, dict[str, float]]]:
 
 
 def by_arm(each: Sequence[Rows], bits: int, Lambda: float) -> dict[str, list[float]]:
-    """Return the accuracies of several nets without training: arm to one value a net, the float nets first."""
+    """Return the accuracies of several nets without training: arm to one value a net, the float nets first.
+
+    Parameters
+    ----------
+    each : sequence of sequence of dict
+        The rows of every net; see `relcomp_kit.studies.quantization.measurement.one_shot`.
+    bits : int
+        Bit width.
+    Lambda : float
+        How much the entropy counts in ECQ.
+    """
     some = [[row for row in rows if (row["bits"], row["Lambda"]) in ((None, None), (bits, Lambda))] for rows in each]
     return {rows[0]["arm"]: [row["accuracy"] for row in rows] for rows in zip(*some)}
 
@@ -193,7 +290,13 @@ def recorded_one_shot(record: dict) -> list[tuple[str, list[dict]]]:
 
 
 def changed(plain: Quantized, adjusted: Quantized) -> dict[str, tuple[float, float]]:
-    """Return of every tensor the share of weights that only the second net keeps, and that only it sends to 0."""
+    """Return of every tensor the share of weights that only the second net keeps, and that only it sends to 0.
+
+    Parameters
+    ----------
+    plain, adjusted : Quantized
+        The same net, quantized in two ways.
+    """
     found = {}
     for name, index in plain.indices.items():
         before, after = index != 0, adjusted.indices[name] != 0
@@ -202,7 +305,15 @@ def changed(plain: Quantized, adjusted: Quantized) -> dict[str, tuple[float, flo
 
 
 def summary(rows: Rows, start: dict[int, dict[str, float]]) -> list[str]:
-    """Return a table as text: what ECQ^x by LRP and ECQ lose at each bit width, at 70 % zeros and at their best."""
+    """Return a table as text: what ECQ^x by LRP and ECQ lose at each bit width, at 70 % zeros and at their best.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        Of the sweep.
+    start : dict
+        As in `decide`.
+    """
     rows, seeds = judged(rows), distinct(rows, "seed")
     before = fmean(start[seed]["test"] for seed in seeds)
     lines = [f"The float net has {100 * before:.1f} %. Points lost against it, mean and range of {len(seeds)} nets:"]

@@ -26,9 +26,16 @@ FEWEST_PIXELS = 30  # of a class, or a picture of it shows nothing
 
 
 def nets(data: SceneSet, profile: str) -> list[Segmenter]:
-    """Return the nets that are asked: committed checkpoints where there are some, or nets trained by the profile.
+    """Return the nets of lesson 04: committed checkpoints where there are some, or nets trained by the profile.
 
     They are "compact", but for the published sets in "full": there the published ResNet-101.
+
+    Parameters
+    ----------
+    data : SceneSet
+        The scenes that they are for.
+    profile : {"quick", "full"}
+        It says which sizes and seeds.
     """
     published = get_profile(profile).segmentation.seeds.get(data.name, {})
     size = "compact" if "compact" in published or not published else next(iter(published))
@@ -46,6 +53,17 @@ def rare_classes(net: nn.Module, data: SceneSet, classes: int = 2, scenes: int =
     """Return the rarest classes that a net predicts in some of the first test scenes: class to indices of those.
 
     The scenes with most predicted pixels of a class come first.
+
+    Parameters
+    ----------
+    net : nn.Module
+        The net that predicts.
+    data : SceneSet
+        Its scenes.
+    classes : int
+        How many classes, at most; each is predicted in two of these scenes at least.
+    scenes : int
+        How many of the first test scenes are looked at.
     """
     found: dict[int, list[tuple[int, int]]] = {}
     for index in range(min(scenes, len(data.test))):
@@ -62,7 +80,19 @@ def as_input(images: Sequence[Tensor]) -> Tensor:
 
 
 def heat(net: nn.Module, image: Tensor, class_: int, **how) -> Tensor:
-    """Return the relevance of every pixel (height, width) of one uint8 image for a class, where it is predicted."""
+    """Return the relevance of every pixel (height, width) of one uint8 image for a class, where it is predicted.
+
+    Parameters
+    ----------
+    net : nn.Module
+        In eval mode.
+    image : (3, height, width), uint8
+        The image.
+    class_ : int
+        Index of the class.
+    **how
+        As in `relcomp_kit.relevance.lrp.heatmap`.
+    """
     return lrp.heatmap(net, as_input([image]), class_=class_, **how).sum(1)[0]
 
 
@@ -78,6 +108,23 @@ def reference_crops(
 
     RelMax: from the scenes in which a channel is most relevant for the class, where the relevance that passes the
     channel has most of its mass. ActMax: from those in which it is most active, whatever they hold, where it is so.
+
+    Parameters
+    ----------
+    net : nn.Module
+        In eval mode.
+    split : Dataset
+        Scenes to look through.
+    layer : str
+        The layer of the channels.
+    class_ : int
+        Index of the class.
+    channels : sequence of int
+        Their numbers in the layer.
+    scenes : int
+        How many of the first scenes are looked through.
+    crops : int
+        Of each channel, at most.
     """
     some = firsts(split, scenes)
     relevant = reference_images(net, some, layer, class_, by="relevance", images=crops, channels=channels)
@@ -125,11 +172,31 @@ DIGIT_MAPS = {"LRP-ε": _lrp_map, "gradient × input": _taylor_map, "|gradient �
 
 
 def digit_maps(net: MaskedNet, x: Tensor, labels: Tensor, seed: int) -> dict[str, Tensor]:
-    """Return maps of what speaks for the true class, (images, pixels) each, with a random one as the control."""
+    """Return maps of what speaks for the true class, (images, pixels) each, with a random one as the control.
+
+    Parameters
+    ----------
+    net : MaskedNet
+        The thesis' net.
+    x : (images, pixels)
+        Its input.
+    labels : (images,)
+        The true classes.
+    seed : int
+        Of the random map.
+    """
     maps = {name: explain(net, x, labels) for name, explain in DIGIT_MAPS.items()}
     return maps | {"random": torch.rand(x.shape, generator=torch.Generator().manual_seed(seed))}
 
 
 def steps_for(x: Tensor, most: int = 28) -> int:
-    """Return the largest number of equal steps, up to ``most``, in which all inputs of ``x`` can be flipped."""
+    """Return the largest number of equal steps in which all inputs can be flipped.
+
+    Parameters
+    ----------
+    x : (images, inputs)
+        Only the number of inputs counts.
+    most : int
+        The largest number to return.
+    """
     return max(steps for steps in range(1, most + 1) if x.shape[1] % steps == 0)

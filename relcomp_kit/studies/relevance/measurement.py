@@ -39,7 +39,17 @@ MEASURES = (LRP, OTHER_AGGREGATE, TAYLOR, PLUS, MAGNITUDE, RANDOM)
 
 
 def batches(split: Dataset, scenes: int, size: int = 8) -> list[tuple[Tensor, Tensor]]:
-    """Return the first scenes of a split as batches of (input of the net, classes)."""
+    """Return the first scenes of a split as batches of (input of the net, classes).
+
+    Parameters
+    ----------
+    split : Dataset
+        Of images (3, H, W), uint8, and classes (H, W).
+    scenes : int
+        How many scenes; fewer if the split has fewer.
+    size : int
+        Scenes a batch.
+    """
     some = firsts(split, scenes)
     stacked = (
         stack([some[index] for index in range(first, min(first + size, len(some)))])
@@ -53,6 +63,13 @@ def loss_start(output: Tensor, target: Tensor) -> Tensor:
 
     The loss is the cross entropy, a mean over the labelled pixels of each sample; its sign is turned, so that
     what lowers the loss has relevance above 0.
+
+    Parameters
+    ----------
+    output : (N, classes, ...)
+        Logits.
+    target : (N, ...)
+        True classes, 255 where there is none.
     """
     with torch.enable_grad():
         leaf = output.detach().requires_grad_()
@@ -63,7 +80,17 @@ def loss_start(output: Tensor, target: Tensor) -> Tensor:
 
 
 def all_scores(net: nn.Module, images: Sequence[tuple[Tensor, Tensor]], seed: int) -> dict[str, dict[str, Scores]]:
-    """Return what every measure in `MEASURES` says of "filters" (layer name to (outputs,)) and of "weights"."""
+    """Return the scores of every measure in `MEASURES`: of "filters", layer name to (outputs,), and of "weights".
+
+    Parameters
+    ----------
+    net : nn.Module
+        In eval mode.
+    images : sequence of (Tensor, Tensor)
+        As `batches` returns them.
+    seed : int
+        Of the random scores.
+    """
 
     def relevance(**how) -> Scores:
         return weight_relevance(net, images, **how)
@@ -84,6 +111,11 @@ def all_scores(net: nn.Module, images: Sequence[tuple[Tensor, Tensor]], seed: in
 def corners(weight: Tensor, relevance: Tensor) -> tuple[float, float, float]:
     """Return how |weight| and relevance go together in one layer.
 
+    Parameters
+    ----------
+    weight, relevance : Tensor
+        Of one shape.
+
     Returns
     -------
     tuple of float
@@ -98,7 +130,15 @@ def corners(weight: Tensor, relevance: Tensor) -> tuple[float, float, float]:
 
 
 def all_corners(net: nn.Module, relevance: dict[str, Tensor]) -> dict[str, float]:
-    """Return the mean of `corners` over the layers, each weighted by its number of weights."""
+    """Return the mean of `corners` over the layers, each weighted by its number of weights.
+
+    Parameters
+    ----------
+    net : nn.Module
+        Only its parameters with more than one axis count.
+    relevance : dict of str to Tensor
+        Name of a parameter to the relevance of its weights.
+    """
     weights = {name: value for name, value in net.named_parameters() if value.ndim > 1}
     sizes = [value.numel() for value in weights.values()]
     rows = [corners(sample, found) for sample, found in (_thinned(weights[name], relevance[name]) for name in weights)]
@@ -117,6 +157,15 @@ def measured(made: Segmenter, data: SceneSet, budget: RelevanceBudget) -> dict:
 
     Relevance is asked on training scenes, the oracle on validation scenes, and the net without filters is tested on
     the test split.
+
+    Parameters
+    ----------
+    made : Segmenter
+        The net.
+    data : SceneSet
+        Its scenes.
+    budget : RelevanceBudget
+        Of a profile: numbers of scenes, filters and weights, and the shares removed.
 
     Returns
     -------
@@ -157,7 +206,16 @@ def _measure(made: Segmenter, data: SceneSet, budget: RelevanceBudget) -> dict:
 def random_orders(made: Segmenter, data: SceneSet, budget: RelevanceBudget) -> list[list[float]]:
     """Return the pixel accuracies while filters go in `RANDOM_ORDERS` random orders, the same share of every layer.
 
-    One order is luck; the control is the mean of many.
+    One order may be lucky, so the control is the mean of many.
+
+    Parameters
+    ----------
+    made : Segmenter
+        The net.
+    data : SceneSet
+        Its scenes.
+    budget : RelevanceBudget
+        Of a profile: the number of test scenes, and the shares removed.
     """
 
     def make(_) -> tuple[dict, dict]:

@@ -11,19 +11,53 @@ from relcomp_kit.studies.segmentation.measurement import Segmenter
 
 
 def by_measure(results: Sequence[dict], what: str, scope: str, order: str) -> dict[str, list[list[float]]]:
-    """Return the removal curves of several nets: measure to a curve a net."""
+    """Return the removal curves of several nets: measure to a curve a net.
+
+    Parameters
+    ----------
+    results : sequence of dict
+        What `relcomp_kit.studies.relevance.measurement.measured` found, one a net.
+    what : {"pixel_accuracy", "miou"}
+        The score.
+    scope : {"layer", "net", "weights"}
+        What was removed; see `REMOVED`.
+    order : {"least", "most"}
+        What went first.
+    """
     return {name: [one["curves"][what][scope][order][name] for one in results] for name in MEASURES}
 
 
 def areas(curves: dict[str, list[list[float]]], shares: Sequence[float]) -> dict[str, list[float]]:
-    """Return the area under every curve of `by_measure`."""
+    """Return the area under every curve of `by_measure`.
+
+    Parameters
+    ----------
+    curves : dict of str to list of list of float
+        As `by_measure` returns them.
+    shares : sequence of float
+        Where the curves were measured.
+    """
     return {name: [area(shares, curve) for curve in each] for name, each in curves.items()}
 
 
 def note(
     record: Record, nets: Sequence[Segmenter], results: Sequence[dict], random: Sequence, budget: RelevanceBudget
 ) -> None:
-    """Put what `measured` and `random_orders` found for every net into a record."""
+    """Put what `measured` and `random_orders` found for every net into a record.
+
+    Parameters
+    ----------
+    record : Record
+        It goes into it.
+    nets : sequence of Segmenter
+        The nets.
+    results : sequence of dict
+        What `measured` found, one a net.
+    random : sequence of list of list of float
+        What `random_orders` found, one a net.
+    budget : RelevanceBudget
+        The one that they were measured by.
+    """
     for made, found, orders in zip(nets, results, random):
         labels = {"net": made.name, "seed": made.seed, "measured_by": found["commit"]}
         for curve in orders:
@@ -47,7 +81,15 @@ def note(
 def decide(
     record: Record, nets: Sequence[Segmenter], results: Sequence[dict], random: Sequence, budget: RelevanceBudget
 ) -> None:
-    """Decide B3, B4 and its controls; the same share of every layer's filters is removed, the least first."""
+    """Decide B3, B4 and its controls; the same share of every layer's filters is removed, the least first.
+
+    Parameters
+    ----------
+    record : Record
+        The verdicts go into it.
+    nets, results, random, budget
+        As in `note`.
+    """
     by_chance = [fmean(area(budget.shares["layer"], curve) for curve in orders) for orders in random]
     seeds = [made.seed for made in nets]
     correlation = {name: [one["correlation"]["filters"][name] for one in results] for name in MEASURES}
@@ -92,7 +134,15 @@ def summary(record: dict) -> list[str]:
 
 
 def recorded_curves(record: dict, scope: str) -> tuple[list[float], dict[str, dict[str, list[list[float]]]]]:
-    """Return the shares and accuracies of a record, as the figure takes them: order and measure to a curve a net."""
+    """Return the shares and accuracies of a record, as the figure takes them: order and measure to a curve a net.
+
+    Parameters
+    ----------
+    record : dict
+        Of lesson 04.
+    scope : {"layer", "net", "weights"}
+        What was removed; see `REMOVED`.
+    """
     curves: dict[str, dict[str, list[list[float]]]] = {"least": {}, "most": {}}
     shares: list[float] = []
     for entry in record["measurements"]:

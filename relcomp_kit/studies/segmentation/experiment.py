@@ -30,6 +30,7 @@ def train(
     Parameters
     ----------
     seed : int
+        Of the training.
     net, dataset, profile, pretrained
         As in `relcomp_kit.studies.profiles.training_recipe`.
     size, steps, batch, learning_rate, class_weights, patience, precision

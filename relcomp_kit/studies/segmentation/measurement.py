@@ -51,6 +51,13 @@ def segmenters(data: SceneSet, profile: str) -> list[Segmenter]:
 
     "quick" takes the committed checkpoints where there are some, and otherwise trains for as long as one watches;
     "full" trains to the end. What was trained stays in the cache.
+
+    Parameters
+    ----------
+    data : SceneSet
+        The set.
+    profile : {"quick", "full"}
+        It says which sizes and seeds.
     """
     wanted = get_profile(profile).segmentation.seeds.get(data.name, {"compact": (0, 1, 2)})
     made = []
@@ -65,12 +72,30 @@ def segmenters(data: SceneSet, profile: str) -> list[Segmenter]:
 
 
 def live_recipe(dataset: str, profile: str) -> Recipe:
-    """Return the recipe of the training that one watches: quick, at the image size of the profile."""
+    """Return the recipe of the training that one watches: quick, at the image size of the profile.
+
+    Parameters
+    ----------
+    dataset : str
+        A set of scenes.
+    profile : {"quick", "full"}
+        Whose image size is taken.
+    """
     return replace(training_recipe("compact", dataset, "quick"), size=training_recipe("compact", dataset, profile).size)
 
 
 def recipe_for(name: str, dataset: str, profile: str) -> Recipe:
-    """Return the recipe of a profile, from COCO weights if they are in the cache or can be downloaded."""
+    """Return the recipe of a profile, from COCO weights if they are in the cache or can be downloaded.
+
+    Parameters
+    ----------
+    name : str
+        A size of DeepLabV3.
+    dataset : str
+        A set of scenes.
+    profile : {"quick", "full"}
+        Only "full" starts from COCO weights.
+    """
     try:
         pretrained = profile == "full" and name in COCO_WEIGHTS and bool(coco_state(name))
     except Unreachable:
@@ -79,7 +104,17 @@ def recipe_for(name: str, dataset: str, profile: str) -> Recipe:
 
 
 def train_now(data: SceneSet, recipe: Recipe, seed: int) -> Segmenter:
-    """Train a net, or take it from the cache."""
+    """Train a net, or take it from the cache.
+
+    Parameters
+    ----------
+    data : SceneSet
+        The set, at the image size of the recipe.
+    recipe : Recipe
+        How it is trained.
+    seed : int
+        Of the training.
+    """
     with StepsLine(f"training {recipe.net}, seed {seed}") as line:
         run, note = trained(recipe, data, seed, note=provenance(), report=line)
     net = deeplab(recipe.net, len(data.classes))
@@ -88,7 +123,15 @@ def train_now(data: SceneSet, recipe: Recipe, seed: int) -> Segmenter:
 
 
 def from_checkpoint(name: str, classes: Sequence[str]) -> Segmenter:
-    """Return a committed checkpoint that was trained for these classes."""
+    """Return a committed checkpoint that was trained for these classes.
+
+    Parameters
+    ----------
+    name : str
+        Of the checkpoint.
+    classes : sequence of str
+        Names of the classes, in order.
+    """
     net, info = checkpoints.load(name, classes)
     recipe = Recipe(**info["recipe"])
     return _segmenter(net, info["seed"], recipe, info["history"], f"checkpoint {name},", info["commit"])
@@ -102,13 +145,29 @@ def _segmenter(net: nn.Module, seed: int, recipe: Recipe, history: list[dict], w
 
 @torch.no_grad()
 def predict(net: nn.Module, image: Tensor) -> Tensor:
-    """Return the class of every pixel (H, W), uint8, of one uint8 image (3, H, W)."""
+    """Return the class of every pixel (H, W), uint8, of one uint8 image (3, H, W).
+
+    Parameters
+    ----------
+    net : nn.Module
+        In eval mode; it gives logits (1, classes, H, W) under "out".
+    image : (3, H, W), uint8
+        The image.
+    """
     x = normalize(image.as_subclass(Tensor)[None].to(next(net.parameters()).device))
     return net(x)["out"][0].argmax(0).byte().cpu()
 
 
 def firsts(split: Dataset, scenes: int) -> Subset:
-    """Return the first scenes of a split."""
+    """Return the first scenes of a split.
+
+    Parameters
+    ----------
+    split : Dataset
+        Any.
+    scenes : int
+        How many; all if the split has fewer.
+    """
     return Subset(split, range(min(scenes, len(split))))
 
 
@@ -116,13 +175,32 @@ def test_scores(made: Segmenter, data: SceneSet, scenes: int | None = None) -> d
     """Return the scores on the test split, or on its first ``scenes``; see `relcomp_kit.models.metrics.scores`.
 
     They are taken from the cache if this net was tested on them before.
+
+    Parameters
+    ----------
+    made : Segmenter
+        The net.
+    data : SceneSet
+        The set whose test split is taken.
+    scenes : int, optional
+        How many of the first ones; by default all.
     """
     split = data.test if scenes is None else firsts(data.test, scenes)
     return _tested(made.net, split, data.classes, data.sha256, size=getattr(data.test, "size", None))
 
 
 def weather_scores(nets: Sequence[nn.Module], classes: Sequence[str], scenes: int) -> dict[str, list[float]]:
-    """Return the pixel accuracy of each net on the same test scenes in every weather; snow was never in training."""
+    """Return the pixel accuracy of each net on the same test scenes in every weather; snow was never in training.
+
+    Parameters
+    ----------
+    nets : sequence of nn.Module
+        Nets for rail scenes.
+    classes : sequence of str
+        Names of the classes.
+    scenes : int
+        How many test scenes.
+    """
     found = {}
     for weather in WEATHERS:
         split = remember(firsts(RailScenes("test", weather=weather), scenes))
@@ -144,7 +222,15 @@ def _tested(net: nn.Module, split: Dataset, classes: Sequence[str], data: str, *
 
 
 class Relabelled(Dataset):
-    """A split whose classes are merged: ``groups[old class]`` is the new one."""
+    """A split whose classes are merged.
+
+    Parameters
+    ----------
+    split : Dataset
+        Of images and classes of every pixel.
+    groups : sequence of int
+        ``groups[old class]`` is the new class; what has none is void.
+    """
 
     def __init__(self, split: Dataset, groups: Sequence[int]):
         self.split = split
@@ -160,7 +246,17 @@ class Relabelled(Dataset):
 
 
 def new_classifier(net: nn.Module, classes: int, seed: int) -> nn.Module:
-    """Return a copy whose last convolution is new and has so many outputs; all else is frozen."""
+    """Return a copy whose last convolution is new and has so many outputs; all else is frozen.
+
+    Parameters
+    ----------
+    net : nn.Module
+        A DeepLabV3; it stays as it is.
+    classes : int
+        The outputs of the new convolution.
+    seed : int
+        Of its initial weights.
+    """
     made = copy.deepcopy(net).requires_grad_(False)
     last = made.classifier[-1]
     with torch.random.fork_rng(devices=[]):
@@ -171,7 +267,17 @@ def new_classifier(net: nn.Module, classes: int, seed: int) -> nn.Module:
 
 @torch.no_grad()
 def settle(net: nn.Module, split: Dataset, scenes: int = 40) -> nn.Module:
-    """Let the batch-norm of an untrained net measure the means and variances of its features; it ends in eval mode."""
+    """Let the batch-norm of an untrained net measure the means and variances of its features; it ends in eval mode.
+
+    Parameters
+    ----------
+    net : nn.Module
+        Changed in place.
+    split : Dataset
+        The scenes, taken in batches of 8.
+    scenes : int
+        How many of the first ones.
+    """
     for module in net.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = None  # the plain average of all batches
@@ -183,7 +289,21 @@ def settle(net: nn.Module, split: Dataset, scenes: int = 40) -> nn.Module:
 
 
 def train_classifier(net: nn.Module, split: Dataset, steps: int, seed: int, learning_rate: float = 1e-2) -> nn.Module:
-    """Train what is not frozen, by Adam on batches of 8; the net stays in eval mode, so batch-norm does too."""
+    """Train what is not frozen, by Adam on batches of 8; the net stays in eval mode, so batch-norm does too.
+
+    Parameters
+    ----------
+    net : nn.Module
+        Changed in place, and returned.
+    split : Dataset
+        What it is trained on.
+    steps : int
+        How many batches.
+    seed : int
+        Of the order of the scenes.
+    learning_rate : float
+        Of Adam.
+    """
     batches, device = Batches(len(split), seed, 8), next(net.parameters()).device
     optimizer = torch.optim.Adam([p for p in net.parameters() if p.requires_grad], learning_rate)
     for step in range(steps):
@@ -210,6 +330,10 @@ def note(record: Record, nets: Sequence[Segmenter], results: dict[tuple[str, int
 
     Parameters
     ----------
+    record : Record
+        They go into it.
+    nets : sequence of Segmenter
+        The nets.
     results : dict
         (name, seed) to what `test_scores` returned.
     """
@@ -226,7 +350,17 @@ def note(record: Record, nets: Sequence[Segmenter], results: dict[tuple[str, int
 
 
 def decide(record: Record, data: SceneSet, nets: Sequence[Segmenter], results: dict[tuple[str, int], dict]) -> None:
-    """Decide B1 or B2, whichever the set belongs to, by the net with the most seeds; other sets decide none."""
+    """Decide B1 or B2, whichever the set belongs to, by the net with the most seeds; other sets decide none.
+
+    Parameters
+    ----------
+    record : Record
+        The verdict goes into it.
+    data : SceneSet
+        The set that the nets were trained and tested on.
+    nets, results
+        As in `note`.
+    """
     by_net = {made.name: [one for one in nets if one.name == made.name] for made in nets}
     most = max(by_net.values(), key=len)
     scenes = sum(map(len, (data.train, data.validation, data.test)))

@@ -45,7 +45,20 @@ class StepsLine:
 
 
 def choose_recipe(net: str, dataset: str, profile: str, *, pretrained: bool = False, **changes) -> Recipe:
-    """Return the recipe of a net and a set of scenes, with all changes that are not None; "none" stands for None."""
+    """Return the recipe of a net and a set of scenes, with some of its fields changed.
+
+    Parameters
+    ----------
+    net, dataset, profile, pretrained
+        As in `relcomp_kit.studies.profiles.training_recipe`.
+    **changes
+        Fields of `relcomp_kit.models.recipe.Recipe`; None leaves what the recipe says, "none" stands for None.
+
+    Raises
+    ------
+    UserError
+        If there is no such net or set of scenes.
+    """
     for name, known, what in ((net, SIZES, "net"), (dataset, SCENE_NAMES, "set of scenes")):
         if name not in known:
             raise UserError(f"there is no {what} {name!r}; choose one of {', '.join(known)}")
@@ -67,16 +80,23 @@ def train_net(recipe: Recipe, data: SceneSet, seed: int, out: Path, **options) -
 
     Parameters
     ----------
-    recipe, data, seed, **options
+    recipe, data, seed
         As in `relcomp_kit.models.segmentation_training.trained`.
     out : Path
         Folder of the files: ``<net>-<dataset>-<seed>.safetensors`` in half precision, ``.csv`` with a row a
         validation, and ``.json`` with the scores of the half-precision net on the test split.
+    **options
+        As in `relcomp_kit.models.segmentation_training.trained`.
 
     Returns
     -------
     Path
         The safetensors file.
+
+    Raises
+    ------
+    UserError
+        If the folder holds the result of another recipe for the same net, set and seed.
     """
     recipe = resolve(recipe)
     stem = make_folder(out) / name_of(recipe.net, data.name, seed)
