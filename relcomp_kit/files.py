@@ -56,6 +56,16 @@ def write_atomic(path: Path, content: bytes | str) -> Path:
         The file; its folder is made if needed.
     content : bytes or str
         What the file shall hold; text is written as UTF-8.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    UserError
+        If the folder cannot be written to.
     """
     path = Path(path)
     make_folder(path.parent)
@@ -75,7 +85,29 @@ def write_atomic(path: Path, content: bytes | str) -> Path:
 
 
 def write_json(path: Path, content) -> Path:
-    """Write JSON atomically, keys in the order given, lists of numbers on one line."""
+    """Write JSON atomically, keys in the order given, lists of numbers on one line.
+
+    Parameters
+    ----------
+    path : Path
+        The file; its folder is made if needed.
+    content : object
+        What JSON can hold: dicts, lists, text, numbers that are finite, true, false, None.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    TypeError
+        If it holds something else.
+    ValueError
+        If a number is not finite.
+    UserError
+        If the folder cannot be written to.
+    """
     text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
     text = re.sub(r"\[[-+\d.,eE\s]*\]", lambda match: re.sub(r"\n\s*", " ", match[0]), text)
     return write_atomic(path, text + "\n")

@@ -36,6 +36,8 @@ from relcomp_kit.models.deeplab import SIZES, deeplab
 from relcomp_kit.models.metrics import evaluate, scores
 from relcomp_kit.studies.profiles import get_profile
 from relcomp_kit.studies.segmentation import measurement as study
+from relcomp_kit.studies.segmentation import new_task
+from relcomp_kit.studies.segmentation import results as results_of
 
 # %% tags=["parameters"] slideshow={"slide_type": "skip"}
 profile = "quick"
@@ -302,9 +304,9 @@ check.true(
 # means and variances of forty scenes.
 
 # %%
-way = study.WAY.get(data.name, ())
+way = new_task.WAY.get(data.name, ())
 groups = [int(name not in way) for name in data.classes]
-task = remember(study.Relabelled(data.train, groups))
+task = remember(new_task.Relabelled(data.train, groups))
 exam = study.firsts(data.test, 100)
 merged = torch.zeros(2, 2, dtype=torch.int64)
 seven = evaluate(first.net, exam, data.classes, precision="auto")["confusion"]
@@ -312,16 +314,16 @@ merged.index_put_((torch.tensor(groups)[:, None], torch.tensor(groups)[None]), s
 outcome = {"old net, merged": iou_of(merged)[0].item()} if way else {}
 old = {
     "trained features": first.net,
-    "random features": study.settle(deeplab("compact", len(data.classes), seed=seed), task),
+    "random features": new_task.settle(deeplab("compact", len(data.classes), seed=seed), task),
 }
 for name, net in old.items() if way else ():
-    new = study.train_classifier(study.new_classifier(net, 2, seed), task, budget.head_steps, seed)
-    on_exam = evaluate(new, study.Relabelled(exam, groups), ("track", "rest"), precision="auto")
+    new = new_task.train_classifier(new_task.new_classifier(net, 2, seed), task, budget.head_steps, seed)
+    on_exam = evaluate(new, new_task.Relabelled(exam, groups), ("track", "rest"), precision="auto")
     outcome[name] = on_exam["iou"]["track"]
 print("IoU of the track:", ", ".join(f"{name} {value:.1%}" for name, value in outcome.items()))
 
 # %% tags=["nbval-check-output"]
-head = study.new_classifier(first.net, 2, seed)
+head = new_task.new_classifier(first.net, 2, seed)
 learning = [name for name, weight in head.named_parameters() if weight.requires_grad]
 check.same("only the new convolution learns", learning, ["classifier.4.weight", "classifier.4.bias"])
 check.true(
@@ -343,7 +345,7 @@ check.true(
 # %%
 for suffix in ("", ".camvid"):
     found = reference(f"03_teach_a_net_the_railway{suffix}")
-    for line in study.summary(found) if found else ():
+    for line in results_of.summary(found) if found else ():
         print(line)
 
 # %% [markdown] slideshow={"slide_type": "slide"}
@@ -353,7 +355,7 @@ for suffix in ("", ".camvid"):
 # `$RELCOMP_DATA/RailSem19` and run `relcomp run 03 --profile full --dataset railsem19`.
 
 # %% slideshow={"slide_type": "skip"}
-study.note(record, nets, results)
+results_of.note(record, nets, results)
 record.measure(
     "pixel accuracy by weather", list(weather.values()), "share", labels=list(weather), scenes=budget.weather_scenes
 )
@@ -361,7 +363,7 @@ record.measure(
     "IoU of track, new classifier", list(outcome.values()), "share", labels=list(outcome), steps=budget.head_steps
 )
 record.claim("B11", at_scale=True, megabytes=megabytes["resnet101"])
-study.decide(record, data, nets, results)
+results_of.decide(record, data, nets, results)
 record.content["curves"] = {name: [made.history for made in nets if made.name == name] for name in ious}
 where = record.save()
 print(claims_text(record.content))

@@ -16,19 +16,30 @@ def _check_count(c0: float, m: float) -> None:
 
 
 def recurrence(c0: int, sf: float, m: float = 0.5) -> list[int]:
-    """Return the weight counts of the recurrence until it stops (XI), the start included.
+    """Return the weight counts of the recurrence, the start included, until they stop falling.
 
     ``C_t = C_{t-1} - floor(C_{t-1} * m * SF ** (C_0 / C_{t-1}))``. It assumes that a share ``m * SF ** S`` of the
     weights lies below ``SF ** S`` times the median, which holds for uniform importances with m = 1/2.
+    Source: Böhnke, formula XI.
 
     Parameters
     ----------
     c0 : int
-        Weights at the start.
+        Weights at the start, 1 or more.
     sf : float
-        Sparsification factor in [0, 1]; 0 leaves everything, as a limit.
+        Sparsification factor in [0, 1]; 0 removes nothing.
     m : float
-        Share below the median.
+        Share of the weights below the median, in (0, 1].
+
+    Returns
+    -------
+    list of int
+        Weights left after each step; the first is ``c0``.
+
+    Raises
+    ------
+    UserError
+        If an argument is outside its range.
     """
     _check_count(c0, m)
     if sf != 0:
@@ -43,11 +54,30 @@ def recurrence(c0: int, sf: float, m: float = 0.5) -> list[int]:
 
 
 def lambertw_limit(c0: float, sf: float, m: float = 0.5) -> float:
-    """Return the count at which a step removes less than one weight (XII).
+    """Return the weight count at which a pruning step removes less than one weight.
 
     ``C = -C_0 ln(SF) / W(-C_0 m ln(SF))`` with the principal branch of Lambert's W. At the ends it is coded as
     its limits: C_0 for SF = 0 and 1 / m for SF = 1. Where C_0 m SF < 1 not even the first step removes a weight, and
-    the formula exceeds C_0.
+    the formula exceeds C_0. Source: Böhnke, formula XII.
+
+    Parameters
+    ----------
+    c0 : float
+        Weights at the start, 1 or more.
+    sf : float
+        Sparsification factor in [0, 1].
+    m : float
+        Share of the weights below the median, in (0, 1].
+
+    Returns
+    -------
+    float
+        The limit in weights, not rounded.
+
+    Raises
+    ------
+    UserError
+        If an argument is outside its range.
     """
     _check_count(c0, m)
     if sf == 0:
@@ -71,6 +101,18 @@ def empirical_count(importance: Tensor, count: int, c0: int, sf: float) -> int:
         The importances that F is made of, (n,); their median is the lower one, as in the rule.
     count, c0 : int
         Weights left before the step, and at the start.
+    sf : float
+        Sparsification factor in (0, 1].
+
+    Returns
+    -------
+    int
+        Weights left after the step.
+
+    Raises
+    ------
+    UserError
+        If SF is outside its range.
     """
     check_sf(sf)
     bar = importance.median() * sf ** (c0 / torch.tensor(count))  # in single precision, as the rule computes it

@@ -10,6 +10,7 @@ from torch import Tensor
 from relcomp_kit.artifacts import read_artifact, write_artifact
 from relcomp_kit.compression import pruning
 from relcomp_kit.compression.pruning_plan import Plan, split_images
+from relcomp_kit.datasets.images import ImageSet
 from relcomp_kit.errors import UserError
 from relcomp_kit.models.masked_net import MaskedNet, get_masks, keep_classes, set_masks, weight_names, weights_left
 from relcomp_kit.models.masked_net_training import (
@@ -27,7 +28,24 @@ ORACLE_IMAGES = 500
 
 
 def measure_importance(net: MaskedNet, plan: Plan, samples: Samples, step: int) -> dict[str, Tensor]:
-    """Return the importance of every weight under a plan, before pruning step ``step``: not negative."""
+    """Return the importance of every weight under a plan, before a pruning step.
+
+    Parameters
+    ----------
+    net : MaskedNet
+        The net as it is now.
+    plan : Plan
+        Its ``measure`` says what importance is, its seed which images it is measured on.
+    samples : Samples
+        The images to choose from, ``x`` (images, pixels); random numbers and magnitudes need none.
+    step : int
+        Number of the pruning step, 0 for the first.
+
+    Returns
+    -------
+    dict of str to Tensor
+        Importance per weight, by parameter name, each (neurons, inputs), 0 or more.
+    """
     generator = torch.Generator().manual_seed(plan.seed * 10_007 + step)
     if plan.measure == "random":
         return {
@@ -49,10 +67,16 @@ def measure_importance(net: MaskedNet, plan: Plan, samples: Samples, step: int) 
 
 
 def prune_once(net: MaskedNet, plan: Plan, importance: dict[str, Tensor], counts: list[Tensor] | None = None) -> None:
-    """Apply a plan's rule to every layer. A neuron without any weight left is passed over.
+    """Apply a plan's rule to every layer, once. A neuron without any weight left is passed over.
 
     Parameters
     ----------
+    net : MaskedNet
+        Its masks are changed.
+    plan : Plan
+        With the rule "median", "rate", "rank" or "match".
+    importance : dict of str to Tensor
+        Importance per weight, by parameter name, each (neurons, inputs).
     counts : list of Tensor, optional
         Weights that "match" keeps per neuron: one (neurons,) a layer.
     """
@@ -67,6 +91,7 @@ def prune_once(net: MaskedNet, plan: Plan, importance: dict[str, Tensor], counts
         elif plan.rule == "rank":
             new = pruning.keep_ranks(values, rows, round((1 - plan.rate) * rows.shape[1]))
         else:  # match
+            assert counts is not None
             new = pruning.keep_ranks(values, rows, counts[index][alive])
         mask[alive] = new
     set_masks(net, masks)
@@ -95,7 +120,7 @@ class _ProbabilisticMasks:
 class _Run:
     """The state of one curve: the net, what has been noted of it, and the importance cumulated so far."""
 
-    def __init__(self, dataset, plan: Plan):
+    def __init__(self, dataset: ImageSet, plan: Plan):
         self.plan, self.images = plan, split_images(dataset, plan)
         classes = len(dataset.classes)
         self.net = MaskedNet((self.images.train.x.shape[1], 36, 25, classes), plan.activations, seed=plan.seed)
@@ -116,7 +141,7 @@ class _Run:
         if self.plan.protocol == "text":
             self.sgd_step = train_until_stable(*common, self.images.validation)
         else:
-            self.sgd_step = train(*common, steps, before_step=self.chance and self.chance.draw)
+            self.sgd_step = train(*common, steps, before_step=self.chance.draw if self.chance else None)
 
     def note(self) -> None:
         """Add weights left and accuracies to the curve."""
@@ -180,7 +205,7 @@ class _Run:
 
 
 def prune_iteratively(
-    dataset,
+    dataset: ImageSet,
     plan: Plan,
     *,
     counts: Tensor | None = None,
@@ -196,15 +221,17 @@ def prune_iteratively(
     dataset : ImageSet
         With splits train, validation and test.
     plan : Plan
+        What decides the curve.
     counts : Tensor, optional
         For the rule "match": weights per neuron after each pruning step, (steps, all neurons), of another curve.
     start : dict, optional
         State of a net that has had the plan's first training ("program") already; trained here if None.
     partial : Path, optional
-        Where the state is kept every ``save_every`` pruning steps; a killed run
-        resumes from it, bit for bit.
+        File in which the state is kept; a killed run goes on from it, bit for bit.
     report : callable, optional
         Called with (pruning step, curve so far) after every step.
+    save_every : int
+        Pruning steps between two writes of ``partial``.
 
     Returns
     -------
@@ -212,6 +239,11 @@ def prune_iteratively(
         Tensors: the final ``named_parameters()``, ``mask.<name>`` of every weight, ``counts`` (steps + 1, neurons),
         ``first_importance.<name>``. Info: the plan and the curve, lists over the pruning steps (the first entry
         is the net before pruning) of ``left`` (per layer), ``validation``, ``test`` (accuracies) and ``sgd_steps``.
+
+    Raises
+    ------
+    UserError
+        If the rule is "match" and ``counts`` is missing or too short, or the data set lacks images for the plan.
     """
     if plan.rule == "match" and (counts is None or len(counts) <= plan.steps):
         raise UserError(f"the rule 'match' needs the counts of another curve of at least {plan.steps} pruning steps")

@@ -28,10 +28,24 @@ def _check(importance: Tensor, mask: Tensor) -> None:
 
 
 def thresholds(importance: Tensor, mask: Tensor, sf: float) -> Tensor:
-    """Return every neuron's threshold (X), ``median(importance of the weights left) * SF ** S``: (neurons,).
+    """Return every neuron's threshold, ``median(importance of the weights left) * SF ** S``.
 
     S = weights at the start over weights left, at least 1, so the bar drops as the neuron gets sparser. Of an even
-    count the median is the lower of the two middle values, as `torch.median` has it.
+    count the median is the lower of the two middle values, as `torch.median` has it. Source: Böhnke, formula X.
+
+    Parameters
+    ----------
+    importance : Tensor
+        Cumulated importance, (neurons, inputs), not negative.
+    mask : Tensor
+        Weights left, (neurons, inputs), bool or 0 and 1.
+    sf : float
+        Sparsification factor in (0, 1].
+
+    Returns
+    -------
+    Tensor
+        (neurons,), in units of the importance.
 
     Raises
     ------
@@ -51,7 +65,7 @@ def thresholds(importance: Tensor, mask: Tensor, sf: float) -> Tensor:
 
 
 def median_threshold_step(importance: Tensor, mask: Tensor, sf: float, *, ties_go: bool = True) -> Tensor:
-    """Prune one layer by the median threshold rule, once.
+    """Prune one layer by the median threshold rule, once. Source: Böhnke, formula X.
 
     Parameters
     ----------
@@ -69,7 +83,10 @@ def median_threshold_step(importance: Tensor, mask: Tensor, sf: float, *, ties_g
     Tensor
         The new mask, bool, (neurons, inputs).
 
-    Source: Böhnke, formula X.
+    Raises
+    ------
+    UserError
+        As in `thresholds`.
     """
     bar = thresholds(importance, mask, sf)[:, None]
     return mask.bool() & (importance > bar if ties_go else importance >= bar)
@@ -80,8 +97,22 @@ def keep_ranks(importance: Tensor, mask: Tensor, keep: int | Tensor) -> Tensor:
 
     Parameters
     ----------
+    importance : Tensor
+        (neurons, inputs).
+    mask : Tensor
+        Weights left, (neurons, inputs), bool or 0 and 1.
     keep : int or Tensor
         One count, or one per neuron, (neurons,): so another rule's counts can be matched at equal sparsity.
+
+    Returns
+    -------
+    Tensor
+        The new mask, bool, (neurons, inputs).
+
+    Raises
+    ------
+    UserError
+        If the shapes differ or the importance holds NaN.
     """
     _check(importance, mask)
     keep = torch.as_tensor(keep).expand(len(mask))
@@ -94,7 +125,26 @@ def keep_ranks(importance: Tensor, mask: Tensor, keep: int | Tensor) -> Tensor:
 def constant_rate_step(importance: Tensor, mask: Tensor, rate: float) -> Tensor:
     """Remove the least important share ``rate`` of what each neuron has left, at least one weight (the PF rule).
 
-    Source: Böhnke, pruning factor PF in percent; ``rate`` = PF / 100 in (0, 1].
+    Source: Böhnke, pruning factor PF in percent; ``rate`` = PF / 100.
+
+    Parameters
+    ----------
+    importance : Tensor
+        (neurons, inputs).
+    mask : Tensor
+        Weights left, (neurons, inputs), bool or 0 and 1.
+    rate : float
+        Share to remove, in (0, 1].
+
+    Returns
+    -------
+    Tensor
+        The new mask, bool, (neurons, inputs).
+
+    Raises
+    ------
+    UserError
+        If the rate is outside its range, the shapes differ or the importance holds NaN.
     """
     if not 0 < rate <= 1:
         raise UserError(f"the pruning rate must lie in (0, 1], not {rate}")
@@ -116,11 +166,18 @@ def probabilistic_update(importance: Tensor, probability: Tensor, target: float,
         (neurons, inputs); probability of being masked, in [0, 1].
     target : float
         Share of weights that shall go in the end, in (0, 1).
+    rate : float
+        The most that a probability changes in one update.
 
     Returns
     -------
     Tensor
-        The new probabilities; ``torch.rand(...) >= probability`` draws a mask from them.
+        The new probabilities, (neurons, inputs); ``torch.rand(...) >= probability`` draws a mask from them.
+
+    Raises
+    ------
+    UserError
+        If ``target`` is outside its range, the shapes differ or the importance holds NaN.
     """
     _check(importance, probability)
     if not 0 < target < 1:

@@ -1,11 +1,13 @@
 """What decides one pruning curve: its plan, and the images it is trained, chosen, measured and reported on."""
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 
 from relcomp_kit.compression.pruning import check_sf
+from relcomp_kit.datasets.images import ImageSet
 from relcomp_kit.errors import UserError
 from relcomp_kit.models.masked_net_training import Samples, prepare
 from relcomp_kit.relevance.saliency import LOSSES
@@ -49,6 +51,8 @@ class Plan:
         Stop after so many steps in which no weight went; 0 never does.
     classes : tuple of int
         The classes kept; empty means all.
+    activations : str or tuple of str
+        One for all layers, or one per layer.
     seed : int
         Decides initial weights, noise, order of batches and the images importance is measured on.
     """
@@ -108,18 +112,36 @@ class Images:
 
 
 @functools.lru_cache(maxsize=1)
-def _prepared(dataset, seed: int) -> tuple[Samples, Samples, Samples]:
+def _prepared(dataset: ImageSet, seed: int) -> tuple[Samples, Samples, Samples]:
     """Draw the noise of all three splits; kept, since neighbouring plans share data set and seed."""
     splits = (dataset.train, dataset.validation, dataset.test)
-    return tuple(prepare(split, seed * 10 + i) for i, split in enumerate(splits))
+    train, validation, test = (prepare(split, seed * 10 + i) for i, split in enumerate(splits))
+    return train, validation, test
 
 
-def split_images(dataset, plan: Plan) -> Images:
+def split_images(dataset: ImageSet, plan: Plan) -> Images:
     """Prepare a data set for a plan: noise drawn once, classes chosen, test images split in two.
 
     A fifth of the test images (2,000 of MNIST's 10,000) is set apart for importance, drawn by the plan's seed.
+
+    Parameters
+    ----------
+    dataset : ImageSet
+        With splits train, validation and test.
+    plan : Plan
+        Its ``classes``, ``images`` and ``seed`` decide.
+
+    Returns
+    -------
+    Images
+        The samples, ``x`` (images, pixels) each.
+
+    Raises
+    ------
+    UserError
+        If a split has no image of the classes, or there are too few test images to set a fifth apart.
     """
-    splits = _prepared(dataset, plan.seed)
+    splits: Sequence[Samples] = _prepared(dataset, plan.seed)
     if plan.classes:
         splits = [part.subset(torch.isin(part.labels, torch.tensor(plan.classes))) for part in splits]
     training, validation, test = splits

@@ -67,7 +67,20 @@ def data_dir() -> Path | None:
 
 
 def missing(name: str, root: Path) -> list[str]:
-    """Return the files of a data set that a root folder lacks, as paths relative to it."""
+    """Return the files of a data set that a root folder lacks, as paths relative to it.
+
+    Parameters
+    ----------
+    name : str
+        A data set of ``data/registry.toml``.
+    root : Path
+        The folder that holds the set's own folder, for example ``data`` in the cache.
+
+    Returns
+    -------
+    list of str
+        Paths of the unpacked files that are not there; empty if all are.
+    """
     known = entry(name)
     return [
         f"{known['folder']}/raw/{file}" for file in known["gz"] if not (root / known["folder"] / "raw" / file).is_file()
@@ -121,14 +134,27 @@ def fetch(name: str, folder: Path | None = None, *, base_url: str | None = None)
 
 
 def probe(title: str, url: str, cure: str = ON_DISK) -> None:
-    """Ask a server for the first byte, and raise `Unreachable` unless it comes within `PROBE_SECONDS`.
+    """Raise `Unreachable` unless a server answers within `PROBE_SECONDS`.
 
-    The question is asked in a thread: a slow name server or many addresses obey no time limit of requests.
-    ``cure`` says how the file gets onto this machine without a network.
+    The question is asked in a thread, because a slow name server or many addresses ignore the time limit of requests.
+
+    Parameters
+    ----------
+    title : str
+        What is to be downloaded, for the message.
+    url : str
+        Address of a file on the server.
+    cure : str
+        How the file gets onto this machine without a network; the end of the message.
+
+    Raises
+    ------
+    Unreachable
+        If there is no answer in time, or the answer is an error.
     """
     import requests
 
-    outcome = []
+    outcome: list[Exception | None] = []  # None if the server has answered
 
     def ask():
         try:
@@ -165,12 +191,29 @@ def _download(title: str, url: str, sha256: str, folder: Path) -> Path:
 
 
 def unreachable(title: str, url: str, error: Exception | None, cure: str = ON_DISK) -> Unreachable:
-    """Say in one sentence why a download is impossible; None stands for no answer in time."""
+    """Return the error that says in one sentence why a download is impossible.
+
+    Parameters
+    ----------
+    title : str
+        What was to be downloaded.
+    url : str
+        Where from; the message names the host.
+    error : Exception or None
+        What went wrong; None if no answer came in time.
+    cure : str
+        What to do instead of going online; the end of the message.
+
+    Returns
+    -------
+    Unreachable
+        To be raised by the caller.
+    """
     import requests
 
     if error is None or isinstance(error, requests.Timeout):
         reason = "no answer in time"
-    elif isinstance(error, requests.HTTPError):
+    elif isinstance(error, requests.HTTPError) and error.response is not None:
         reason = f"HTTP status {error.response.status_code}"
     else:
         reason = "no connection"

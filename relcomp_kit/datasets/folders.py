@@ -13,7 +13,25 @@ from relcomp_kit.errors import UserError
 
 
 def load(name: str, size: tuple[int, int] | None = None) -> SceneSet:
-    """Load a set of scenes from its folder; see `relcomp_kit.datasets.scenes.load_scenes`."""
+    """Load a set of scenes from its folder; see `relcomp_kit.datasets.scenes.load_scenes`.
+
+    Parameters
+    ----------
+    name : str
+        A key of `relcomp_kit.datasets.layouts.LAYOUTS`.
+    size : (int, int), optional
+        Height and width in pixels to which images and labels are resized; by default they keep their own size.
+
+    Returns
+    -------
+    SceneSet
+        Three splits whose scenes are read from their files when they are asked for.
+
+    Raises
+    ------
+    UserError
+        If the folder is not found, a file has no partner, or a split would be empty.
+    """
     folder, source = find(name)
     found = LAYOUTS[name].read(folder)
     splits = {"train": found.train, "validation": found.validation, "test": found.test}

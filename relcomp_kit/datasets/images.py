@@ -18,7 +18,15 @@ SPLIT_SEED = 20240  # of the permutation that separates validation from training
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Images (N, 1, H, W), float32 in [0, 1], and labels (N,), int64."""
+    """Images and labels of one split.
+
+    Parameters
+    ----------
+    images : Tensor
+        Grey images (N, 1, H, W), float32 in [0, 1].
+    labels : Tensor
+        Class of every image (N,), int64.
+    """
 
     images: Tensor
     labels: Tensor
@@ -28,8 +36,20 @@ class Split:
 class ImageSet:
     """A data set in three splits.
 
-    ``sha256`` is over all images, labels and the way they are split; ``source`` says where the set was found, for
-    people; ``stand_in_for`` names the set that was asked for and could not be had.
+    Parameters
+    ----------
+    name : str
+        The set's name, one of `relcomp_kit.datasets.NAMES`.
+    train, validation, test : Split
+        Images and labels to train with, to choose settings by, and to report results on.
+    classes : tuple of str
+        Name of every class; a label is an index into it.
+    sha256 : str
+        Identifies the images, the labels and the way they are split.
+    source : str
+        Where the set was found, for people to read.
+    stand_in_for : str, optional
+        Name of the set that was asked for and could not be had; None if this is the set that was asked for.
     """
 
     name: str
@@ -87,7 +107,18 @@ def load(name: str = "mnist") -> ImageSet:
 
 
 def banner(dataset: ImageSet) -> str:
-    """Return what to print above every result: the set, its sizes, its source; loud where it is a stand-in."""
+    """Return what to print above every result: the set, its sizes and its source, with a warning for a stand-in.
+
+    Parameters
+    ----------
+    dataset : ImageSet
+        The set that the result is about.
+
+    Returns
+    -------
+    str
+        One line, or for a stand-in several lines framed by exclamation marks.
+    """
     counts = [f"{len(split.labels):,}" for split in (dataset.train, dataset.validation, dataset.test)]
     height, width = dataset.train.images.shape[2:]
     line = (
@@ -116,7 +147,7 @@ def _read(name: str, root: Path, source: str) -> ImageSet:
     raw = root / known["folder"] / "raw"
     hashes = {file: _check_hash(name, raw / file, known["raw"].get(file)) for file in known["gz"]}
     reader = {"mnist": datasets.MNIST, "fashion-mnist": datasets.FashionMNIST}[name]
-    parts = {}
+    parts: dict[str, tuple[Tensor, Tensor]] = {}
     for part, train, count in (("train", True, known["train"] + known["validation"]), ("t10k", False, known["test"])):
         try:
             data = reader(root, train=train, download=False)
@@ -128,12 +159,13 @@ def _read(name: str, root: Path, source: str) -> ImageSet:
         if not 0 <= int(data.targets.min()) <= int(data.targets.max()) < len(known["classes"]):
             raise _damaged(name, raw / f"{part}-labels-idx1-ubyte", "a label is no class")
         parts[part] = (data.data, data.targets)
+    images, labels = parts["train"]
     train_index, validation_index = _split(known["train"], known["validation"])
     identity = [sorted(hashes.items()), SPLIT_SEED, known["train"], known["validation"]]
     return ImageSet(
         name=name,
-        train=_as_split(*(tensor[train_index] for tensor in parts["train"]), 255),
-        validation=_as_split(*(tensor[validation_index] for tensor in parts["train"]), 255),
+        train=_as_split(images[train_index], labels[train_index], 255),
+        validation=_as_split(images[validation_index], labels[validation_index], 255),
         test=_as_split(*parts["t10k"], 255),
         classes=tuple(known["classes"]),
         sha256=hashlib.sha256(json.dumps(identity).encode()).hexdigest(),

@@ -126,7 +126,7 @@ def _cityscapes(folder: Path) -> Found:
     train, test = (_cityscapes_part(folder, part) for part in ("train", "val"))
     number = {name: index for index, name in enumerate(RAILSEM19)}
     class_of = {
-        entry.id: number.get(RAILSEM19_OF_CITYSCAPES.get(entry.name), VOID)
+        entry.id: number.get(RAILSEM19_OF_CITYSCAPES.get(entry.name, ""), VOID)
         for entry in datasets.Cityscapes.classes
         if entry.id >= 0
     }
@@ -152,8 +152,8 @@ def _cityscapes_part(folder: Path, part: str) -> list[Pair]:
 
 def _camvid(folder: Path) -> Found:
     """Read CamVid as the SegNet tutorial gives it, in its own three splits; label 11 is void."""
-    splits = (match(folder / part, folder / f"{part}annot") for part in ("train", "val", "test"))
-    return Found(CAMVID, *splits, _ids(len(CAMVID), void=len(CAMVID)))
+    train, validation, test = (match(folder / part, folder / f"{part}annot") for part in ("train", "val", "test"))
+    return Found(CAMVID, train, validation, test, _ids(len(CAMVID), void=len(CAMVID)))
 
 
 def _voc(folder: Path) -> Found:
@@ -172,7 +172,10 @@ def _voc(folder: Path) -> Found:
 
 def _voc_colour(index: int) -> tuple[int, int, int]:
     """Return VOC's colour of a class: the bits of its number, three at a time, fill the channels from the top."""
-    return tuple(sum((index >> (3 * bit + channel) & 1) << (7 - bit) for bit in range(3)) for channel in range(3))
+    red, green, blue = (
+        sum((index >> (3 * bit + channel) & 1) << (7 - bit) for bit in range(3)) for channel in range(3)
+    )
+    return red, green, blue
 
 
 def _berdiba(folder: Path) -> Found:

@@ -14,6 +14,8 @@ def scale(images: Tensor) -> Tensor:
 def corrupt(images: Tensor, seed: int, sigma: float = 0.2, salt_and_pepper: float = 0.15) -> Tensor:
     """Add Gaussian noise, then set a share of the pixels to -1 or 1, half each, and clip to [-1, 1].
 
+    Source: Böhnke, set-up of the experiments.
+
     Parameters
     ----------
     images : Tensor
@@ -25,7 +27,15 @@ def corrupt(images: Tensor, seed: int, sigma: float = 0.2, salt_and_pepper: floa
     salt_and_pepper : float
         Share of pixels in [0, 1] that become 1 (half of them) or -1 (the other half).
 
-    Source: Böhnke, set-up of the experiments.
+    Returns
+    -------
+    Tensor
+        New images in the shape of ``images``; the given ones are not changed.
+
+    Raises
+    ------
+    UserError
+        If ``salt_and_pepper`` is outside [0, 1].
     """
     if not 0 <= salt_and_pepper <= 1:
         raise UserError(f"salt_and_pepper is a share between 0 and 1, not {salt_and_pepper}")

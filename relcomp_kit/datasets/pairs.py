@@ -69,6 +69,16 @@ def read_ids(path: Path, class_of: dict[int, int]) -> np.ndarray:
         A picture with one 8-bit channel.
     class_of : dict of int to int
         From the numbers in the file to classes, or to `VOID`; another number is an error.
+
+    Returns
+    -------
+    ndarray
+        Class of every pixel (H, W), uint8.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be decoded, is not one channel of 8 bits, or holds a number that is not in ``class_of``.
     """
     picture = _open(path)
     if picture.mode not in ("L", "P"):
@@ -93,7 +103,24 @@ def read_ids(path: Path, class_of: dict[int, int]) -> np.ndarray:
 def read_colours(path: Path, palette: tuple[tuple[int, int, int], ...]) -> np.ndarray:
     """Read a label (H, W) whose pixels are RGB triplets; a triplet that is not in the palette is `VOID`.
 
-    Not a single triplet of the palette is an error: the map is then coded by other colours, or not losslessly.
+    A map without any colour of the palette is an error: it uses other colours, or was not stored losslessly.
+
+    Parameters
+    ----------
+    path : Path
+        A picture whose pixels are coded by colour.
+    palette : tuple of (int, int, int)
+        Red, green and blue of every class, 0 to 255.
+
+    Returns
+    -------
+    ndarray
+        Class of every pixel (H, W), uint8: the index of its colour in the palette, or `VOID`.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be decoded, or no pixel has a colour of the palette.
     """
     pixels = np.array(_open(path).convert("RGB")).astype(np.int32)
     code = pixels[..., 0] << 16 | pixels[..., 1] << 8 | pixels[..., 2]
@@ -110,6 +137,18 @@ def read_colours(path: Path, palette: tuple[tuple[int, int, int], ...]) -> np.nd
 def match(images: Path, labels: Path) -> list[Pair]:
     """Return the images of a folder with the labels of the same names in another, sorted by name.
 
+    Parameters
+    ----------
+    images : Path
+        Folder with PNG or JPEG files.
+    labels : Path
+        Folder with PNG files.
+
+    Returns
+    -------
+    list of (Path, Path)
+        Image and label of every scene.
+
     Raises
     ------
     UserError
@@ -124,7 +163,25 @@ def match(images: Path, labels: Path) -> list[Pair]:
 
 
 def check_pairs(pairs: list[Pair], listing: Path) -> list[Pair]:
-    """Return pairs that a listing (a folder or a file) names, after a look that there are any and their files exist."""
+    """Check that there are pairs and that their files exist, and return the pairs unchanged.
+
+    Parameters
+    ----------
+    pairs : list of (Path, Path)
+        Image and label of every scene.
+    listing : Path
+        The folder or file that names them, for the message.
+
+    Returns
+    -------
+    list of (Path, Path)
+        The pairs that were given.
+
+    Raises
+    ------
+    UserError
+        If the list is empty, or an image or a label is missing.
+    """
     if not pairs:
         raise UserError(f"{listing} names no images: put the set's original files there")
     for image, label in pairs:
@@ -140,6 +197,25 @@ def hold_out(pairs: list[Pair], share: float) -> tuple[list[Pair], list[Pair]]:
 
     The names alone decide: they are put into the order of their sha256, and the first ones are held out. So the split
     is the same on every machine, and a scene more or less moves few others.
+
+    Parameters
+    ----------
+    pairs : list of (Path, Path)
+        Image and label of every scene; not empty.
+    share : float
+        Share of the pairs to hold out, in [0, 1].
+
+    Returns
+    -------
+    rest : list of (Path, Path)
+        The pairs that stay, at least one.
+    held_out : list of (Path, Path)
+        The pairs that were split off, at least one.
+
+    Raises
+    ------
+    UserError
+        If no pair would stay.
     """
     count = max(1, round(share * len(pairs)))
     if count >= len(pairs):
@@ -153,7 +229,7 @@ def _by_name(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
     """Return the pictures of a folder by their names without suffix."""
     if not folder.is_dir():
         raise UserError(f"{folder} is missing: put the folder of the set's original layout there")
-    found = {}
+    found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() in suffixes and not path.name.startswith("."):
             if path.stem in found:

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.utils.data import Dataset
 
-from relcomp_kit.datasets.scene_set import VOID, SceneSet
+from relcomp_kit.datasets.scene_set import VOID, SceneSet, _Scenes
 from relcomp_kit.errors import UserError
 
 SCENE_NAMES = ("rail-scenes", "railsem19", "cityscapes", "camvid", "voc", "berdiba")
@@ -30,11 +31,13 @@ def load_scenes(name: str = "rail-scenes", size: tuple[int, int] | None = None) 
     Returns
     -------
     SceneSet
+        Classes, colours and three splits of scenes.
 
     Raises
     ------
     UserError
-        If the name or the size is none, the set is on neither place, a file lacks its partner, or a split is empty.
+        If the name or the size is not valid, the set is in neither place, a file lacks its partner, or a split is
+        empty.
     """
     if name not in SCENE_NAMES:
         raise UserError(f"unknown set of scenes {name!r}: choose one of {', '.join(SCENE_NAMES)}")
@@ -48,7 +51,18 @@ def load_scenes(name: str = "rail-scenes", size: tuple[int, int] | None = None) 
 
 
 def describe(scenes: SceneSet) -> str:
-    """Return one line to print above every result: the set, its sizes, its source; loud where it is a stand-in."""
+    """Return one line to print above every result: the set, its sizes and its source, with a warning for a stand-in.
+
+    Parameters
+    ----------
+    scenes : SceneSet
+        The set that the result is about.
+
+    Returns
+    -------
+    str
+        One line without a line break.
+    """
     counts = [f"{len(split):,}" for split in (scenes.train, scenes.validation, scenes.test)]
     size = getattr(scenes.train, "size", None)
     line = (
@@ -62,17 +76,25 @@ def describe(scenes: SceneSet) -> str:
 
 
 class Remembered(Dataset):
-    """A split whose decoded samples stay in memory; made by `remember`."""
+    """A split whose decoded samples stay in memory; made by `remember`.
 
-    def __init__(self, dataset: Dataset, limit: int):
+    Parameters
+    ----------
+    dataset : Dataset
+        A split as in `SceneSet`.
+    limit : int
+        Bytes that may be used for samples; beyond that they are decoded anew every time.
+    """
+
+    def __init__(self, dataset: _Scenes, limit: int):
         self._dataset, self._free = dataset, limit
-        self._samples: list[tuple | None] = [None] * len(dataset)
+        self._samples: list[tuple[Tensor, Tensor] | None] = [None] * len(dataset)
         self.size = getattr(dataset, "size", None)
 
     def __len__(self) -> int:
         return len(self._samples)
 
-    def __getitem__(self, index: int) -> tuple:
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         sample = self._samples[index]
         if sample is None:
             sample = self._dataset[index]
@@ -83,18 +105,29 @@ class Remembered(Dataset):
         return sample
 
 
-def remember(dataset: Dataset, limit: int = REMEMBERED_BYTES) -> Remembered:
+def remember(dataset: _Scenes, limit: int = REMEMBERED_BYTES) -> Remembered:
     """Keep the decoded samples of a split in memory after their first use: training reads every scene many times.
 
-    A scene takes 4 bytes a pixel: 0.2 GB for 3,600 scenes of 96x160. Once ``limit`` bytes are used, further samples are
-    decoded anew every time. What comes back is the stored sample itself: do not write into it. Every worker process of
-    a `DataLoader` remembers for itself.
+    A scene takes 4 bytes a pixel: 0.2 GB for 3,600 scenes of 96x160. What comes back is the stored sample itself: do
+    not write into it. Every worker process of a `DataLoader` keeps samples of its own.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        A split as in `SceneSet`.
+    limit : int
+        Bytes that may be used, 4 GiB by default; once they are, further samples are decoded anew every time.
+
+    Returns
+    -------
+    Remembered
+        A split with the same samples.
     """
     return Remembered(dataset, limit)
 
 
 def class_frequencies(
-    split: Dataset, classes: Sequence[str], limit: int | None = None
+    split: _Scenes, classes: Sequence[str], limit: int | None = None
 ) -> tuple[dict[str, float], float]:
     """Count how often each class occurs.
 
@@ -119,7 +152,7 @@ def class_frequencies(
     UserError
         If all pixels are void.
     """
-    chosen = range(len(split))
+    chosen: Sequence[int] = range(len(split))
     if limit is not None and limit < len(split):
         chosen = np.linspace(0, len(split) - 1, limit).round().astype(int).tolist()
     counts = torch.zeros(VOID + 1, dtype=torch.int64)

@@ -27,6 +27,22 @@ def resize(
 
     The label goes through the exact nearest neighbour: torchvision's default one takes the upper left pixel of every
     block, which moves the label against the image by up to half a pixel.
+
+    Parameters
+    ----------
+    image : tv_tensors.Image
+        (3, H, W), uint8.
+    label : tv_tensors.Mask
+        (H, W), uint8.
+    size : (int, int)
+        Height and width in pixels of what comes out.
+
+    Returns
+    -------
+    image : tv_tensors.Image
+        (3, height, width), uint8.
+    label : tv_tensors.Mask
+        (height, width), uint8.
     """
     image = functional.resize(image, list(size), v2.InterpolationMode.BILINEAR, antialias=True)
     plain = label.as_subclass(Tensor)[None]  # a mask would always get the default

@@ -23,6 +23,7 @@ class Record:
     lesson : str
         Name of the lesson, such as ``01_find_important_weights``.
     profile : str
+        Budget of the run, "quick" or "full".
     dataset : str
         Name of the data set that the measurements stand on, unless said otherwise.
     """
@@ -41,6 +42,17 @@ class Record:
         """Note a measurement: a number or a list of numbers, its unit, and labels such as ``seed=0, sf=0.9``.
 
         Numbers of NumPy and tensors become Python's.
+
+        Parameters
+        ----------
+        name : str
+            What was measured.
+        value : object
+            A number, text, or a list or dict of these.
+        unit : str
+            Unit of the value; empty for what has none.
+        **labels
+            What tells the measurement from others of its name.
 
         Raises
         ------
@@ -68,6 +80,16 @@ class Record:
             The seeds behind the series; none where no data is involved.
         **series
             What the rule of that claim takes.
+
+        Returns
+        -------
+        str
+            One of `relcomp_kit.evidence.claims.VERDICTS`.
+
+        Raises
+        ------
+        UserError
+            If there is no such claim, or it has no rule.
         """
         claim = claims.find(claim_id)
         if claim_id not in RULES:
@@ -108,7 +130,21 @@ def _plain(value):
 
 
 def reference(lesson: str, profile: str = "full") -> dict | None:
-    """Return the committed record of a lesson, or None where there is none yet."""
+    """Return the committed record of a lesson.
+
+    Parameters
+    ----------
+    lesson : str
+        Name of the record's file without its ending: the lesson's, such as ``01_find_important_weights``, followed by a
+        dot and a data set if the record stands on another one than the lesson's own.
+    profile : str
+        "quick" or "full".
+
+    Returns
+    -------
+    dict or None
+        The record, or None where there is none yet.
+    """
     return claims.recorded(profile).get(lesson)
 
 

@@ -23,7 +23,20 @@ h1 { line-height: 1.2 !important; }
 
 
 def page(notebook: Path, title: str) -> str:
-    """Return an executed notebook as one HTML file: images inside, formulas as MathML, no scripts."""
+    """Return an executed notebook as one HTML file: images inside, formulas as MathML, no scripts.
+
+    Parameters
+    ----------
+    notebook : Path
+        An ``.ipynb`` file with its outputs.
+    title : str
+        Title of the page.
+
+    Returns
+    -------
+    str
+        The page as HTML.
+    """
     import nbformat
     from bs4 import BeautifulSoup
     from nbconvert import HTMLExporter
@@ -92,7 +105,20 @@ def markdown(rows: Sequence[dict], link: Callable[[str], str | None] = lambda le
 
 
 def claims_table(rows: Sequence[dict], link: Callable[[str], str | None] = lambda lesson: None) -> str:
-    """Return some claims as a Markdown table; without any live result there is no column for it."""
+    """Return some claims as a Markdown table; without any live result there is no column for it.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        Some of the claims, as in ``claims.json``.
+    link : callable
+        Takes the name of a lesson, and returns the address that its number is linked to, or None.
+
+    Returns
+    -------
+    str
+        The table, a line a claim.
+    """
     live = any(row["measured"] for row in rows)
     heads = ["id", "claim", "published", *(["this run"] if live else []), "recorded full run", "verdict", "lesson"]
     lines = [heads, ["---"] * len(heads)]

@@ -213,7 +213,20 @@ def _measured(found: dict, label: str, nothing: str) -> str:
 
 
 def badge(verdict: str, words: str | None = None) -> str:
-    """Return a verdict as a coloured label."""
+    """Return a verdict as a coloured label.
+
+    Parameters
+    ----------
+    verdict : str
+        One of `relcomp_kit.evidence.claims.VERDICTS`; it decides the colour.
+    words : str, optional
+        What is written on the label instead of the verdict.
+
+    Returns
+    -------
+    str
+        The label as HTML.
+    """
     colour, ink, _ = VERDICTS.get(verdict, VERDICTS["open"])
     return f'<span class="badge" style="background:{colour};color:{ink}">{escape(words or verdict)}</span>'
 

@@ -75,7 +75,8 @@ def signs_of_indices(matrix: ArrayLike, xlabel: str, ylabel: str) -> None:
 
     Parameters
     ----------
-    matrix : (rows, columns) int
+    matrix : array
+        The indices, (rows, columns), whole numbers.
     xlabel, ylabel : str
         What columns and rows are.
     """
@@ -95,7 +96,9 @@ def code_sizes(sizes: dict[str, float], xlabel: str, mark: str | None = None) ->
     Parameters
     ----------
     sizes : dict of str to float
+        Size by name of the code, in the unit that the label says.
     xlabel : str
+        What the size is, with its unit.
     mark : str, optional
         The entry whose size is drawn as a line through all bars, such as the entropy.
     """

@@ -32,6 +32,7 @@ def filters_by_class(scores: ArrayLike, classes: Sequence[str], title: str) -> N
     scores : array
         Per class its filters' shares of the layer's relevance, (classes, filters), which add up to 1.
     classes : sequence of str
+        Names of the classes, in the order of the rows.
     title : str
         Such as the name of the layer.
     """
@@ -96,11 +97,14 @@ def growing(
 
     Parameters
     ----------
-    image : (3, height, width), uint8
-    truth : (height, width), uint8
-        Indices into ``classes``; 255 is void, drawn black.
-    predictions : dict of str to (height, width)
-        Per net, named by what stands above its picture, the class of every pixel.
+    image : array
+        The scene, (3, height, width), uint8.
+    truth : array
+        Label of every pixel, (height, width), uint8: indices into ``classes``; 255 is void, drawn black.
+    predictions : dict of str to array
+        Per net, named by what stands above its picture, the class of every pixel, (height, width).
+    classes : sequence of str
+        Names of the classes, for the legend.
     palette : sequence of (int, int, int)
         The RGB triplet of every class, 0 to 255.
     shown_class : int, optional

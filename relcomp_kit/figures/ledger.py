@@ -29,7 +29,8 @@ def whole_picture(panels: Sequence, keep: list[bytes] | None = None) -> None:
 
     Parameters
     ----------
-    panels : sequence of `relcomp_kit.studies.whole_picture.Panel`
+    panels : sequence of relcomp_kit.studies.whole_picture.Panel
+        Per net its title, what the score is, and families of points: size and scores as shares.
     keep : list of bytes, optional
         Takes the figure as PNG, which is shown otherwise.
     """

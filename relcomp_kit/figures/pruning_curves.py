@@ -11,7 +11,17 @@ from relcomp_kit.figures.style import AGAINST, FOR, INK, LINES, REMOVED, figure
 def limits_over_sf(sf: Sequence[float], numeric: Sequence[float], analytic: Sequence[float], c0: int) -> None:
     """Draw where the weight count stops: the recurrence as dots, the Lambert-W limit as a line (thesis, figure 4).
 
-    The line covers SF 0 to 1 evenly; where it exceeds ``c0``, close to SF 0, nothing is removed and it is left out.
+    Parameters
+    ----------
+    sf : sequence of float
+        Sparsification factors of the dots, in [0, 1].
+    numeric : sequence of float
+        Weights left by the recurrence (XI), one number a factor.
+    analytic : sequence of float
+        Weights left by the Lambert-W limit (XII), at factors that cover 0 to 1 evenly. Where it exceeds
+        ``c0``, close to SF 0, nothing is removed and the line is left out.
+    c0 : int
+        Weights at the start.
     """
     with figure() as (_, (axis,)):
         inside = np.where(np.array(analytic) <= c0, analytic, np.nan)
@@ -36,7 +46,9 @@ def counts_over_steps(curves: Sequence[dict], title: str) -> None:
     Parameters
     ----------
     curves : sequence of dict
-        Seeds of one arm: ``left`` (steps, layers) and ``test`` (steps,).
+        Seeds of one arm: ``left``, the weights left, (steps, layers), and ``test``, the accuracy in [0, 1], (steps,).
+    title : str
+        What to write above, such as the factor.
     """
     with figure(1, 2, size=(11, 4.4)) as (made, (density, accuracy)):
         steps = np.arange(len(curves[0]["test"]))
@@ -51,7 +63,15 @@ def counts_over_steps(curves: Sequence[dict], title: str) -> None:
 
 
 def arms_against(groups: dict[str, Sequence[dict]], title: str) -> None:
-    """Draw the accuracy of several arms over pruning steps, mean and range over seeds."""
+    """Draw the accuracy of several arms over pruning steps, mean and range over seeds.
+
+    Parameters
+    ----------
+    groups : dict of str to sequence of dict
+        Per arm its seeds, each with ``test``, the accuracy in [0, 1] at every pruning step.
+    title : str
+        What to write above.
+    """
     with figure(size=(10, 5)) as (_, (axis,)):
         for (name, curves), line in zip(groups.items(), cycle(LINES)):
             steps = np.arange(min(len(curve["test"]) for curve in curves))
@@ -70,7 +90,9 @@ def accuracy_over_sparsity(
     points : dict of str to (sparsity, accuracy)
         Shares in [0, 1], one pair a seed and factor.
     baseline : float
-        Accuracy of the unpruned net with the same training.
+        Accuracy of the unpruned net with the same training, in [0, 1].
+    title : str
+        What to write above.
     """
     with figure(size=(10, 5)) as (_, (axis,)):
         for (name, (sparsity, accuracy)), (colour, _), marker in zip(
@@ -92,9 +114,14 @@ def sparsity_over_sf(
 
     Parameters
     ----------
-    sparsity : sequence of sequences
+    sf : sequence of float
+        Sparsification factors, in [0, 1].
+    sparsity : sequence of sequence of float
         Per factor the seeds' sparsities, in [0, 1].
-    line : (slope, intercept)
+    line : (float, float)
+        Slope and intercept of the fitted line, which gives sparsity as a share.
+    title : str
+        What to write above.
     """
     with figure() as (_, (axis,)):
         means = [100 * np.mean(values) for values in sparsity]
@@ -121,6 +148,8 @@ def predictions(
         Per sparsification factor the seeds' counts.
     predicted : dict of str to dict
         Per formula the same; drawn is the mean over the seeds.
+    title : str
+        What to write above.
     """
     with figure(size=(10, 5)) as (_, (axis,)):
         places = np.arange(len(measured))

@@ -13,7 +13,19 @@ from relcomp_kit.figures.style import AGAINST, FOR, INK, LINES, REMOVED, figure
 
 
 class Look(NamedTuple):
-    """How an arm is named and drawn."""
+    """How an arm is named and drawn.
+
+    Parameters
+    ----------
+    name : str
+        What the legend says.
+    colour : str
+        Colour of line and markers, as matplotlib takes it.
+    line : str or tuple
+        Line style, as matplotlib takes it.
+    marker : str
+        Marker, as matplotlib takes it.
+    """
 
     name: str
     colour: str
@@ -171,7 +183,9 @@ def bars(values: dict[str, Sequence[float]], xlabel: str, mark: float | None = N
     xlabel : str
         What the values are; drawn, and added to the label, is percent.
     mark : float, optional
-        A share to draw as a vertical line, named by ``mark_label``.
+        A share to draw as a vertical line.
+    mark_label : str
+        What to write above that line.
     """
     with figure(size=(10, 0.6 * len(values) + (1.6 if mark_label else 1.2))) as (_, (axis,)):
         for place, (name, seeds) in enumerate(values.items()):

@@ -32,10 +32,12 @@ def small_net(
     ----------
     x : Tensor
         One input, (inputs,).
-    weights, relevance : sequence of Tensor
-        Per layer its weights and their relevance R, (outputs, inputs).
+    weights : sequence of Tensor
+        Per layer its weights, (outputs, inputs).
     values : sequence of Tensor
         Per layer what it gives, (outputs,).
+    relevance : sequence of Tensor
+        Per layer the relevance R of its weights, (outputs, inputs).
     neurons : sequence of Tensor
         Relevance of the inputs, and then of every layer's outputs: one tensor more than ``values``.
     """
@@ -185,6 +187,7 @@ def reference_crops(
     Parameters
     ----------
     channels : sequence of int
+        Numbers of the channels, one a row.
     crops : dict of str to sequence
         Per measure ("RelMax", "ActMax") and channel the crops, the highest score first: (3, height, width), uint8.
     shares : sequence of float

@@ -25,9 +25,12 @@ def input_maps(maps: dict[str, Tensor], clean: Tensor, columns: int = 5) -> None
     Parameters
     ----------
     maps : dict of str to Tensor
-        One row a measure: (images, pixels); every image is scaled to its own largest absolute value.
+        One row a measure: (images, pixels). Every map has its own scale, from -p to p, where p is the 99.5th percentile
+        of its absolute values.
     clean : Tensor
-        The images without noise, (images, ..., height, width).
+        The images without noise, (images, ..., height, width), square and in [0, 1].
+    columns : int
+        How many images to draw, from the first one on.
     """
     with figure(len(maps), columns, size=(2.05 * columns, 2.1 * len(maps))) as (_, axes):
         for row, (name, values) in enumerate(maps.items()):
@@ -48,6 +51,10 @@ def neuron_tiles(importance: Tensor, title: str, columns: int = 12) -> None:
     ----------
     importance : Tensor
         (neurons, pixels), not negative; every tile is scaled to its own maximum.
+    title : str
+        What to write above.
+    columns : int
+        Tiles in a row.
     """
     tiles = [_square(row / row.max().clamp_min(1e-12)) for row in importance]
     tiles = [np.pad(tile, ((0, 2), (0, 2)), constant_values=np.nan) for tile in tiles]
@@ -81,7 +88,15 @@ def outer_product(inputs: Tensor, outputs: Tensor) -> None:
 
 
 def two_orders(sizes: Tensor, shares: Tensor) -> None:
-    """Draw the weights of one neuron by size and, beside it, by their share of all contributions: each (weights,)."""
+    """Draw the weights of one neuron by size and, beside it, by their share of all contributions.
+
+    Parameters
+    ----------
+    sizes : Tensor
+        Absolute weights, (weights,).
+    shares : Tensor
+        Share of all contributions of each weight, in [0, 1], (weights,).
+    """
     names = [f"weight {number}" for number in range(1, len(sizes) + 1)]
     with figure(1, 2, size=(9, 2.8), sharey=True) as (_, axes):
         for axis, values, title, colour in zip(axes, (sizes, shares), ("by size", "by relevance"), (REMOVED, FOR)):
@@ -94,7 +109,17 @@ def two_orders(sizes: Tensor, shares: Tensor) -> None:
 
 
 def measures(values: dict[str, list[float]], label: str, mark: str = "random") -> None:
-    """Draw one bar a measure with the spread over seeds, longest on top; ``mark`` is the control, in grey."""
+    """Draw one bar a measure, the mean over seeds with their range, longest on top.
+
+    Parameters
+    ----------
+    values : dict of str to list of float
+        Per measure one value a seed.
+    label : str
+        What the values are, with their unit.
+    mark : str
+        The measure that is the control, drawn grey.
+    """
     ranked = sorted(values, key=lambda name: np.mean(values[name]))
     with figure(size=(10, 0.5 * len(ranked) + 1.2)) as (_, (axis,)):
         means = [np.mean(values[name]) for name in ranked]
@@ -109,7 +134,13 @@ def measures(values: dict[str, list[float]], label: str, mark: str = "random") -
 
 
 def image_rows(rows: dict[str, Tensor]) -> None:
-    """Draw rows of grey images, each row scaled to its own range: (images, ..., height, width) or (images, pixels)."""
+    """Draw rows of grey images, each image scaled to its own range.
+
+    Parameters
+    ----------
+    rows : dict of str to Tensor
+        Per row its square images, (images, ..., height, width) or (images, pixels).
+    """
     count = max(map(len, rows.values()))
     with figure(len(rows), count, size=(1.25 * count, 1.35 * len(rows))) as (_, axes):
         for axis in axes:
@@ -121,7 +152,15 @@ def image_rows(rows: dict[str, Tensor]) -> None:
 
 
 def conv_maps(images: Tensor, rows: dict[str, Tensor]) -> None:
-    """Draw images and, below, maps of a convolutional net: each (images, height, width)."""
+    """Draw images and, below, maps of a convolutional net.
+
+    Parameters
+    ----------
+    images : Tensor
+        Square grey images, (images, height, width).
+    rows : dict of str to Tensor
+        Per kind one map an image, (images, height, width), of which the absolute values are drawn.
+    """
     count = len(images)
     with figure(1 + len(rows), count, size=(1.7 * count, 1.75 * (1 + len(rows)))) as (_, axes):
         for column in range(count):

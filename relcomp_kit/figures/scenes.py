@@ -33,11 +33,16 @@ def scene_sheet(
 
     Parameters
     ----------
-    images : sequence of (3, height, width), uint8
-    labels : sequence of (height, width), uint8
-        Indices into ``classes``; 255 is void, drawn black.
+    images : sequence of array
+        Scenes, (3, height, width), uint8.
+    labels : sequence of array
+        Per scene the label of every pixel, (height, width), uint8: indices into ``classes``; 255 is void, drawn black.
+    classes : sequence of str
+        Names of the classes, for the legend.
     palette : sequence of (int, int, int)
         The RGB triplet of every class, 0 to 255.
+    columns : int
+        Scenes in a row.
     """
     rows = 2 * -(-len(images) // columns)
     with _pictures(rows, columns, _row_height(images[0], columns), classes, palette) as (_, axes):
@@ -63,9 +68,12 @@ def predictions_beside_truth(
 
     Parameters
     ----------
-    images : sequence of (3, height, width), uint8
-    truths, predictions : sequences of (height, width), uint8
-        Indices into ``classes``; 255 is void, drawn black.
+    images : sequence of array
+        Scenes, (3, height, width), uint8.
+    truths, predictions : sequence of array
+        Per scene the class of every pixel, (height, width), uint8: indices into ``classes``; 255 is void, drawn black.
+    classes : sequence of str
+        Names of the classes, for the legend.
     palette : sequence of (int, int, int)
         The RGB triplet of every class, 0 to 255.
     """
@@ -100,9 +108,12 @@ def crops_of_class(
 
     Parameters
     ----------
-    images : sequence of (3, height, width), uint8
-    truths, predictions : sequences of (height, width), uint8
-        Indices into ``classes``; 255 is void.
+    images : sequence of array
+        Scenes, (3, height, width), uint8.
+    truths, predictions : sequence of array
+        Per scene the class of every pixel, (height, width), uint8: indices into ``classes``; 255 is void.
+    classes : sequence of str
+        Names of the classes, one group of pictures each.
     palette : sequence of (int, int, int)
         The RGB triplet of every class, 0 to 255.
     """

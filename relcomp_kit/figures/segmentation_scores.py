@@ -14,7 +14,15 @@ MANY = 12  # classes from which on a confusion matrix has room for whole numbers
 
 
 def class_shares(shares: dict[str, float], title: str) -> None:
-    """Draw the share of the labelled pixels, in [0, 1], that each class has, on a logarithmic axis, the rarest last."""
+    """Draw the share of the labelled pixels that each class has, on a logarithmic axis, the most frequent on top.
+
+    Parameters
+    ----------
+    shares : dict of str to float
+        By class its share, in [0, 1]; at least one is above 0.
+    title : str
+        What to write above.
+    """
     ranked = sorted(shares, key=shares.__getitem__)
     percent = np.array([100 * shares[name] for name in ranked])
     with figure(size=(10, 0.36 * len(ranked) + 1.2)) as (_, (axis,)):
@@ -61,8 +69,10 @@ def confusion(matrix: ArrayLike, classes: Sequence[str]) -> None:
 
     Parameters
     ----------
-    matrix : (classes, classes)
-        Counts of pixels; rows are the truth, columns the prediction.
+    matrix : array
+        Counts of pixels, (classes, classes); rows are the truth, columns the prediction.
+    classes : sequence of str
+        Names of the classes, in the order of the rows.
     """
     counts = np.asarray(matrix, float)
     total = counts.sum(axis=1, keepdims=True)
@@ -149,7 +159,15 @@ def accuracy_by_weather(values: dict[str, list[float]], reference: float, unseen
 
 
 def bytes_of_nets(sizes: dict[str, float], published: float) -> None:
-    """Draw the size of nets as float32 in megabytes (10^6 bytes) beside the published one."""
+    """Draw the size of nets as float32 beside the published one.
+
+    Parameters
+    ----------
+    sizes : dict of str to float
+        By net its size in megabytes, of 10^6 bytes.
+    published : float
+        The published size in megabytes, drawn as a line.
+    """
     with figure(size=(10, 0.5 * len(sizes) + 1.5)) as (_, (axis,)):
         drawn = axis.barh(list(sizes), list(sizes.values()), 0.6, color=AGAINST)
         axis.bar_label(drawn, [f"{size:.1f} MB" for size in sizes.values()], padding=10, fontsize=14)

@@ -57,7 +57,30 @@ def figure(
     keep: list[bytes] | None = None,
     **more,
 ) -> Iterator[tuple[Figure, list[Axes]]]:
-    """Give a styled figure and its axes as a flat list; when the block ends it is shown as a small PNG, or kept."""
+    """Give a styled figure and its axes as a flat list; when the block ends it is shown as a small PNG, or kept.
+
+    Parameters
+    ----------
+    rows : int
+        Rows of axes.
+    columns : int
+        Columns of axes.
+    size : (float, float)
+        Width and height in inches.
+    colours : int
+        Colours of the PNG's palette, more than 11 and at most 256.
+    keep : list of bytes, optional
+        Takes the figure as PNG, which is shown otherwise.
+    **more
+        Further arguments of `matplotlib.pyplot.subplots`.
+
+    Yields
+    ------
+    made : Figure
+        The figure.
+    axes : list of Axes
+        Its axes, row by row.
+    """
     with plt.rc_context(RC):
         made, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained", **more)
         try:
@@ -71,7 +94,20 @@ def figure(
 
 
 def png(made: Figure, colours: int = COLOURS) -> bytes:
-    """Return a figure as PNG with a palette of so many colours."""
+    """Return a figure as PNG with a palette.
+
+    Parameters
+    ----------
+    made : Figure
+        The figure.
+    colours : int
+        Colours of the palette, those of text and lines included.
+
+    Returns
+    -------
+    bytes
+        The PNG file.
+    """
     full, small = io.BytesIO(), io.BytesIO()
     made.savefig(full, format="png")
     picture = Picture.open(full).convert("RGB")
@@ -84,7 +120,15 @@ def png(made: Figure, colours: int = COLOURS) -> bytes:
 
 
 def bare(axis: Axes, title: str = "") -> None:
-    """Take ticks and frame from an axis that shows an image."""
+    """Take ticks and frame from an axis that shows an image.
+
+    Parameters
+    ----------
+    axis : Axes
+        The axis, changed in place.
+    title : str
+        What to write above it; empty for nothing.
+    """
     axis.set_xticks([])
     axis.set_yticks([])
     axis.grid(False)

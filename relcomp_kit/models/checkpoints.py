@@ -38,6 +38,11 @@ def save_half(path: Path, state: dict[str, Tensor], info: dict) -> Path:
     info : dict
         JSON-able, with ``net`` (a size of `relcomp_kit.models.deeplab.deeplab`) and ``classes`` (names), and all that
         is needed to make the net again: recipe, seed, metrics, commit.
+
+    Returns
+    -------
+    Path
+        The file.
     """
     return write_artifact(path, {name: _halved(name, value) for name, value in state.items()}, info)
 
@@ -53,7 +58,25 @@ def _halved(name: str, value: Tensor) -> Tensor:
 
 
 def load_net(name: str | Path, classes: Sequence[str] | None = None) -> nn.Module:
-    """Load a trained net as `load` does, without its info."""
+    """Load a trained net as `load` does, without its info.
+
+    Parameters
+    ----------
+    name : str or Path
+        A committed name, such as "compact-rail-scenes-0", or a path that ends in ``.safetensors``.
+    classes : sequence of str, optional
+        The classes that the net has to know, in this order.
+
+    Returns
+    -------
+    nn.Module
+        The net, in float32 and eval mode.
+
+    Raises
+    ------
+    UserError
+        If there is no such checkpoint, its bytes are not those that were committed, or it is for other classes.
+    """
     return load(name, classes)[0]
 
 
@@ -71,7 +94,7 @@ def load(name: str | Path, classes: Sequence[str] | None = None) -> tuple[nn.Mod
     Returns
     -------
     nn.Module
-        In float32 and eval mode.
+        The net, in float32 and eval mode.
     dict
         The info that it was saved with.
 
@@ -96,12 +119,43 @@ def load(name: str | Path, classes: Sequence[str] | None = None) -> tuple[nn.Mod
 
 
 def name_of(net: str, dataset: str, seed: int) -> str:
-    """Return the name of the checkpoint of a net, a set of scenes and a seed."""
+    """Return the name of the checkpoint of a net, a set of scenes and a seed.
+
+    Parameters
+    ----------
+    net : str
+        One of `relcomp_kit.models.deeplab.SIZES`.
+    dataset : str
+        Name of the set that the net was trained on.
+    seed : int
+        Seed of the training.
+
+    Returns
+    -------
+    str
+        Such as "compact-rail-scenes-0".
+    """
     return f"{net}-{dataset}-{seed}"
 
 
 def committed(folder: Path | None = None) -> dict[str, dict]:
-    """Return the committed checkpoints by name: file, sha256, size in bytes, net and classes."""
+    """Return the committed checkpoints.
+
+    Parameters
+    ----------
+    folder : Path, optional
+        Where they are; by default ``data/checkpoints`` of the clone.
+
+    Returns
+    -------
+    dict of str to dict
+        By name ``file``, ``sha256``, ``size`` in bytes, ``net`` and ``classes``; empty if the folder lists none.
+
+    Raises
+    ------
+    UserError
+        If the list of checkpoints cannot be read.
+    """
     file = (folder or _folder()) / LIST
     if not file.is_file():
         return {}
@@ -116,10 +170,22 @@ def commit_checkpoint(path: Path, folder: Path | None = None) -> Path:
 
     Its name there is the file's, without suffix; a checkpoint of that name is replaced.
 
+    Parameters
+    ----------
+    path : Path
+        A file that `save_half` wrote.
+    folder : Path, optional
+        Where to put it; by default ``data/checkpoints`` of the clone.
+
+    Returns
+    -------
+    Path
+        The list of the committed checkpoints, which now names this one too.
+
     Raises
     ------
     UserError
-        If all of them together would exceed 25 MB.
+        If all of them together would exceed 25 MB, or the file is missing or is no checkpoint.
     """
     folder = folder or _folder()
     _, info = _read(path)

@@ -7,7 +7,24 @@ from relcomp_kit.models.masked_net_training import Batches
 
 
 def conv_net(size: int = 28, classes: int = 10, channels: int = 8, seed: int = 0) -> nn.Sequential:
-    """Return two convolutions with ReLU and pooling, and a linear layer; input (images, 1, size, size)."""
+    """Return a net of two convolutions, each with ReLU and 2x2 max pooling, and a linear layer.
+
+    Parameters
+    ----------
+    size : int
+        Height and width of the images in pixels; the input is (images, 1, size, size).
+    classes : int
+        Number of outputs: the net gives logits, (images, classes).
+    channels : int
+        Channels of the first convolution; the second one has twice as many.
+    seed : int
+        Decides the initial weights.
+
+    Returns
+    -------
+    nn.Sequential
+        The untrained net.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return nn.Sequential(
@@ -23,7 +40,26 @@ def conv_net(size: int = 28, classes: int = 10, channels: int = 8, seed: int = 0
 
 
 def train_conv_net(net: nn.Sequential, images: Tensor, labels: Tensor, steps: int, seed: int = 0) -> nn.Sequential:
-    """Train with cross entropy and Adam (1e-3, batch 200) for a number of steps; the net ends in eval mode."""
+    """Train with cross entropy and Adam: learning rate 1e-3, 200 images a step, or all if there are fewer.
+
+    Parameters
+    ----------
+    net : nn.Sequential
+        Changed in place.
+    images : Tensor
+        Training images, (images, 1, size, size), float32.
+    labels : Tensor
+        Their classes, (images,), int64.
+    steps : int
+        Steps of the optimizer.
+    seed : int
+        Decides the order of the images.
+
+    Returns
+    -------
+    nn.Sequential
+        The same net, in eval mode.
+    """
     batches = Batches(len(labels), seed)
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
     net.train()

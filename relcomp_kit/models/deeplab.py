@@ -60,6 +60,11 @@ def deeplab(size: str, classes: int, *, pretrained: bool = False, seed: int = 0)
     seed : int
         Decides the initial weights.
 
+    Returns
+    -------
+    nn.Module
+        The net, in train mode.
+
     Raises
     ------
     UserError
@@ -88,6 +93,16 @@ def coco_state(size: str) -> dict[str, Tensor]:
     """Return torchvision's weights of "resnet50" or "resnet101" from the cache, downloaded on first use.
 
     The download is checked against the hash in its name and read without unpickling anything but tensors.
+
+    Parameters
+    ----------
+    size : str
+        "resnet50" or "resnet101".
+
+    Returns
+    -------
+    dict of str to Tensor
+        The state of torchvision's net, with its auxiliary classifier, on the CPU.
 
     Raises
     ------

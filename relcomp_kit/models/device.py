@@ -22,9 +22,26 @@ def describe_device() -> str:
 
 
 def choose_precision(precision: str, device: torch.device) -> str:
-    """Return "fp32" or "bf16"; "auto" is bf16 where the device multiplies it faster than fp32.
+    """Return the precision to compute in; "auto" is bf16 where the device has instructions for it.
 
-    A processor without instructions for bf16 computes it too, but slower.
+    A processor without such instructions computes bf16 too, but slower than fp32.
+
+    Parameters
+    ----------
+    precision : str
+        One of `PRECISIONS`: "fp32", "bf16" or "auto".
+    device : torch.device
+        Where the net runs.
+
+    Returns
+    -------
+    str
+        "fp32" or "bf16".
+
+    Raises
+    ------
+    UserError
+        If there is no such precision.
     """
     if precision not in PRECISIONS:
         raise UserError(f"there is no precision {precision!r}; choose one of {', '.join(PRECISIONS)}")
@@ -38,5 +55,18 @@ def choose_precision(precision: str, device: torch.device) -> str:
 
 
 def autocast(precision: str, device: torch.device) -> torch.autocast:
-    """Return the context in which convolutions run in the chosen precision; weights stay float32."""
+    """Return the context in which convolutions run in the chosen precision; weights stay float32.
+
+    Parameters
+    ----------
+    precision : str
+        "bf16" turns the context on; with "fp32" it does nothing.
+    device : torch.device
+        Where the net runs.
+
+    Returns
+    -------
+    torch.autocast
+        The context manager.
+    """
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")

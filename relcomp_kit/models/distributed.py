@@ -7,6 +7,7 @@ import signal
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, distributed, nn
@@ -44,6 +45,7 @@ class Group:
     size : int
         How many there are in all.
     device : torch.device
+        Where this process computes.
     """
 
     rank: int
@@ -56,7 +58,8 @@ class Group:
 
         Buffers are left alone: the running statistics of batch-norm stay each process' own.
         """
-        return net if self.size == 1 else DistributedDataParallel(net, **{SYNC_BUFFERS: False})
+        options: dict[str, Any] = {SYNC_BUFFERS: False}
+        return net if self.size == 1 else DistributedDataParallel(net, **options)
 
     def total(self, value: Tensor) -> Tensor:
         """Return the sum of the processes' values, the same in each."""
@@ -74,7 +77,25 @@ class Group:
 
 
 def count(devices: int, machines: int) -> int:
-    """Return how many processes that is, or raise a `UserError` if this machine cannot run its part."""
+    """Return how many processes there are in all, and check that this machine can run its part.
+
+    Parameters
+    ----------
+    devices : int
+        Processes on each machine.
+    machines : int
+        How many machines there are.
+
+    Returns
+    -------
+    int
+        ``devices * machines``.
+
+    Raises
+    ------
+    UserError
+        If a number is below 1, or this machine has GPUs, but fewer than ``devices``.
+    """
     if devices < 1 or machines < 1:
         raise UserError(f"{devices} devices on {machines} machines cannot train: take 1 at least")
     if choose_device().type == "cuda" and devices > torch.cuda.device_count():

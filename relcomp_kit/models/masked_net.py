@@ -1,6 +1,7 @@
 """The thesis' net: fully connected, tanh everywhere, a 0/1 mask on every weight and on every layer output."""
 
 from collections.abc import Callable, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -22,15 +23,27 @@ ACTIVATIONS: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tens
 
 
 class MaskedLayer(nn.Module):
-    """``y = output_mask * activation((weight * weight_mask) x + bias)``.
+    """A linear layer with masks: ``y = output_mask * activation((weight * weight_mask) x + bias)``.
+
+    Parameters
+    ----------
+    inputs : int
+        Number of inputs.
+    outputs : int
+        Number of neurons.
+    activation : str
+        A key of `ACTIVATIONS`.
 
     Attributes
     ----------
-    weight, weight_mask : (outputs, inputs)
-    bias, output_mask : (outputs,)
-    activation : str
-        A key of `ACTIVATIONS`.
+    weight, weight_mask : Tensor
+        Weights, 0 at first, and their mask of zeros and ones, 1 at first: (outputs, inputs).
+    bias, output_mask : Tensor
+        Biases, 0 at first, and the mask on the outputs, 1 at first: (outputs,).
     """
+
+    weight_mask: Tensor
+    output_mask: Tensor
 
     def __init__(self, inputs: int, outputs: int, activation: str):
         super().__init__()
@@ -60,6 +73,8 @@ class MaskedNet(nn.Module):
         Decides the initial weights (uniform in +-1 / sqrt(inputs), PyTorch's default for linear layers).
     """
 
+    layers: Sequence[MaskedLayer]  # an nn.ModuleList, which has no type for what it holds
+
     def __init__(
         self, sizes: Sequence[int] = (784, 36, 25, 10), activations: str | Sequence[str] = "tanh", seed: int = 0
     ):
@@ -68,7 +83,8 @@ class MaskedNet(nn.Module):
         names = [activations] * count if isinstance(activations, str) else list(activations)
         if len(names) != count:
             raise UserError(f"{count} layers need {count} activations, not {len(names)}")
-        self.layers = nn.ModuleList(MaskedLayer(*pair, name) for *pair, name in zip(sizes, sizes[1:], names))
+        layers = nn.ModuleList(MaskedLayer(*layer) for layer in zip(sizes, sizes[1:], names))
+        self.layers = cast("Sequence[MaskedLayer]", layers)
         generator = torch.Generator().manual_seed(seed)
         with torch.no_grad():
             for layer in self.layers:
@@ -101,6 +117,13 @@ def set_masks(net: MaskedNet, masks: dict[str, Tensor]) -> None:
     """Put weight masks on the net; a neuron that lost its last weight is switched off by its output mask.
 
     The last layer keeps its output mask: it says which classes the net is for.
+
+    Parameters
+    ----------
+    net : MaskedNet
+        Changed in place.
+    masks : dict of str to Tensor
+        Per name of `weight_names` a mask, (outputs, inputs): True or 1 where a weight stays.
     """
     with torch.no_grad():
         for name, layer in zip(weight_names(net), net.layers):
@@ -115,7 +138,20 @@ def weights_left(net: MaskedNet) -> list[int]:
 
 
 def keep_classes(net: MaskedNet, classes: Sequence[int]) -> None:
-    """Restrict a net to a subset of its classes by the mask on its output."""
+    """Restrict a net to a subset of its classes by the mask on its output.
+
+    Parameters
+    ----------
+    net : MaskedNet
+        Changed in place.
+    classes : sequence of int
+        The classes to keep, each from 0 to the number of outputs minus 1.
+
+    Raises
+    ------
+    UserError
+        If no class is given, or one that the net does not have.
+    """
     outputs = net.layers[-1].output_mask
     unknown = [c for c in classes if not 0 <= c < len(outputs)]
     if unknown or not classes:

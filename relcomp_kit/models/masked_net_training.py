@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from relcomp_kit.datasets.images import Split
 from relcomp_kit.datasets.noise import corrupt, scale
 from relcomp_kit.errors import UserError
 from relcomp_kit.models.masked_net import ACTIVATIONS, MaskedNet
@@ -34,27 +35,75 @@ class Samples:
         return Samples(self.x[index], self.labels[index])
 
 
-def prepare(split, seed: int, noise: bool = True, signed: bool = True) -> Samples:
-    """Turn a split of a data set into samples: flattened, in [-1, 1] if ``signed``, with the thesis' noise."""
+def prepare(split: Split, seed: int, noise: bool = True, signed: bool = True) -> Samples:
+    """Turn a split of a data set into samples: flattened images with the thesis' noise.
+
+    Parameters
+    ----------
+    split : relcomp_kit.datasets.images.Split
+        Images (images, 1, H, W), in [0, 1], and their labels.
+    seed : int
+        Decides the noise.
+    noise : bool
+        Whether to add noise; see `relcomp_kit.datasets.noise.corrupt`.
+    signed : bool
+        Whether to scale the images to [-1, 1] first, as in the thesis, rather than leave them in [0, 1].
+
+    Returns
+    -------
+    Samples
+        Inputs (images, H * W) and labels (images,).
+    """
     images = split.images.flatten(1)
     images = scale(images) if signed else images.clone()
     return Samples(corrupt(images, seed) if noise else images, split.labels)
 
 
 def one_hot_others_cold(labels: Tensor, classes: int) -> Tensor:
-    """Return targets (images, classes): 1 for the class, -1 elsewhere."""
+    """Return what the net shall give: 1 for the class of an image, -1 for all others.
+
+    Parameters
+    ----------
+    labels : Tensor
+        Class of each image, (images,), int64.
+    classes : int
+        Number of classes.
+
+    Returns
+    -------
+    Tensor
+        Targets, (images, classes), float32.
+    """
     targets = torch.full((len(labels), classes), -1.0)
     return targets.scatter_(1, labels[:, None], 1.0)
 
 
 class Batches:
-    """Shuffled batches as a function of seed and step number alone, so that a resumed run goes on exactly."""
+    """Shuffled batches as a function of seed and step number alone, so that a resumed run goes on exactly.
+
+    ``batches[step]`` holds the indices of the images of a step, (size,), int64. Every epoch has an order of its own;
+    images that do not fill a batch at its end are left out of it.
+
+    Parameters
+    ----------
+    samples : int
+        Number of training images.
+    seed : int
+        Decides the order of the images.
+    size : int
+        Images in a batch; all of them if there are fewer.
+
+    Raises
+    ------
+    UserError
+        If there is no image.
+    """
 
     def __init__(self, samples: int, seed: int, size: int = BATCH_SIZE):
         if samples < 1:
             raise UserError("there is no image to train on: the class subset or the split is empty")
         self.samples, self.seed, self.size = samples, seed, min(size, samples)
-        self._epoch, self._order = -1, None
+        self._epoch, self._order = -1, torch.empty(0, dtype=torch.int64)
 
     def __getitem__(self, step: int) -> Tensor:
         per_epoch = self.samples // self.size
@@ -73,8 +122,12 @@ def sgd_step(net: MaskedNet, x: Tensor, target: Tensor, learning_rate: float = L
     ----------
     net : MaskedNet
         Changed in place. Masked weights get no gradient.
-    x, target : (images, inputs), (images, outputs)
+    x : Tensor
+        Inputs, (images, inputs), float32.
+    target : Tensor
+        What the net shall give, (images, outputs), float32.
     learning_rate : float
+        Factor on the gradient; weights and biases fall by the product.
 
     Returns
     -------
@@ -121,8 +174,30 @@ def train(
 ) -> int:
     """Train for a number of steps and return the number of the next step.
 
-    Every 100 steps ``report(step, accuracy on the current batch)`` is called, as in the published program;
-    ``before_step(step)`` is called before every step (a rule that draws its masks anew uses it).
+    Parameters
+    ----------
+    net : MaskedNet
+        Changed in place.
+    samples : Samples
+        The training images.
+    targets : Tensor
+        What the net shall give for each of them, (images, outputs).
+    batches : Batches
+        Which images each step takes.
+    first_step : int
+        Number of the first step, 0 for a new training.
+    steps : int
+        How many steps to do.
+    report : callable, optional
+        Called as ``report(step, accuracy)`` every 100 steps, as in the published program, with the share of the current
+        batch that was right, in [0, 1].
+    before_step : callable, optional
+        Called as ``before_step(step)`` before every step; a rule that draws its masks anew uses it.
+
+    Returns
+    -------
+    int
+        Number of the step to go on with.
     """
     with one_thread():
         for step in range(first_step, first_step + steps):
@@ -148,9 +223,39 @@ def train_until_stable(
     most: int = 10_000,
     report: Callable[[int, float], None] | None = None,
 ) -> int:
-    """Train until the validation accuracy stops rising: the thesis' text; returns the number of the next step.
+    """Train until the validation accuracy stops rising, as the thesis' text describes it.
 
-    Stops when the best accuracy has not risen by more than ``tolerance`` in ``patience`` blocks of ``block`` steps.
+    Training stops when the best accuracy has not risen by more than ``tolerance`` in ``patience`` blocks of steps.
+
+    Parameters
+    ----------
+    net : MaskedNet
+        Changed in place.
+    samples : Samples
+        The training images.
+    targets : Tensor
+        What the net shall give for each of them, (images, outputs).
+    batches : Batches
+        Which images each step takes.
+    first_step : int
+        Number of the first step, 0 for a new training.
+    validation : Samples
+        Images on which the accuracy is measured, before the first block and after every one.
+    block : int
+        Steps between two measurements.
+    tolerance : float
+        By how much the accuracy, a share in [0, 1], must exceed the best one to count as a rise.
+    patience : int
+        Blocks without a rise after which training stops.
+    most : int
+        No new block begins once so many steps are done.
+    report : callable, optional
+        Called as in `train`.
+
+    Returns
+    -------
+    int
+        Number of the step to go on with.
     """
     best, since, step = accuracy(net, validation), 0, first_step
     while since < patience and step - first_step < most:
@@ -165,6 +270,18 @@ def accuracy(net: torch.nn.Module, samples: Samples) -> float:
     """Return the share of samples whose largest output is their class, in [0, 1].
 
     Outputs that are masked away do not compete: they count as minus infinity.
+
+    Parameters
+    ----------
+    net : torch.nn.Module
+        Takes ``samples.x`` and gives (images, outputs), such as a `MaskedNet`.
+    samples : Samples
+        The images to classify.
+
+    Returns
+    -------
+    float
+        The accuracy, a share in [0, 1].
     """
     outputs = net(samples.x)
     if isinstance(net, MaskedNet):

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -13,13 +14,13 @@ from relcomp_kit.datasets.transforms import normalize
 from relcomp_kit.errors import UserError
 from relcomp_kit.models.device import autocast, choose_precision
 from relcomp_kit.models.distributed import Group
-from relcomp_kit.models.scene_batches import check_labels, stack
+from relcomp_kit.models.scene_batches import _Scenes, check_labels, stack
 
 
 @torch.no_grad()
 def evaluate(
     model: nn.Module,
-    split: Dataset,
+    split: _Scenes,
     classes: Sequence[str],
     *,
     batch: int = 16,
@@ -33,7 +34,8 @@ def evaluate(
     model : nn.Module
         Gives ``{"out": (N, classes, H, W)}``; it runs where its weights lie, in eval mode, and is left as it was.
     split : Dataset
-        As in `relcomp_kit.datasets.scenes.SceneSet`; scenes of one size, unless ``batch`` is 1.
+        Has a length, and pairs of an image (3, H, W) and a label (H, W), both uint8, as in
+        `relcomp_kit.datasets.scene_set.SceneSet`; all of one size, unless ``batch`` is 1.
     classes : sequence of str
         One name per output channel.
     batch : int
@@ -58,7 +60,9 @@ def evaluate(
     device = next(model.parameters()).device
     precision = choose_precision(precision, device)
     confusion = torch.zeros(len(classes), len(classes), dtype=torch.int64, device=device)
-    part = Subset(split, range(group.rank, len(split), group.size)) if group else split
+    part = cast("Dataset", split)  # a data loader takes every data set that has a length and items
+    if group:
+        part = Subset(part, range(group.rank, len(split), group.size))
     was_training = model.training
     model.eval()
     try:
@@ -86,9 +90,10 @@ def scores(confusion: Tensor, classes: Sequence[str]) -> dict:
 
     Parameters
     ----------
-    confusion : (classes, classes)
-        Pixels by true class (rows) and predicted class (columns).
+    confusion : Tensor
+        Counts of pixels by true class (rows) and predicted class (columns), (classes, classes), int64.
     classes : sequence of str
+        Names of the classes, in the order of the rows.
 
     Returns
     -------
@@ -96,6 +101,11 @@ def scores(confusion: Tensor, classes: Sequence[str]) -> dict:
         ``pixel_accuracy``: share of the pixels that are predicted right. ``iou``: for every class the pixels that are
         it in truth and prediction, divided by those that are it in either; NaN for a class that is in neither.
         ``miou``: the mean over the classes whose IoU is a number. ``confusion``: the counts, int64.
+
+    Raises
+    ------
+    UserError
+        If there is no labelled pixel.
     """
     if not confusion.sum():
         raise UserError("there is no labelled pixel to evaluate on: check the labels")

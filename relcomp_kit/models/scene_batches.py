@@ -1,6 +1,7 @@
 """Batches of scenes: stacked, checked, and for training a function of seed, step and position alone."""
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -11,6 +12,15 @@ from relcomp_kit.datasets.scene_set import VOID
 from relcomp_kit.datasets.transforms import training_transform
 from relcomp_kit.errors import UserError
 from relcomp_kit.models.masked_net_training import Batches
+from relcomp_kit.models.recipe import Recipe
+
+
+class _Scenes(Protocol):
+    """A split of scenes: how many there are, and the image (3, H, W) and label (H, W) of each, both uint8."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> tuple[Tensor, Tensor]: ...
 
 
 def stack(scenes: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
@@ -26,7 +36,20 @@ def stack(scenes: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
 
 
 def check_labels(labels: Tensor, classes: int) -> None:
-    """Raise a `UserError` if a label is neither a class nor void: on a GPU such a label would end the program."""
+    """Check that every label is a class or void: on a GPU any other label would end the program.
+
+    Parameters
+    ----------
+    labels : Tensor
+        Labels of any shape, uint8.
+    classes : int
+        How many classes there are: labels from 0 to ``classes - 1`` and `VOID` are right.
+
+    Raises
+    ------
+    UserError
+        If a label is neither a class nor void.
+    """
     bad = labels[(labels >= classes) & (labels != VOID)]
     if len(bad):
         raise UserError(
@@ -49,14 +72,21 @@ class TrainingBatches(Dataset):
     Parameters
     ----------
     split : Dataset
-        As in `relcomp_kit.datasets.scenes.SceneSet`.
-    recipe : relcomp_kit.models.segmentation_training.Recipe
-    classes, seed : int
-    rank, processes : int
-        Which of how many processes asks; the batch is a multiple of them.
+        Has a length, and pairs of an image (3, H, W) and a label (H, W), both uint8, as in
+        `relcomp_kit.datasets.scene_set.SceneSet`.
+    recipe : relcomp_kit.models.recipe.Recipe
+        Its ``batch``, ``size`` and ``augment`` are used.
+    classes : int
+        How many classes there are; a label that is neither one of them nor void raises a `UserError`.
+    seed : int
+        Decides the order of the scenes and the augmentation.
+    rank : int
+        Number of the process that asks, 0 being the first.
+    processes : int
+        How many processes share a batch; the batch size is a multiple of it.
     """
 
-    def __init__(self, split: Dataset, recipe, classes: int, seed: int, rank: int = 0, processes: int = 1):
+    def __init__(self, split: _Scenes, recipe: Recipe, classes: int, seed: int, rank: int = 0, processes: int = 1):
         self.split, self.classes, self.seed = split, classes, seed
         self.rank, self.processes = rank, processes
         self.chosen = Batches(len(split), seed, recipe.batch)

@@ -50,16 +50,24 @@ def trained(
 
     Parameters
     ----------
-    recipe, data, seed, **options
-        As in `train`; ``log_dir`` gets the whole history of a net from the cache too, if it holds no event file yet.
+    recipe : Recipe
+        Decides the training, together with the data and the seed.
+    data : SceneSet
+        Loaded with the recipe's size.
+    seed : int
+        Decides initial weights, order of the images, augmentation and dropout.
     note : dict, optional
-        What shall be kept with a net that is trained now, such as the commit.
+        What shall be kept with a net that is trained now, such as the commit; JSON-able.
     anew : bool
         Forget what is in the cache, and train from the start.
+    **options
+        Further arguments of `train`: log, log_dir, devices, machines, report. ``log_dir`` gets the whole history of a
+        net from the cache too, if it holds no event file yet.
 
     Returns
     -------
     Trained
+        The net's best state and its history.
     dict
         The note that was kept.
     """
@@ -99,6 +107,7 @@ def train(
     Parameters
     ----------
     recipe : Recipe
+        Net, size, steps, batch and all else that decides the training; "auto" precision is resolved here.
     data : SceneSet
         Loaded with the recipe's size.
     seed : int
@@ -119,6 +128,11 @@ def train(
         its own, and all of these in the same state: where one holds the net already, the others wait for it in vain.
     report : callable, optional
         ``report(step, steps, text)`` after every step; for several processes it has to be picklable.
+
+    Returns
+    -------
+    Trained
+        The state with the best validation mIoU, and the history.
 
     Raises
     ------
@@ -153,8 +167,9 @@ def _check(recipe: Recipe, data: SceneSet, seed: int, processes: int) -> None:
     """Say in one sentence what does not fit together, before anything is started."""
     if recipe.dataset != data.name:
         raise UserError(f"the recipe is for {recipe.dataset} and the data are {data.name}: load the recipe's set")
-    for name in ("train", "validation"):
-        if not len(getattr(data, name)):
+    scenes = {name: len(getattr(data, name)) for name in ("train", "validation")}
+    for name, number in scenes.items():
+        if not number:
             raise UserError(f"{data.name} has no scene in its {name} split: put the whole set in its folder")
     size = tuple(data.train[0][1].shape)
     if size != recipe.size:
@@ -164,7 +179,7 @@ def _check(recipe: Recipe, data: SceneSet, seed: int, processes: int) -> None:
         )
     if seed < 0:
         raise UserError(f"seed {seed} is below 0: take 0 or a higher number")
-    batch = min(recipe.batch, len(data.train))
+    batch = min(recipe.batch, scenes["train"])
     if batch % processes or batch < 2 * processes:
         raise UserError(
             f"a batch of {batch} cannot be shared by {processes} processes: "

@@ -19,9 +19,20 @@ COLUMNS = {
 
 
 def write_csv(path: Path, history: list[dict]) -> Path:
-    """Write a history (see `relcomp_kit.models.segmentation_training.Trained`) as CSV, a row a validation.
+    """Write the history of a training as CSV, a row a validation.
 
-    An IoU is empty where the class does not occur.
+    Parameters
+    ----------
+    path : Path
+        The file.
+    history : list of dict
+        At least one row, as in `relcomp_kit.models.segmentation_training.Trained`. Shares are in [0, 1]; an IoU is left
+        empty where the class does not occur.
+
+    Returns
+    -------
+    Path
+        The file.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -33,7 +44,15 @@ def write_csv(path: Path, history: list[dict]) -> Path:
 
 
 def write_tensorboard(folder: Path, history: list[dict]) -> None:
-    """Add rows of a history to the event files of a folder."""
+    """Add rows of a history to the event files of a folder.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder that TensorBoard reads; it is made if needed.
+    history : list of dict
+        Rows as in `relcomp_kit.models.segmentation_training.Trained`.
+    """
     from torch.utils.tensorboard import SummaryWriter  # takes seconds to import
 
     with SummaryWriter(str(make_folder(folder))) as writer:

@@ -52,8 +52,29 @@ def fit(
 ) -> None:
     """Train from the last written state to the end; what comes out is in ``files.partial``.
 
-    Parameters as in `relcomp_kit.models.segmentation_training.train`; ``net`` is left as it is, and ``weights``
-    (classes,) weigh the pixels of each class.
+    Parameters
+    ----------
+    group : Group
+        The processes that train together.
+    net : nn.Module
+        Gives ``{"out": (N, classes, H, W)}``; it is copied and left as it is.
+    recipe : Recipe
+        Decides the training; its precision is "fp32" or "bf16".
+    data : SceneSet
+        Loaded with the recipe's size.
+    seed : int
+        Decides order of the images, augmentation and dropout.
+    weights : Tensor, optional
+        What a pixel of each class weighs in the loss, (classes,); without them all weigh the same.
+    files : Files
+        Where the state and the logs are written.
+    report : callable, optional
+        Called as ``report(step, steps, text)`` after every step, in the first process.
+
+    Raises
+    ------
+    UserError
+        If the loss is not finite, a label is no class, or ``files.partial`` is of another run.
     """
     run = Run(group, copy.deepcopy(net), recipe, data, seed, weights)
     run.resume(files)
@@ -83,7 +104,7 @@ def fit(
 
 def workers(group: Group) -> int:
     """Return how many processes load the batches of one that trains; 0 if it does so itself."""
-    return 0 if group.device.type == "cpu" else min(MOST_WORKERS, os.cpu_count() // group.size)
+    return 0 if group.device.type == "cpu" else min(MOST_WORKERS, (os.cpu_count() or 1) // group.size)
 
 
 def memory_share(group: Group) -> int:
@@ -92,11 +113,27 @@ def memory_share(group: Group) -> int:
 
 
 class Run:
-    """One training in one of its processes: net, optimizer, and what has been noted so far."""
+    """One training in one of its processes: net, optimizer, and what has been noted so far.
+
+    Parameters
+    ----------
+    group : Group
+        The processes that train together.
+    net : nn.Module
+        Gives ``{"out": (N, classes, H, W)}``; it is moved to the device of the group and trained in place.
+    recipe : Recipe
+        Decides the training; its precision is "fp32" or "bf16".
+    data : SceneSet
+        Loaded with the recipe's size.
+    seed : int
+        Decides order of the images, augmentation and dropout.
+    weights : Tensor, optional
+        What a pixel of each class weighs in the loss, (classes,); without them all weigh the same.
+    """
 
     def __init__(self, group: Group, net: nn.Module, recipe: Recipe, data: SceneSet, seed: int, weights: Tensor | None):
         self.group, self.recipe, self.data, self.seed = group, recipe, data, seed
-        self.plain = net.to(group.device, memory_format=torch.channels_last)
+        self.plain = net.to(group.device).to(memory_format=torch.channels_last)
         self.net = group.share(self.plain.train())
         adam = torch.optim.AdamW if recipe.weight_decay else torch.optim.Adam
         self.optimizer = adam(net.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)
@@ -104,8 +141,10 @@ class Run:
         self.validation = remember(data.validation, REMEMBERED_BYTES // group.size)
         train = remember(data.train, memory_share(group))
         self.batches = TrainingBatches(train, recipe, len(data.classes), seed, group.rank, group.size)
-        self.done, self.best, self.history = 0, {}, []
-        self.losses, self.seconds, self.since = [], 0.0, time.monotonic()
+        self.done, self.seconds, self.since = 0, 0.0, time.monotonic()
+        self.best: dict[str, Tensor] = {}
+        self.history: list[dict] = []
+        self.losses: list[float] = []
 
     def step(self, images: Tensor, labels: Tensor) -> float:
         """Do one step of the optimizer on this process' part of a batch; return the loss on the whole batch."""
@@ -152,7 +191,7 @@ class Run:
         self.history.append(
             {
                 "step": self.done,
-                "epoch": self.done / (len(self.data.train) // size),
+                "epoch": self.done / (self.batches.chosen.samples // size),
                 "loss": sum(self.losses) / len(self.losses),
                 "learning_rate": self.recipe.learning_rate_at(self.done - 1),
                 "images_per_second": len(self.losses) * size / took,
@@ -219,7 +258,20 @@ def best_row(history: list[dict]) -> int:
 
 
 def differences(one: dict, other: dict) -> str:
-    """Return the names of what two identities differ in."""
+    """Return the names of what two identities differ in, fields of their recipes included.
+
+    Parameters
+    ----------
+    one : dict
+        Identity of a run, with its ``recipe`` as a dict.
+    other : dict
+        Identity of another run, of the same form.
+
+    Returns
+    -------
+    str
+        The names in alphabetical order, with commas between them.
+    """
     one, other = ({**identity, **identity["recipe"], "recipe": None} for identity in (one, other))
     return ", ".join(sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name)))
 

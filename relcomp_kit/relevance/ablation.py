@@ -24,17 +24,55 @@ Chosen = dict[str, Tensor]
 
 
 def choose_channels(model: nn.Module, count: int, generator: torch.Generator) -> Chosen:
-    """Draw channels, spread evenly over all layers but the last: layer name to sorted channel ids, int64.
+    """Draw channels, spread evenly over all layers but the last.
 
     The layers take turns until ``count`` channels are drawn; a layer that has no more is passed over.
+
+    Parameters
+    ----------
+    model : nn.Module
+        The net; only its layers' names and sizes are read.
+    count : int
+        How many channels to draw from the whole net, 1 or more.
+    generator : torch.Generator
+        Decides the draw; its state moves on.
+
+    Returns
+    -------
+    dict of str to Tensor
+        Sorted channel ids (drawn,), int64, by layer name; layers without a drawn channel are left out.
+
+    Raises
+    ------
+    UserError
+        If ``count`` is below 1, or above the number of channels.
     """
     return _spread({name: len(layer.weight) for name, layer in inner_layers(model).items()}, count, generator)
 
 
 def choose_weights(model: nn.Module, count: int, generator: torch.Generator) -> Chosen:
-    """Draw weights of convolutions and linear layers, spread evenly over them: parameter name to sorted flat indices.
+    """Draw weights of convolutions and linear layers, spread evenly over them.
 
     A flat index counts row by row, as in ``parameter.flatten()``. Biases and batch-norm are left out.
+
+    Parameters
+    ----------
+    model : nn.Module
+        The net; only its parameters' names and sizes are read.
+    count : int
+        How many weights to draw from the whole net, 1 or more.
+    generator : torch.Generator
+        Decides the draw; its state moves on.
+
+    Returns
+    -------
+    dict of str to Tensor
+        Sorted flat indices (drawn,), int64, by parameter name; parameters without a drawn weight are left out.
+
+    Raises
+    ------
+    UserError
+        If ``count`` is below 1, or above the number of weights.
     """
     return _spread({name: value.numel() for name, value in layer_weights(model).items()}, count, generator)
 
@@ -81,11 +119,17 @@ def channel_ablation(
         Take the absolute value of every image's change before the mean: a channel that helps on some images and
         harms on others counts too.
 
+    Returns
+    -------
+    dict of str to Tensor
+        Mean loss of logit, or rise of the cross entropy in nats, of each channel asked for: (channels,), float64, by
+        layer name, in the order asked for.
+
     Raises
     ------
     UserError
-        If the net is in train mode, a layer or channel does not exist, there is no batch or no labelled pixel, a label
-        is no class, or the net gives numbers that are not finite.
+        If there is no such measure, the net is in train mode, a layer or channel does not exist, there is no batch or
+        no labelled pixel, a label is no class, or the net gives numbers that are not finite.
     """
     layers = channel_layers(model)
     if channels is None:
@@ -106,12 +150,31 @@ def weight_ablation(
 ) -> dict[str, Tensor]:
     """Return what setting one weight to 0 takes from the net: parameter name to (weights asked for,), float64.
 
-    Every weight is put back as it was, also after an error. Cost and parameters as in `channel_ablation`.
+    Every weight is put back as it was, also after an error. The cost is that of `channel_ablation`.
 
     Parameters
     ----------
+    model : nn.Module
+        In eval mode; gives logits (N, classes, ...), or such as ``{"out": logits}``. It is left as it was.
+    batches : iterable of (Tensor, Tensor)
+        Inputs as the net wants them and classes, (N,) or (N, H, W) with 255 = void. Read once.
     weights : dict of str to Tensor
         Flat indices into ``parameter.flatten()`` by parameter name.
+    measure : {"logit", "loss"}
+        How much the logit of the true class falls, or how much the cross entropy rises, as in `channel_ablation`.
+    absolute : bool
+        Take the absolute value of every image's change before the mean.
+
+    Returns
+    -------
+    dict of str to Tensor
+        Mean change for each weight asked for: (weights,), float64, by parameter name, in the order asked for.
+
+    Raises
+    ------
+    UserError
+        If there is no such measure, the net is in train mode, a parameter or weight does not exist, there is no batch
+        or no labelled pixel, a label is no class, or the net gives numbers that are not finite.
     """
     parameters = dict(model.named_parameters())
     _check_chosen(weights, {name: value.numel() for name, value in parameters.items()}, "parameter", "weights")

@@ -1,4 +1,4 @@
-"""Measures from the thesis' literature part: what neurons do, rather than what a loss says of them."""
+"""Measures from the thesis' literature part that look at the neurons' activity alone, without a loss."""
 
 import torch
 from sklearn.metrics import mutual_info_score
@@ -15,11 +15,28 @@ def neuron_importance(net: MaskedNet, x: Tensor, labels: Tensor, statistic: str,
 
     Parameters
     ----------
-    x, labels : (images, inputs), (images,)
+    net : MaskedNet
+        The net, left as it is.
+    x : Tensor
+        Inputs (images, inputs), one image at least.
+    labels : Tensor
+        Classes (images,); used by "information" only.
     statistic : {"mean", "std", "apoz", "information"}
-        Mean absolute activation; its standard deviation over the images; 1 - APoZ, the share of images for which
-        the neuron is active (above 0; the average percentage of zeros counts the others); mutual information of the
-        activation, cut into ``bins`` equal intervals, with the class, in nats (also called information gain).
+        Mean absolute activation; standard deviation of the activation over the images; 1 - APoZ, the share of images
+        for which the neuron is active (above 0; the average percentage of zeros counts the others); mutual information
+        of the activation, cut into ``bins`` equal intervals, with the class, in nats (also called information gain).
+    bins : int
+        Intervals between a neuron's lowest and highest activation, for "information".
+
+    Returns
+    -------
+    list of Tensor
+        One tensor (neurons,) for the inputs, for every hidden layer, and for the outputs.
+
+    Raises
+    ------
+    UserError
+        If there is no such statistic, or no image.
     """
     if statistic not in STATISTICS:
         raise UserError(f"there is no statistic {statistic!r}; choose one of {', '.join(STATISTICS)}")
@@ -44,5 +61,18 @@ def _information(values: Tensor, labels: Tensor, bins: int) -> Tensor:
 
 
 def outer(ends: list[Tensor], net: MaskedNet) -> dict[str, Tensor]:
-    """Return a weight's importance as the product of that of the neurons at its two ends: keys of the weights."""
+    """Return every weight's importance: the product of the importance of the neurons at its two ends.
+
+    Parameters
+    ----------
+    ends : list of Tensor
+        Importance of the neurons, as `neuron_importance` returns it: (neurons,) for the inputs and every layer.
+    net : MaskedNet
+        The net, for the names of its weights.
+
+    Returns
+    -------
+    dict of str to Tensor
+        Importance (outputs, inputs) of the weights, by parameter name.
+    """
     return {name: torch.outer(ends[i + 1], ends[i]) for i, name in enumerate(weight_names(net))}

@@ -80,7 +80,7 @@ def pixel_flipping(
     if order not in ORDERS:
         raise UserError(f"there is no order {order!r}; choose one of {', '.join(ORDERS)}")
     sign = 1 if order == "most" else -1
-    parts = zip(*(values.split(AT_ONCE) for values in (x, y, sign * maps)))
+    parts = zip(x.split(AT_ONCE), y.split(AT_ONCE), (sign * maps).split(AT_ONCE))
     curves = torch.cat([_flipped(model, *part, steps, baseline, probability) for part in parts])
     curve = curves.double().mean(0).tolist()
     return curve, area(torch.linspace(0, 1, steps + 1).tolist(), curve)
@@ -185,7 +185,7 @@ def _maps(explain: Callable, model: nn.Module, x: Tensor, y: Tensor, absolute: b
 
 def _draw(layer: nn.Module) -> None:
     if not isinstance(layer, MaskedLayer):
-        layer.reset_parameters()
+        layer.reset_parameters()  # type: ignore[operator]  # torch's stub
         return
     bound = layer.weight.shape[1] ** -0.5  # as when the layer was made
     nn.init.uniform_(layer.weight, -bound, bound)

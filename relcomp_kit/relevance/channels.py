@@ -13,10 +13,11 @@ from relcomp_kit.errors import UserError
 from relcomp_kit.models.masked_net import MaskedLayer
 
 LAYERS = (nn.Conv2d, nn.Linear, MaskedLayer)
+Layer = nn.Conv2d | nn.Linear | MaskedLayer
 AUXILIARY = "aux_classifier."  # torchvision's second head, for training: no part of the output that counts
 
 
-def channel_layers(model: nn.Module) -> dict[str, nn.Module]:
+def channel_layers(model: nn.Module) -> dict[str, Layer]:
     """Return every convolution and linear layer by its module name.
 
     Row ``c`` of a layer's weight makes its output channel (filter, neuron) ``c``.
@@ -24,7 +25,7 @@ def channel_layers(model: nn.Module) -> dict[str, nn.Module]:
     return {name: module for name, module in model.named_modules() if isinstance(module, LAYERS)}
 
 
-def inner_layers(model: nn.Module) -> dict[str, nn.Module]:
+def inner_layers(model: nn.Module) -> dict[str, Layer]:
     """Return `channel_layers` without the last one, whose channels are the classes, and without auxiliary heads."""
     layers = {name: layer for name, layer in channel_layers(model).items() if not name.startswith(AUXILIARY)}
     return dict(list(layers.items())[:-1])

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset, Subset
+from torch.utils.data import DataLoader, Subset
 
-from relcomp_kit.datasets.scenes import remember
+from relcomp_kit.datasets.scene_set import _Scenes
+from relcomp_kit.datasets.scenes import Remembered, remember
 from relcomp_kit.datasets.transforms import normalize
 from relcomp_kit.errors import UserError
 from relcomp_kit.files import make_folder
@@ -58,6 +59,7 @@ def concept_heatmaps(
     layer : str
         Name of a module that runs once in a pass and gives (N, channels, ...).
     channels : sequence of int
+        The channels to look at, counted from 0.
     class_ : int or None
         None for the predicted class, whichever it is.
     rule : str
@@ -90,13 +92,34 @@ def concept_heatmaps(
 
 @torch.enable_grad()
 def channel_relevance(model: nn.Module, x: Tensor, layer: str, class_: int | None, *, rule: str = "epsilon") -> Tensor:
-    """Return how much each channel of a layer says for a class (positive) or against it (negative): (N, channels).
+    """Return how much each channel of a layer speaks for a class (positive) or against it (negative).
 
     It is the channel's relevance at the layer, summed over positions. Under the epsilon rule a channel's conditional
     heatmap has the same sum in a net without biases. Else the biases up to the layer, batch-norm's among them, keep the
     difference: in a trained net most of it.
 
-    Parameters, units and errors are those of `concept_heatmaps`.
+    Parameters
+    ----------
+    model : nn.Module
+        In eval mode, left as it is; gives ``{"out": (N, classes, H, W)}``, or logits (N, classes[, H, W]).
+    x : (N, 3, H, W)
+        Normalised images.
+    layer : str
+        Name of a module that runs once in a pass and gives (N, channels, ...).
+    class_ : int or None
+        None for the predicted class, whichever it is.
+    rule : str
+        One of `relcomp_kit.relevance.lrp.RULES`.
+
+    Returns
+    -------
+    Tensor
+        (N, channels), in units of the logits.
+
+    Raises
+    ------
+    UserError
+        If the model is in train mode, there is no such layer, or the class is predicted nowhere in x.
     """
     attribution, rules, _ = _begin(model, x, layer, class_, rule)
     relevance = attribution.layer_relevance(x, layer, rules)
@@ -106,7 +129,7 @@ def channel_relevance(model: nn.Module, x: Tensor, layer: str, class_: int | Non
 @torch.enable_grad()
 def reference_images(
     model: nn.Module,
-    data: Dataset,
+    data: _Scenes,
     layer: str,
     class_: int | None = None,
     *,
@@ -121,10 +144,12 @@ def reference_images(
 
     Parameters
     ----------
-    model, layer, rule
-        As in `concept_heatmaps`.
+    model : nn.Module
+        In eval mode, left as it is; gives ``{"out": (N, classes, H, W)}``, or logits (N, classes[, H, W]).
     data : Dataset
         Map-style, of (uint8 image, uint8 label) as in `relcomp_kit.datasets.scenes.SceneSet`; labels are not used.
+    layer : str
+        Name of a module that runs once in a pass and gives (N, channels, ...).
     class_ : int, optional
         Relevance is that for this class, and only images in which it is predicted somewhere are looked at, for either
         measure. By default relevance is that for the predicted class of every pixel, in all images.
@@ -132,10 +157,14 @@ def reference_images(
         The score of an image: the channel's relevance (RelMax) or its output (ActMax), either summed over positions, as
         zennit-crp does by default, not normalised. The output of a convolution is that after its batch-norm, because
         both are merged before rules are applied.
-    images, batch : int
-        References per channel, fewer if fewer images qualify; and images that are computed together.
+    images : int
+        References per channel; fewer if fewer images qualify.
     folder : Path, optional
         Where zennit-crp leaves its statistics; by default they are deleted at the end.
+    batch : int
+        Images that are computed together.
+    rule : str
+        One of `relcomp_kit.relevance.lrp.RULES`.
     channels : sequence of int, optional
         By default all, which are computed in any case.
 
@@ -153,11 +182,11 @@ def reference_images(
         raise UserError(f"there is no measure {by!r} for reference images: choose relevance or activation")
     if not len(data) or images < 1 or batch < 1:
         raise UserError(f"{images} references of {len(data)} images in batches of {batch}: each has to be 1 at least")
-    net, rules, data = own_copy(model, layer), composite(rule), remember(data)
-    candidates, count = _candidates(net, data, layer, class_, batch)
+    net, rules, scenes = own_copy(model, layer), composite(rule), remember(data)
+    candidates, count = _candidates(net, scenes, layer, class_, batch)
     channels = _check_channels(range(count) if channels is None else channels, count, layer)
     with nullcontext(make_folder(folder)) if folder else tempfile.TemporaryDirectory() as place:
-        found = Visualization(Attribution(net, class_), Subset(data, candidates), layer, Path(place), images)
+        found = Visualization(Attribution(net, class_), Subset(scenes, candidates), layer, Path(place), images)
         indices, scores = found.ranking(rules, layer, by, batch)
     places = torch.tensor(candidates)[indices].T.tolist()  # of images in the data, by channel
     return {
@@ -183,6 +212,11 @@ def receptive_crop(image: Tensor, heatmap: Tensor, size: int | tuple[int, int]) 
     -------
     Tensor
         (colours, height, width), a copy.
+
+    Raises
+    ------
+    UserError
+        If the heatmap's size is not the image's, or the crop does not fit into the image.
     """
     height, width = (size, size) if isinstance(size, int) else size
     if image.shape[1:] != heatmap.shape:
@@ -239,7 +273,7 @@ def _check_channels(channels: Sequence[int], count: int, layer: str) -> list[int
     return channels
 
 
-def _candidates(net: nn.Module, data: Dataset, layer: str, class_: int | None, batch: int) -> tuple[list[int], int]:
+def _candidates(net: nn.Module, data: Remembered, layer: str, class_: int | None, batch: int) -> tuple[list[int], int]:
     """Return the images in which the class is predicted somewhere, all for None, and the number of channels."""
     predicted, like = [], next(net.parameters())
     for images, _ in DataLoader(data, batch, collate_fn=stack):

@@ -17,10 +17,18 @@ def combined_layers(net: nn.Sequential, images: Tensor, labels: Tensor, alpha: f
     Parameters
     ----------
     net : nn.Sequential
-        Layers with inputs of (images, channels, height, width) count.
-    images, labels : (images, channels, height, width), (images,)
+        A classifier that gives (images, classes). Layers whose input is (images, channels, height, width) count.
+    images : Tensor
+        (images, channels, height, width), as the net wants them.
+    labels : Tensor
+        The class of every image whose score is followed: (images,), int64.
     alpha : float
         How soon a layer's value saturates.
+
+    Returns
+    -------
+    Tensor
+        (images, height, width), in [0, 1].
     """
     values = [images.detach().requires_grad_()]
     for layer in net:
@@ -37,9 +45,23 @@ def combined_layers(net: nn.Sequential, images: Tensor, labels: Tensor, alpha: f
 
 
 def guided_backpropagation(net: nn.Sequential, images: Tensor, labels: Tensor) -> Tensor:
-    """Return the guided gradient of the class score at the image, by zennit: shape of ``images``.
+    """Return the guided gradient of the class score at the image, computed by zennit.
 
     At every ReLU only what is positive forward and backward passes. The net must have `torch.nn.ReLU` modules.
+
+    Parameters
+    ----------
+    net : nn.Sequential
+        A classifier that gives (images, classes).
+    images : Tensor
+        (images, channels, height, width), as the net wants them.
+    labels : Tensor
+        The class of every image whose score is followed: (images,), int64.
+
+    Returns
+    -------
+    Tensor
+        The guided gradient in the shape of ``images``.
     """
     classes = net(images[:1]).shape[1]
     with Gradient(model=net, composite=GuidedBackprop()) as attributor:

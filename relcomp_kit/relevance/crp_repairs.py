@@ -38,6 +38,23 @@ def own_copy(model: nn.Module, layer: str) -> nn.Module:
 
     Batch-norm is merged into the convolution before it, and the sum of a residual block is a module. Rules, hooks and
     zennit-crp change a net while they work, and leave it changed after an error: so they never get the user's own.
+
+    Parameters
+    ----------
+    model : nn.Module
+        In eval mode; gives logits, or a dict with them under "out". It is not touched.
+    layer : str
+        Name of a module of the model.
+
+    Returns
+    -------
+    nn.Module
+        The copy, in which modules keep their names.
+
+    Raises
+    ------
+    UserError
+        If the model is in train mode, or has no such layer.
     """
     if any(module.training for module in model.modules()):
         raise UserError("the model is in train mode, in which one image changes another's relevance: call model.eval()")
@@ -54,10 +71,19 @@ def own_copy(model: nn.Module, layer: str) -> nn.Module:
 
 
 def start(logits: Tensor, class_: int | None) -> Tensor:
-    """Return where relevance starts, in the shape of the logits (N, classes) or (N, classes, H, W).
+    """Return the relevance that the outputs start with: positive logits where their class is predicted, 0 elsewhere.
 
-    It is the positive part of a class' logit where this class is the predicted one, and 0 elsewhere; for None that of
-    whichever class is predicted.
+    Parameters
+    ----------
+    logits : Tensor
+        (N, classes) or (N, classes, H, W).
+    class_ : int or None
+        The only class that starts; None for whichever class is predicted.
+
+    Returns
+    -------
+    Tensor
+        In the shape and unit of the logits.
     """
     predicted = logits.argmax(1)
     relevance = torch.zeros_like(logits)
@@ -81,7 +107,12 @@ class InterpolationByShare(TorchFunctionMode):
 class Attribution(CondAttribution):
     """Conditional attribution that begins at `start`: zennit-crp's own begins at one number per image and class.
 
-    It takes the gradients of the net's parameters away for good: give it a copy.
+    Parameters
+    ----------
+    net : nn.Module
+        A net that `own_copy` has made; its parameters no longer ask for gradients afterwards.
+    class_ : int or None
+        The class whose relevance is traced; None for the predicted one.
     """
 
     def __init__(self, net: nn.Module, class_: int | None):
@@ -96,22 +127,57 @@ class Attribution(CondAttribution):
         return start(prediction, self.class_)
 
     def heatmaps(self, x: Tensor, layer: str, channels: Sequence[int], rules: Composite) -> Tensor:
-        """Return the heatmap of x[i] through channel channels[i] alone: (N, H, W)."""
+        """Return the heatmap of x[i] through channel channels[i] alone: (N, H, W).
+
+        Parameters
+        ----------
+        x : Tensor
+            Normalised images (N, 3, H, W).
+        layer : str
+            Name of the layer that has the channels.
+        channels : sequence of int
+            One channel for each image.
+        rules : Composite
+            zennit's rules for the layers.
+        """
         conditions = [OUTPUT | {layer: [channel]} for channel in channels]
         return self(x.detach().clone().requires_grad_(), conditions, rules).heatmap
 
     def layer_relevance(self, x: Tensor, layer: str, rules: Composite) -> Tensor:
         """Return the relevance of a layer's output, in its shape.
 
-        A pass of its own, without a condition on the layer: since torch 2 what zennit-crp records at a layer that has
-        a condition is already cut down to that condition, and counted twice.
+        This is a pass without a condition on the layer: since torch 2 what zennit-crp records at a layer that has a
+        condition is already cut down to that condition, and counted twice.
+
+        Parameters
+        ----------
+        x : Tensor
+            Normalised images (N, 3, H, W).
+        layer : str
+            Name of the layer.
+        rules : Composite
+            zennit's rules for the layers.
         """
         x = x.detach().clone().requires_grad_()
         return self(x, [OUTPUT] * len(x), rules, record_layer=[layer]).relevances[layer]
 
 
 class Visualization(FeatureVisualization):
-    """Reference images from a map-style dataset of scenes (uint8 image, uint8 label), for sums over positions."""
+    """Find a layer's reference images in a data set of scenes, by scores that are sums over positions.
+
+    Parameters
+    ----------
+    attribution : Attribution
+        Computes the relevance, and has the net.
+    data : Dataset
+        Map-style, of (uint8 image, uint8 label).
+    layer : str
+        Name of the layer whose channels are looked at.
+    folder : Path
+        Where zennit-crp writes its statistics.
+    images : int
+        How many images are kept per channel.
+    """
 
     def __init__(self, attribution: Attribution, data: Dataset, layer: str, folder: Path, images: int):
         super().__init__(attribution, data, {layer: ChannelConcept()}, abs_norm=False, path=str(folder))
@@ -134,6 +200,17 @@ class Visualization(FeatureVisualization):
         """Return indices into the data and scores, best first, each (images, channels).
 
         The files in between are plain arrays, read by `numpy.load` without pickles.
+
+        Parameters
+        ----------
+        rules : Composite
+            zennit's rules for the layers.
+        layer : str
+            Name of the layer.
+        by : {"relevance", "activation"}
+            What the images are ranked by.
+        batch : int
+            Images that are computed together.
         """
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):  # progress bars
             self.run(rules, 0, len(self.dataset), batch)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 import torch
 from scipy.stats import rankdata
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from relcomp_kit.errors import UserError
 from relcomp_kit.relevance.channels import batch_norms, channel_layers, check_eval, inner_layers, layer_weights
@@ -22,6 +23,16 @@ def rank_correlation(one: Tensor, other: Tensor) -> Tensor:
     ----------
     one, other : Tensor
         (rows, values); a vector counts as one row. A row without any variation has no ranking: NaN.
+
+    Returns
+    -------
+    Tensor
+        (rows,), in [-1, 1], float64.
+
+    Raises
+    ------
+    UserError
+        If the shapes differ.
     """
     if one.shape != other.shape:
         raise UserError(f"ranks can be compared for equal shapes only, not {tuple(one.shape)} and {tuple(other.shape)}")
@@ -40,6 +51,11 @@ def pick(scores: Scores, chosen: dict[str, Tensor]) -> Tensor:
     chosen : dict of str to Tensor
         Channel ids by layer, or flat indices by parameter, as `relcomp_kit.relevance.ablation` chooses them. What its
         oracle returns for them, ``torch.cat(list(oracle.values()))``, is in the same order.
+
+    Raises
+    ------
+    UserError
+        If something was chosen that has no scores.
     """
     missing = [name for name in chosen if name not in scores]
     if missing:
@@ -48,16 +64,30 @@ def pick(scores: Scores, chosen: dict[str, Tensor]) -> Tensor:
 
 
 def random_scores(like: Scores, generator: torch.Generator) -> Scores:
-    """Return a random ranking, the control that every measure has to beat: keys and shapes of ``like``, in [0, 1)."""
+    """Return random scores, the control that every measure has to beat.
+
+    Parameters
+    ----------
+    like : dict of str to Tensor
+        Scores whose names and shapes are wanted.
+    generator : torch.Generator
+        Decides the scores; its state moves on.
+
+    Returns
+    -------
+    dict of str to Tensor
+        Keys and shapes of ``like``, uniform in [0, 1).
+    """
     return {name: torch.rand(value.shape, generator=generator) for name, value in like.items()}
 
 
 def magnitude_scores(model: nn.Module, filters: bool) -> Scores:
-    """Return the size of what is there, the control that costs nothing.
+    """Return the size of the filters or weights, the control that costs nothing.
 
     Parameters
     ----------
     model : nn.Module
+        The net; it is not touched.
     filters : bool
         The L2 norm of every filter of every convolution and linear layer, layer name to (outputs,); otherwise the
         absolute value of every one of their weights, parameter name to the parameter's shape.
@@ -76,7 +106,7 @@ def removal_curve(
     order: str = "least",
     scope: str = "layer",
 ) -> list[float]:
-    """Return how a net does without its lowest or highest scored filters or weights, and without any new training.
+    """Return a net's score after its filters or weights of lowest or highest score are removed, without new training.
 
     A good measure keeps the curve high when the least relevant go first, and makes it fall when the most relevant do.
     Both are needed: a net that stands the loss of anything proves nothing about the measure.
@@ -102,6 +132,11 @@ def removal_curve(
         Which scores go first: the lowest, or the highest.
     scope : {"layer", "net"}
         The share is taken of every layer by itself, or of all scores together, which need one scale for that.
+
+    Returns
+    -------
+    list of float
+        What ``score`` returned at each share, in its own unit.
 
     Raises
     ------
@@ -164,7 +199,7 @@ def _turns(scores: Scores, order: str, scope: str) -> list[tuple[list[str], Tens
 
 def _gone(scores: Scores, turns: list[tuple[list[str], Tensor]], share: float) -> dict[str, Tensor]:
     """Return what is removed at a share, True where it is: keys and shapes of the scores."""
-    masks = {}
+    masks: dict[str, Tensor] = {}
     for names, turn in turns:
         gone = torch.zeros(len(turn), dtype=torch.bool)
         gone[turn[: min(round(share * len(turn)), len(turn) - len(names))]] = True
@@ -174,12 +209,13 @@ def _gone(scores: Scores, turns: list[tuple[list[str], Tensor]], share: float) -
 
 def _remove_filters(net: nn.Module, gone: dict[str, Tensor]) -> None:
     """Set filters to 0 in place, with all that would let them give anything else than 0."""
-    norms = batch_norms(net)
+    layers, norms = channel_layers(net), batch_norms(net)
     for name, mask in gone.items():
-        layer = net.get_submodule(name)
+        layer = layers[name]
         parts = [layer.weight, layer.bias, getattr(layer, "output_mask", None)]
         if name in norms:
             norm = net.get_submodule(norms[name])
+            assert isinstance(norm, _BatchNorm)
             parts += [norm.weight, norm.bias, norm.running_mean]
         for part in parts:
             if part is not None:
@@ -196,6 +232,18 @@ def area(shares: Sequence[float], values: Sequence[float]) -> float:
     """Return the area under a removal curve by trapezoids, divided by the width of its shares.
 
     So it is the mean height of the curve, in the unit of ``values``, and curves over equal shares can be compared.
+
+    Parameters
+    ----------
+    shares : sequence of float
+        What fraction was removed at each point; two points or more, rising.
+    values : sequence of float
+        The score at each of the shares.
+
+    Raises
+    ------
+    UserError
+        If there are fewer than two shares, they do not rise, or there is not one value for each.
     """
     if len(shares) != len(values) or len(shares) < 2:
         raise UserError(f"an area needs a value for each of 2 shares or more, not {len(values)} for {len(shares)}")

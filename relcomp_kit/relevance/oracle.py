@@ -29,7 +29,24 @@ def _all_sums(net: MaskedNet, values: list[Tensor]) -> list[Tensor]:
 
 @torch.no_grad()
 def input_oracle(net: MaskedNet, x: Tensor, labels: Tensor, loss: str = "training") -> Tensor:
-    """Return J with the input at 0 minus J, for every image and input: (images, inputs)."""
+    """Return what setting each input to 0 does to J: J with this input at 0, minus J.
+
+    Parameters
+    ----------
+    net : MaskedNet
+        The net, left as it is.
+    x : Tensor
+        Inputs (images, inputs).
+    labels : Tensor
+        Classes (images,), int64.
+    loss : {"training", "pruning"}
+        Which J; see `relcomp_kit.relevance.saliency.loss_per_image`.
+
+    Returns
+    -------
+    Tensor
+        Change of J for every image and input (images, inputs), with its sign.
+    """
     weight = net.layers[0].weight * net.layers[0].weight_mask
     sums = _all_sums(net, net.trace(x)[:1])[0]
     before = loss_per_image(net, _finish(net, 0, sums), labels, loss)
@@ -48,8 +65,12 @@ def weight_oracle(
 
     Parameters
     ----------
+    net : MaskedNet
+        The net, left as it is.
     x, labels : (images, inputs), (images,)
         A few hundred images are enough for a stable ranking; the cost is images x weights.
+    loss : {"training", "pruning"}
+        Which J; see `relcomp_kit.relevance.saliency.loss_per_image`.
     chunk : int
         Weights of one neuron handled at once; bounds the memory.
 

@@ -16,13 +16,25 @@ class Record:
         self.outputs: dict[str, Tensor] = {}
 
     def note(self, name: str, module: nn.Module, inputs: tuple, output: object) -> None:
-        """Take down a call; a forward hook, once the name is given."""
+        """Note a call of a module; with the name filled in, this is a forward hook.
+
+        Parameters
+        ----------
+        name : str
+            Name of the module in the net.
+        module : nn.Module
+            The module; not used.
+        inputs : tuple
+            Its inputs; not used.
+        output : object
+            What it returned; a tensor is copied into the record.
+        """
         self.finished.append(name)
         if isinstance(output, Tensor):
             self.outputs[name] = output.clone()  # what comes next may change it in place
 
     def unchanged(self, places: set[str]) -> list[str]:
-        """Return the largest modules that were through before anything happened in ``places``."""
+        """Return the names of the largest modules that had finished before anything happened in ``places``."""
         if not places <= set(self.finished):
             return []  # a parameter that is used without a call of its module
         first = min(self.finished.index(place) for place in places)
@@ -50,7 +62,19 @@ def recorded(model: nn.Module) -> Iterator[Record]:
 
 @contextmanager
 def skipped(model: nn.Module, record: Record, places: set[str]) -> Iterator[None]:
-    """Let modules that come before ``places`` return what they returned in the recorded pass, without computing it."""
+    """Let modules that come before ``places`` return what they returned in the recorded pass, without computing it.
+
+    This holds inside the block; afterwards all modules compute again.
+
+    Parameters
+    ----------
+    model : nn.Module
+        The net whose pass was recorded, to be run on the same inputs.
+    record : Record
+        What `recorded` gave for the net.
+    places : set of str
+        Names of the modules in which something changes, one at least; what ran before the first of them is skipped.
+    """
     unchanged = {name: model.get_submodule(name) for name in record.unchanged(places)}
     unchanged = {name: module for name, module in unchanged.items() if "forward" not in vars(module)}  # not patched yet
     try:

@@ -15,14 +15,28 @@ LOSSES = ("training", "pruning")
 
 
 def loss_per_image(net: MaskedNet, output: Tensor, labels: Tensor, loss: str = "training") -> Tensor:
-    """Return J for every image: (images,).
+    """Return J for every image.
 
     Parameters
     ----------
+    net : MaskedNet
+        The net that gave the output; only its output mask is read.
     output : Tensor
-        The net's output, (images, classes).
+        The net's output, (images, classes); more dimensions may come before these.
+    labels : Tensor
+        Classes (images,), int64.
     loss : {"training", "pruning"}
         Mean squared error over the outputs that are kept, or the raw output at the true class (the class score).
+
+    Returns
+    -------
+    Tensor
+        (images,), with the same dimensions before it as ``output``.
+
+    Raises
+    ------
+    UserError
+        If there is no such loss.
     """
     if loss not in LOSSES:
         raise UserError(f"there is no loss {loss!r}; choose one of {', '.join(LOSSES)}")
@@ -34,9 +48,27 @@ def loss_per_image(net: MaskedNet, output: Tensor, labels: Tensor, loss: str = "
 
 
 def gradients(net: MaskedNet, x: Tensor, labels: Tensor, loss: str = "training") -> tuple[list[Tensor], list[Tensor]]:
-    """Return (values, dJ/dvalues) at every layer's input and, last, at the output: each (images, neurons).
+    """Return the values at every layer's input and, last, at the output, and the gradient of J by each of them.
 
-    One forward and one backward pass for all images: the images do not meet in J, so its sum has the gradient of each.
+    One forward and one backward pass for all images: no image enters another's J, so the sum has the gradient of each.
+
+    Parameters
+    ----------
+    net : MaskedNet
+        The net, left as it is.
+    x : Tensor
+        Inputs (images, inputs).
+    labels : Tensor
+        Classes (images,), int64.
+    loss : {"training", "pruning"}
+        Which J; see `loss_per_image`.
+
+    Returns
+    -------
+    values : list of Tensor
+        Inputs of every layer, then the outputs: each (images, neurons).
+    slopes : list of Tensor
+        dJ/dvalues, in the same order and shapes.
     """
     values = net.trace(x.detach().requires_grad_())
     loss_sum = loss_per_image(net, values[-1], labels, loss).sum()
@@ -57,8 +89,17 @@ def traced_share(net: MaskedNet, x: Tensor, start: Tensor | None = None) -> Tens
 
     Parameters
     ----------
+    net : MaskedNet
+        The net, left as it is.
+    x : Tensor
+        Inputs (images, inputs).
     start : Tensor, optional
         What the outputs receive, (images, classes); the outputs themselves if None.
+
+    Returns
+    -------
+    Tensor
+        (images, inputs), in the unit of the start.
     """
     with torch.no_grad():
         values = net.trace(x)
@@ -71,19 +112,53 @@ def traced_share(net: MaskedNet, x: Tensor, start: Tensor | None = None) -> Tens
 
 
 def saliency_map(net: MaskedNet, x: Tensor, labels: Tensor, loss: str = "training") -> Tensor:
-    """Return the gradient at the input, dJ/dX (III, VII): (images, inputs)."""
+    """Return the gradient at the input, dJ/dX (III, VII): (images, inputs).
+
+    Parameters
+    ----------
+    net : MaskedNet
+        The net, left as it is.
+    x : Tensor
+        Inputs (images, inputs).
+    labels : Tensor
+        Classes (images,), int64.
+    loss : {"training", "pruning"}
+        Which J; see `loss_per_image`.
+    """
     return gradients(net, x, labels, loss)[1][0]
 
 
 def impact_map(net: MaskedNet, x: Tensor, labels: Tensor, loss: str = "training") -> Tensor:
-    """Return the impact, the first-order Taylor term dJ/dX o X (VI): (images, inputs)."""
+    """Return the impact, the first-order Taylor term dJ/dX o X (VI): (images, inputs).
+
+    Parameters
+    ----------
+    net : MaskedNet
+        The net, left as it is.
+    x : Tensor
+        Inputs (images, inputs).
+    labels : Tensor
+        Classes (images,), int64.
+    loss : {"training", "pruning"}
+        Which J; see `loss_per_image`.
+    """
     return gradients(net, x, labels, loss)[1][0] * x
 
 
 def class_difference(net: MaskedNet, x: Tensor, labels: Tensor) -> Tensor:
     """Return how much each input speaks for the true class against the others (V): (images, inputs).
 
-    ``sum over the other classes k of max(S_c - S_k, 0)`` with S_k the gradient of output k; of the classes kept.
+    ``sum over the other classes k of max(S_c - S_k, 0)`` with S_k the gradient of output k and c the true class; only
+    classes that the output mask keeps are in the sum.
+
+    Parameters
+    ----------
+    net : MaskedNet
+        The net, left as it is.
+    x : Tensor
+        Inputs (images, inputs).
+    labels : Tensor
+        Classes (images,), int64.
     """
     leaf = x.detach().requires_grad_()
     output = net(leaf)
@@ -95,7 +170,22 @@ def class_difference(net: MaskedNet, x: Tensor, labels: Tensor) -> Tensor:
 
 
 def rescale(values: Tensor, dim: int, out: Tensor | None = None) -> Tensor:
-    """Min-max scale to [0, 1] along a dimension, into ``out`` if given; where all values are equal the result is 0."""
+    """Min-max scale to [0, 1] along a dimension; where all values are equal the result is 0.
+
+    Parameters
+    ----------
+    values : Tensor
+        Any shape.
+    dim : int
+        The dimension along which lowest and highest value are taken.
+    out : Tensor, optional
+        Where the result is written, in the shape of ``values``; may be ``values`` itself. By default a new tensor.
+
+    Returns
+    -------
+    Tensor
+        In the shape of ``values``; NaN stays NaN.
+    """
     low, high = values.amin(dim, keepdim=True), values.amax(dim, keepdim=True)
     span = high - low
     return torch.sub(values, low, out=out).div_(torch.where(span == 0, 1.0, span))  # NaN stays NaN
@@ -108,11 +198,24 @@ def input_importance(
 
     Parameters
     ----------
+    net : MaskedNet
+        The net, left as it is.
+    x : Tensor
+        Inputs (images, inputs).
+    labels : Tensor
+        Classes (images,), int64.
     measure : {"saliency", "impact"}
         ``abs(dJ/dX)`` or ``abs(dJ/dX o X)``.
     scaling : {"sample", "neuron"}
         Min-max scaling of each image over the layer's neurons (the published program), or of each neuron over the
         images (the thesis' text).
+    loss : {"training", "pruning"}
+        Which J; see `loss_per_image`.
+
+    Raises
+    ------
+    UserError
+        If there is no such measure, scaling or loss.
     """
     if measure not in ("saliency", "impact") or scaling not in ("sample", "neuron"):
         raise UserError(f"measure {measure!r} must be saliency or impact, scaling {scaling!r} sample or neuron")
@@ -131,13 +234,38 @@ def weight_importance(
     scaling: str = "sample",
     loss: str = "training",
 ) -> dict[str, Tensor]:
-    """Return the weights' cumulated importance over the images: keys and shapes of the weight matrices.
+    """Return the importance of the weights, summed over the images.
 
     One weight's importance for one image is the product of the importance at its two ends,
     ``I_W[y, x] = I_Y[y] * I_X[x]``. The sum of these outer products over the images is one matrix product, so
     no tensor of size images x weights is ever made.
 
-    Source: Böhnke, weight importance and CI. Parameters as in `input_importance`.
+    Source: Böhnke, weight importance and CI.
+
+    Parameters
+    ----------
+    net : MaskedNet
+        The net, left as it is.
+    x : Tensor
+        Inputs (images, inputs).
+    labels : Tensor
+        Classes (images,), int64.
+    measure : {"saliency", "impact"}
+        ``abs(dJ/dX)`` or ``abs(dJ/dX o X)`` at both ends.
+    scaling : {"sample", "neuron"}
+        How the importance of inputs and neurons is scaled to [0, 1]; see `input_importance`.
+    loss : {"training", "pruning"}
+        Which J; see `loss_per_image`.
+
+    Returns
+    -------
+    dict of str to Tensor
+        Importance (outputs, inputs) of the weights, by parameter name.
+
+    Raises
+    ------
+    UserError
+        If there is no such measure, scaling or loss.
     """
     ends = input_importance(net, x, labels, measure=measure, scaling=scaling, loss=loss)
     return {name: ends[i + 1].T @ ends[i] for i, name in enumerate(weight_names(net))}
@@ -146,10 +274,28 @@ def weight_importance(
 def direct_importance(
     net: MaskedNet, x: Tensor, labels: Tensor, *, times_weight: bool = False, loss: str = "training"
 ) -> dict[str, Tensor]:
-    """Return the cumulated ``abs(dJ/dW)``, or ``abs(W o dJ/dW)``, of every image: shapes of the weight matrices.
+    """Return the weights' ``abs(dJ/dW)``, or ``abs(W o dJ/dW)``, summed over the images.
 
     For one image dJ/dW is the outer product of the gradient at the neuron's sum and the layer's input, so the
     sum of absolute values is again one matrix product. Masked weights have no gradient and get 0.
+
+    Parameters
+    ----------
+    net : MaskedNet
+        The net, left as it is.
+    x : Tensor
+        Inputs (images, inputs).
+    labels : Tensor
+        Classes (images,), int64.
+    times_weight : bool
+        Multiply the gradient by the weight.
+    loss : {"training", "pruning"}
+        Which J; see `loss_per_image`.
+
+    Returns
+    -------
+    dict of str to Tensor
+        Importance (outputs, inputs) of the weights, by parameter name.
     """
     values = [x.flatten(1)]
     sums = []
@@ -178,11 +324,31 @@ def magnitude(net: MaskedNet) -> dict[str, Tensor]:
 def clamped_outputs(
     net: MaskedNet, x: Tensor, labels: Tensor, *, steps: int = 30, rate: float = 0.5, hold: float = 1.0
 ) -> Tensor:
-    """Return what must be taken from the input until the class is gone: (images, inputs).
+    """Return what must be taken from each input until another class wins.
 
-    The input follows the negative gradient of its class score, with negative gradients clipped, while an L2 loss of
-    weight ``hold`` keeps the other outputs where they were; an image stops once another class wins.
-    The result is original minus changed input. Source: Böhnke, clamped outputs, iterative (its source 7).
+    The input follows the negative gradient of its class score, with negative gradients clipped, while an L2 loss
+    keeps the other outputs where they were; an image stops once another class wins.
+    Source: Böhnke, clamped outputs, iterative (its source 7).
+
+    Parameters
+    ----------
+    net : MaskedNet
+        The net, left as it is.
+    x : Tensor
+        Inputs (images, inputs).
+    labels : Tensor
+        Classes (images,), int64.
+    steps : int
+        How many steps an image takes at most.
+    rate : float
+        Length of a step: how much of the gradient is taken from the input.
+    hold : float
+        Weight of the L2 loss.
+
+    Returns
+    -------
+    Tensor
+        Original minus changed input, (images, inputs).
     """
     with torch.no_grad():
         before = net(x)

@@ -46,6 +46,19 @@ def run_on_cluster(jobs: Mapping[str, Callable[[], object]], client: Client) -> 
     jobs : mapping of str to callable
         By name, as in `relcomp_kit.sweeps.local.run_here`; the workers import what they name.
     client : Client
+        Connection to the scheduler, from `connect`.
+
+    Yields
+    ------
+    name : str
+        Name of the job that ended.
+    outcome : object
+        What it returned, or a `Failure`.
+
+    Raises
+    ------
+    UserError
+        If the scheduler goes away while jobs run.
     """
     given_up = {}
     for name, outcome in _run(jobs, client):

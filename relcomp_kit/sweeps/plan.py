@@ -114,7 +114,19 @@ def _values(file: Path, experiment: str, known: Mapping[str, Parameter], given: 
 
 
 def convert(value, kind):
-    """Return a value of a TOML file as an annotated type: int, float, str, bool, list, tuple, or a union of them.
+    """Return a value of a TOML file as an annotated type.
+
+    Parameters
+    ----------
+    value : object
+        What TOML gives: a number, text, true or false, or a list of these.
+    kind : type
+        int, float, str, bool, a list or tuple of them such as ``tuple[int, int]``, or a union of these.
+
+    Returns
+    -------
+    object
+        The value as that type: a list becomes a tuple where one is asked for, and a whole number a float.
 
     Raises
     ------

@@ -62,8 +62,14 @@ def attempt(job: Callable[[], object], threads: int) -> object:
     Parameters
     ----------
     job : callable
+        Takes no arguments.
     threads : int
         Threads that torch may use.
+
+    Returns
+    -------
+    object
+        What the job returned, or a `Failure` if it raised.
     """
     import torch
 

@@ -17,23 +17,80 @@ Outcomes = Iterator[tuple[str, object]]
 
 
 def record_file(folder: Path, point: Point) -> Path:
-    """Return where the record of a point lies."""
+    """Return where the record of a point lies.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder of the records.
+    point : Point
+        The point, whose name is that of the file.
+
+    Returns
+    -------
+    Path
+        A JSON file, which may not exist yet.
+    """
     return folder / f"{point.name}.json"
 
 
 def missing(points: Sequence[Point], folder: Path) -> list[Point]:
-    """Return the points that have no record in a folder."""
+    """Return the points that have no record in a folder.
+
+    Parameters
+    ----------
+    points : sequence of Point
+        The points of a plan.
+    folder : Path
+        Folder of the records.
+
+    Returns
+    -------
+    list of Point
+        Those that are left to run, in the same order.
+    """
     return [point for point in points if not record_file(folder, point).is_file()]
 
 
 def read_records(points: Sequence[Point], folder: Path) -> list[dict]:
-    """Return the records of those points that have one."""
+    """Return the records of those points that have one.
+
+    Parameters
+    ----------
+    points : sequence of Point
+        The points of a plan.
+    folder : Path
+        Folder of the records.
+
+    Returns
+    -------
+    list of dict
+        The records in the order of the points; see `relcomp_kit.sweeps.point.measure`.
+
+    Raises
+    ------
+    UserError
+        If a record cannot be read as JSON.
+    """
     files = (record_file(folder, point) for point in points)
     return [read_json(file) for file in files if file.is_file()]
 
 
 def check_workers(workers: int | None, cluster: str | None) -> None:
-    """Raise a `UserError` if it is not clear who shall run the points."""
+    """Check that it is clear who shall run the points.
+
+    Parameters
+    ----------
+    workers : int, optional
+        Processes on this machine.
+    cluster : str, optional
+        Address of a Dask scheduler.
+
+    Raises
+    ------
+    UserError
+        If both are given, or ``workers`` is below 1.
+    """
     if workers is not None and cluster is not None:
         raise UserError("--workers is for this machine and --cluster for another: leave one of them out")
     if workers is not None and workers < 1:
@@ -50,7 +107,9 @@ def run_missing(
     Parameters
     ----------
     points : sequence of Point
+        The points of a plan.
     folder : Path
+        Folder of the records; it is made if needed.
     workers : int, optional
         Processes on this machine; by default one for each core.
     cluster : str, optional

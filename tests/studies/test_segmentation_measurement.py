@@ -21,6 +21,8 @@ from relcomp_kit.models.metrics import evaluate
 from relcomp_kit.models.recipe import Recipe
 from relcomp_kit.studies.profiles import CPU_STEPS, PROFILES, STEPS, get_profile, training_recipe
 from relcomp_kit.studies.segmentation import measurement as study
+from relcomp_kit.studies.segmentation import new_task
+from relcomp_kit.studies.segmentation import results as results_of
 from relcomp_kit.studies.segmentation.measurement import Segmenter
 
 CLASSES = ("red", "green", "blue")
@@ -92,10 +94,10 @@ def test_one_size_serves_the_set_and_all_that_is_trained_on_it():
 
 
 def test_few_scenes_are_enough_to_settle_and_to_train_a_classifier(net):
-    settled = study.settle(copy.deepcopy(net), scenes(3))
+    settled = new_task.settle(copy.deepcopy(net), scenes(3))
     assert not settled.training
-    few = study.Relabelled(scenes(3), (0, 1, 1))
-    study.train_classifier(study.new_classifier(settled, 2, 0), few, 2, 0)
+    few = new_task.Relabelled(scenes(3), (0, 1, 1))
+    new_task.train_classifier(new_task.new_classifier(settled, 2, 0), few, 2, 0)
 
 
 def test_without_network_every_net_starts_from_scratch(own_cache, monkeypatch):
@@ -217,7 +219,7 @@ def test_weather_changes_what_is_seen_and_not_what_is_there(own_cache):
 @pytest.mark.parametrize("groups", [(0, 1, 1), (1, 0, VOID), (0, 0, 0)])
 def test_classes_are_merged_and_void_stays_void(groups):
     split = scenes(2)
-    merged = study.Relabelled(split, groups)
+    merged = new_task.Relabelled(split, groups)
     assert len(merged) == 2
     for (image, label), (same_image, new) in zip(split, (merged[0], merged[1])):
         assert same_image is image
@@ -228,7 +230,7 @@ def test_classes_are_merged_and_void_stays_void(groups):
 
 def test_a_label_that_is_no_class_becomes_void():
     split = [(image, tv_tensors.Mask(label.clamp(min=2))) for image, label in scenes(1)]
-    assert study.Relabelled(split, (0, 1))[0][1].unique().tolist() == [VOID]
+    assert new_task.Relabelled(split, (0, 1))[0][1].unique().tolist() == [VOID]
 
 
 def test_a_new_classifier_is_one_new_convolution_on_a_frozen_net(net):
@@ -236,7 +238,7 @@ def test_a_new_classifier_is_one_new_convolution_on_a_frozen_net(net):
     learns = {name: weight.requires_grad for name, weight in net.named_parameters()}
     torch.manual_seed(7)
     kept = torch.random.get_rng_state()
-    made, again, other = (study.new_classifier(net, 2, seed) for seed in (3, 3, 4))
+    made, again, other = (new_task.new_classifier(net, 2, seed) for seed in (3, 3, 4))
     assert torch.equal(torch.random.get_rng_state(), kept)
     new = {"classifier.4.weight", "classifier.4.bias"}
     assert {name for name, weight in made.named_parameters() if weight.requires_grad} == new
@@ -254,10 +256,10 @@ def test_a_new_classifier_is_one_new_convolution_on_a_frozen_net(net):
 
 def test_training_a_new_classifier_changes_nothing_else(net):
     before = copy.deepcopy(net.state_dict())
-    task = study.Relabelled(scenes(12), (0, 1, 1))
-    made = study.new_classifier(net, 2, 0)
+    task = new_task.Relabelled(scenes(12), (0, 1, 1))
+    made = new_task.new_classifier(net, 2, 0)
     start = copy.deepcopy(made)
-    trained = study.train_classifier(made, task, 15, 0)
+    trained = new_task.train_classifier(made, task, 15, 0)
     changed = {name for name, value in trained.state_dict().items() if not torch.equal(value, start.state_dict()[name])}
     assert changed == {"classifier.4.weight", "classifier.4.bias"}, "nor a statistic of batch-norm"
     torch.testing.assert_close(net.state_dict(), before, rtol=0, atol=0)
@@ -284,7 +286,7 @@ def decided(dataset: str, scene_count: int, nets: list, accuracies: list) -> dic
     data = scene_set(dataset, train=range(scene_count - 3), validation=range(1), test=range(2))
     record = Record(LESSON, "full", dataset)
     results = {(made.name, made.seed): result(value) for made, value in zip(nets, accuracies, strict=True)}
-    study.decide(record, data, nets, results)
+    results_of.decide(record, data, nets, results)
     (claim,) = record.content["claims"]
     return claim
 
@@ -327,7 +329,7 @@ def test_a_claim_is_met_or_refuted_by_the_published_net_on_the_published_set(
 def test_other_sets_decide_nothing(dataset):
     record = Record(LESSON, "full", dataset)
     data = scene_set(dataset, train=range(9997), validation=range(1), test=range(2))
-    study.decide(record, data, PUBLISHED_NET, {("resnet101", seed): result(0.99) for seed in (0, 1, 2)})
+    results_of.decide(record, data, PUBLISHED_NET, {("resnet101", seed): result(0.99) for seed in (0, 1, 2)})
     assert record.content["claims"] == []
 
 
@@ -345,12 +347,12 @@ def test_a_record_says_what_each_net_reached_and_which_was_cut_short(monkeypatch
     nets = [segmenter("compact", 0), segmenter("compact", 1, steps=5000), segmenter("resnet50", 0, steps=500)]
     record = Record(LESSON, "full", "rail-scenes")
     accuracies = {("compact", 0): 0.8766, ("compact", 1): 0.9, ("resnet50", 0): 0.7}
-    study.note(record, nets, {key: result(value) for key, value in accuracies.items()})
+    results_of.note(record, nets, {key: result(value) for key, value in accuracies.items()})
     record.measure("pixel accuracy by weather", [0.9, 0.5], "share", labels=["day", "snow"])
     record.save()
     content = read_json(tmp_path / f"{LESSON}.json")
     kept = copy.deepcopy(content)
-    assert study.summary(content) == [
+    assert results_of.summary(content) == [
         "rail-scenes, compact, seed 0: pixel accuracy 87.7%, mIoU 0.500; 4,500 steps of 8 in 10 min",
         "rail-scenes, compact, seed 1: pixel accuracy 90.0%, mIoU 0.500; 5,000 steps of 8 in 10 min",
         "rail-scenes, resnet50, seed 0: pixel accuracy 70.0%, mIoU 0.500; 500 steps of 8 in 10 min, "

@@ -3,9 +3,10 @@
 A weight tensor becomes integer indices and one step: weight = index * step. The index of least squared distance plus
 lambda times its bits is taken (ECQ); ECQ^x makes 0 dearer for relevant weights and cheaper for irrelevant ones.
 
-- `steps`: the grid. `envelope`: where the cheapest index changes, in closed form. `lookup`: indices by table, exactly.
-- `assignment`: one tensor, with relevance or without. `model`: a whole net. `quantized`: what comes out.
-- `training`: the gradient in quantization-aware training.
+- `centroids`: the grid. `lower_envelope`: where the cheapest index changes, in closed form. `interval_lookup`: indices
+  by table, exactly.
+- `assignment`: one tensor, with relevance or without. `quantize_net`: a whole net. `quantized`: what comes out.
+- `straight_through`: the gradient in quantization-aware training. `qat`: that training; `recipe`: its settings.
 
 Source: Becking et al. 2022, "ECQ^x: Explainability-Driven Quantization for Low-Bit and Sparse DNNs".
 """

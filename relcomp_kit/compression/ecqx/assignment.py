@@ -21,14 +21,19 @@ FARTHEST = 1e18  # steps from 0 that are still told apart: their square stays in
 class Grid:
     """The centroids of a tensor and what their entropy weighs.
 
-    Attributes
+    Parameters
     ----------
     step : float
-        Distance of two centroids.
+        Distance of two centroids, in units of the weights; above 0.
     levels : (int, int)
         The lowest and the highest index; 0 is between them.
     lam : float
-        Lambda, in squared units of the weights per bit.
+        Lambda, in squared units of the weights per bit; 0 or more.
+
+    Raises
+    ------
+    UserError
+        If a value is outside its range, or there are more than 256 levels.
     """
 
     step: float
@@ -51,15 +56,16 @@ class Assignment:
 
     `fit` makes one. Probabilities, borders and beta are those of the weights that it saw.
 
-    Attributes
+    Parameters
     ----------
     grid : Grid
+        The centroids.
     plain : Lookup
-        The index under ECQ.
+        Weight to its index under ECQ.
     others : Lookup, optional
-        The cheapest index other than 0; without it ECQ alone decides.
-    price : (levels,)
-        Of every index, in squared steps.
+        Weight to its cheapest index other than 0; without it ECQ alone decides.
+    price : Tensor
+        What the bits of every index cost, (levels,), in squared steps.
     relevance : Tensor, optional
         In [0, 1], of the weights' shape; kept, not copied.
     beta : float
@@ -76,7 +82,7 @@ class Assignment:
     def indices(self, weight: Tensor) -> Tensor:
         """Return the indices of weights, of their shape: int8, or int16 where the levels reach 128."""
         result, places = self.empty(weight)
-        if self.others is None:
+        if self.others is None or self.relevance is None:
             for place, piece in zip(places, chunks(weight)):
                 place.copy_(self.plain(piece))
         else:
@@ -101,6 +107,7 @@ class Assignment:
         taken from ``ln(2 cost_0 / cost_other) / -ln R`` on. That is 0 or less where 0 is cheaper even at twice its
         price, infinite where R = 1 and it is not, and 0 where R = 0.
         """
+        assert self.others is not None  # only asked with relevance
         index = self.others(weight)
         u = (weight / self.grid.step).clamp_(-FARTHEST, FARTHEST)
         price = self.price.to(u.dtype)
@@ -113,7 +120,31 @@ class Assignment:
 def fit(
     weight: Tensor, grid: Grid, *, relevance: Tensor | None = None, give_back: float = 0.1
 ) -> tuple[Assignment, Tensor]:
-    """Return what decides the indices of a tensor, and the indices; parameters as in `assign`."""
+    """Return what decides the indices of a tensor, and the indices, by the rule of `assign`.
+
+    Parameters
+    ----------
+    weight : Tensor
+        Any shape, float16 to float64, finite.
+    grid : Grid
+        The centroids, and lambda.
+    relevance : Tensor, optional
+        Of the weights' shape, in [0, 1]: ECQ^x. Without it: ECQ.
+    give_back : float
+        The most sparsity that relevance may give back, a share of the weights in [0, 1].
+
+    Returns
+    -------
+    Assignment
+        With which the indices can be made again.
+    Tensor
+        The indices, of the weights' shape: int8, or int16 where the levels reach 128.
+
+    Raises
+    ------
+    UserError
+        For a value outside its range, NaN, or another shape.
+    """
     check_weight(weight)
     if not 0 <= give_back <= 1:
         raise UserError(f"the sparsity to give back must lie in [0, 1], not {give_back}")
@@ -136,6 +167,7 @@ def fit(
 
 def _other_indices(ecqx: Assignment, weight: Tensor) -> tuple[Tensor, Tensor, int]:
     """Return the critical beta of every weight, its best index other than 0, and how many are 0 under ECQ."""
+    assert ecqx.relevance is not None
     index, places = ecqx.empty(weight)
     critical = torch.empty(weight.numel(), dtype=ecqx.relevance.dtype, device=weight.device)
     zeros = 0
@@ -172,10 +204,17 @@ def choose_beta(critical: Tensor, start: float, fewest: int, most: int) -> float
 
     Parameters
     ----------
-    critical : (weights,)
+    critical : Tensor
+        The beta from which on each weight is 0, (weights,); may be infinite.
     start : float
-        Not below 0.
+        The beta wanted, 0 or more.
     fewest, most : int
+        Bounds of the number of zeros, both allowed.
+
+    Returns
+    -------
+    float
+        Beta, 0 or more.
     """
     now = count_up_to(critical, start)
     if fewest <= now <= most:

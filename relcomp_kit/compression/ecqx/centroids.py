@@ -23,7 +23,20 @@ def check_bits(bits: int) -> None:
 
 
 def check_weight(weight: Tensor, name: str = "the tensor") -> None:
-    """Raise unless a tensor holds numbers, all of them finite."""
+    """Raise unless a tensor holds numbers, all of them finite.
+
+    Parameters
+    ----------
+    weight : Tensor
+        Any shape.
+    name : str
+        What the tensor is called in an error.
+
+    Raises
+    ------
+    UserError
+        If it is empty, not of a float type, or holds NaN or infinity.
+    """
     if not weight.is_floating_point() or not weight.numel():
         raise UserError(f"{name} must hold float weights, one at least, not {weight.numel()} of {weight.dtype}")
     if not torch.stack(torch.aminmax(weight.detach())).isfinite().all():
@@ -43,7 +56,7 @@ def centroid_step(weight: Tensor, bits: int, *, rule: str = "p99.9") -> float:
 
     P99.9 is the smallest absolute weight that 99.9 % do not exceed. Where it is 0, because nearly all weights are, the
     largest takes its place; where all are 0, the step is 1 and every index 0. The step is a number of the weights' own
-    type, so that index * step is rounded once, and at least the smallest one above 0.
+    type, so that index * step is rounded once, and at least the smallest one above 0. Source: Becking et al. 2022.
 
     Parameters
     ----------
@@ -56,12 +69,15 @@ def centroid_step(weight: Tensor, bits: int, *, rule: str = "p99.9") -> float:
         nearest levels for that step in turn, until the step moves by less than a thousandth (Lloyd's algorithm on an
         even grid).
 
+    Returns
+    -------
+    float
+        The step, in units of the weights; above 0.
+
     Raises
     ------
     UserError
         If the bit width or the rule is another, or the tensor is empty or holds NaN.
-
-    Source: Becking et al. 2022.
     """
     check_bits(bits)
     check_weight(weight)
@@ -99,6 +115,23 @@ def level_range(weight: Tensor, bits: int) -> tuple[int, int]:
 
     That one lies on the heavier side, where the absolute weights have the larger sum; if none is heavier, above 0. A
     tensor with one sign keeps the levels of the other, which no weight takes.
+
+    Parameters
+    ----------
+    weight : Tensor
+        Any shape, of a float type.
+    bits : int
+        2 to 8.
+
+    Returns
+    -------
+    (int, int)
+        The lowest and the highest index: -7 and 8, or -8 and 7, at 4 bit.
+
+    Raises
+    ------
+    UserError
+        If the bit width is another.
     """
     check_bits(bits)
     most = 2 ** (bits - 1) - 1
@@ -107,11 +140,18 @@ def level_range(weight: Tensor, bits: int) -> tuple[int, int]:
 
 
 def kth_smallest(values: Tensor, k: int) -> float:
-    """Return the k-th smallest of many numbers (n,), counted from 1, exactly.
+    """Return the k-th smallest of many numbers, exactly.
 
     Two numbers of a sample enclose it, so that only what lies between them has to be searched (Floyd and Rivest 1975):
     a few comparisons a number, where `torch.kthvalue` moves all numbers several times and `torch.quantile` refuses
     more than 16 million. Should the sample mislead, all are searched.
+
+    Parameters
+    ----------
+    values : Tensor
+        (n,).
+    k : int
+        1 for the smallest, n for the largest.
     """
     if values.device.type != "cpu":
         return values.kthvalue(k).values.item()
@@ -133,7 +173,15 @@ def kth_smallest(values: Tensor, k: int) -> float:
 
 
 def count_up_to(values: Tensor, bound: float) -> int:
-    """Return how many numbers are at most a bound, which is rounded to their type first."""
+    """Return how many numbers are at most a bound.
+
+    Parameters
+    ----------
+    values : Tensor
+        Any shape.
+    bound : float
+        Rounded to the numbers' type first.
+    """
     if values.device.type == "cpu":
         array = values.numpy()
         return int(np.count_nonzero(array <= array.dtype.type(bound)))  # a fifth of the time of torch's comparison

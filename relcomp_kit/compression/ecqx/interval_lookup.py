@@ -63,9 +63,18 @@ class Lookup:
 
 
 def make_lookup(borders: Tensor, labels: Tensor, count: int) -> Lookup:
-    """Return a `Lookup` for ``count`` numbers: with a table on a processor, if they are many.
+    """Return a `Lookup`, with a table if the numbers are on a processor and many.
 
     Other devices bisect without loss, and so does a grid so small or large that its numbers leave the type's range.
+
+    Parameters
+    ----------
+    borders : Tensor
+        (n,), sorted, float32 or float64.
+    labels : Tensor
+        (n + 1,), whole numbers that int16 can hold.
+    count : int
+        How many numbers will be looked up.
     """
     labels = labels.to(torch.int16)
     if borders.device.type != "cpu" or count < FEWEST or len(borders) < 2:

@@ -19,15 +19,31 @@ MOST = 1e30  # of lambda in squared steps: above it, distances have no say, and 
 
 
 def shares(weight: Tensor, step: float, levels: tuple[int, int]) -> np.ndarray:
-    """Return the probability of every level, (levels,): the share of weights that it is the nearest to.
+    """Return the probability of every level: the share of weights that it is the nearest to.
 
     That of 0 is raised to 1/2 at least, and the others shrink in proportion. Of a weight halfway between two levels,
     the one nearer to 0 is the nearest.
+
+    Parameters
+    ----------
+    weight : Tensor
+        Any shape, finite.
+    step : float
+        Distance of two centroids, in units of the weights.
+    levels : (int, int)
+        The lowest and the highest index.
+
+    Returns
+    -------
+    ndarray
+        (levels,) float64; the sum is 1.
     """
     count = levels[1] - levels[0] + 1
     level = np.arange(levels[0], levels[1] + 1.0)
     nearest = _lookup(level, level[:-1] + 0.5, step, weight)
-    counts = sum(torch.bincount(nearest(piece) - levels[0], minlength=count) for piece in chunks(weight))
+    counts = torch.zeros(count, dtype=torch.int64, device=weight.device)
+    for piece in chunks(weight):
+        counts += torch.bincount(nearest(piece) - levels[0], minlength=count)
     share = counts.cpu().numpy() / weight.numel()
     zero = share[-levels[0]]
     if zero < ZERO_SHARE:
@@ -37,9 +53,23 @@ def shares(weight: Tensor, step: float, levels: tuple[int, int]) -> np.ndarray:
 
 
 def prices(share: np.ndarray, lam: float, step: float) -> np.ndarray:
-    """Return lambda times the bits of every level, in squared steps; infinite for a level that no weight is nearest to.
+    """Return lambda times the bits of every level; infinite for a level that no weight is nearest to.
 
     At lambda = 0 all are free.
+
+    Parameters
+    ----------
+    share : ndarray
+        Probabilities, (levels,), as `shares` gives them.
+    lam : float
+        Lambda, in squared units of the weights per bit.
+    step : float
+        Distance of two centroids, in units of the weights.
+
+    Returns
+    -------
+    ndarray
+        (levels,), in squared steps.
     """
     rate = min(lam / step / step, MOST)
     with np.errstate(divide="ignore"):
@@ -55,11 +85,12 @@ def borders(price: np.ndarray, levels: tuple[int, int], step: float, weight: Ten
 
     Parameters
     ----------
-    price : (levels,)
-        As `prices` gives them.
+    price : ndarray
+        (levels,), in squared steps, as `prices` gives them.
     levels : (int, int)
         The lowest and the highest.
     step : float
+        Distance of two centroids, in units of the weights.
     weight : Tensor
         Whose elements will be looked up.
     zero : bool
@@ -85,14 +116,14 @@ def _lookup(k: np.ndarray, corners: np.ndarray, step: float, weight: Tensor) -> 
     border = corners * step
     to_upper = np.abs(k[:-1]) > np.abs(k[1:])  # on these borders the level above is the one nearer to 0
     border = np.where(to_upper, np.nextafter(border, -np.inf), border)
-    border = torch.from_numpy(_rounded_down(border, np.float64 if weight.dtype == torch.float64 else np.float32))
-    return make_lookup(border.to(weight.device), torch.from_numpy(k).to(weight.device), weight.numel())
+    rounded = torch.from_numpy(_rounded_down(border, np.float64 if weight.dtype == torch.float64 else np.float32))
+    return make_lookup(rounded.to(weight.device), torch.from_numpy(k).to(weight.device), weight.numel())
 
 
 def _rounded_down(border: np.ndarray, dtype: type) -> np.ndarray:
     """Return the largest numbers of a type that are no larger: weights of that type compare with them alike."""
     with np.errstate(over="ignore"):
-        rounded = border.astype(dtype)
+        rounded: np.ndarray = border.astype(dtype)
     return np.where(rounded > border, np.nextafter(rounded, dtype(-np.inf)), rounded)
 
 
@@ -103,6 +134,22 @@ def lambda_max(ends: tuple[float, float], share: np.ndarray, levels: tuple[int, 
     quotient over the levels is the lambda wanted, and grows with the distance of u from 0. A level nearly as probable
     as 0 makes it large. Levels as probable as 0 have no such lambda and are left out; 0 if nothing is left, as when all
     weights are 0 already.
+
+    Parameters
+    ----------
+    ends : (float, float)
+        The lowest and the highest weight.
+    share : ndarray
+        Probabilities, (levels,), as `shares` gives them.
+    levels : (int, int)
+        The lowest and the highest index.
+    step : float
+        Distance of two centroids, in units of the weights.
+
+    Returns
+    -------
+    float
+        In squared units of the weights per bit.
     """
     level = np.arange(levels[0], levels[1] + 1.0)
     saved = np.maximum(*(level * (2 * end / step - level) for end in ends))

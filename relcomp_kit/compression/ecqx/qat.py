@@ -32,9 +32,12 @@ def quantized_net(
 ) -> tuple[Quantized, list[dict]]:
     """Quantize a trained net by quantization-aware training, or take the result from the cache.
 
+    Source: Becking et al. 2022.
+
     Parameters
     ----------
     recipe : QatRecipe
+        The settings of the training.
     net : nn.Module
         A DeepLabV3 for scenes; for small images a `MaskedNet`, or any net of images in rows that gives logits. It is
         left as it is.
@@ -59,8 +62,6 @@ def quantized_net(
     ------
     UserError
         If recipe, net and data do not fit together, or the loss is not finite.
-
-    Source: Becking et al. 2022.
     """
     recipe = resolve(recipe)
     task = task_of(net, recipe, data, seed)
@@ -81,17 +82,33 @@ def measure(
 ) -> dict:
     """Return what there is to say of a net after quantization-aware training: one point of a sweep.
 
-    Parameters as in `quantized_net`.
+    Parameters
+    ----------
+    recipe : QatRecipe
+        The settings of the training.
+    net : nn.Module
+        The trained net, as in `quantized_net`; left as it is.
+    data : ImageSet or SceneSet
+        The test split is only scored on.
+    seed : int
+        That of the training.
+    report : callable, optional
+        ``report(step, steps, text)`` after every step.
 
     Returns
     -------
     dict
         Name to (value, unit), JSON-able: scores on the test split and on the validation split, by which the state was
         chosen; sparsity and entropy (None for the arm "float"); sizes as `Quantized` estimates them.
+
+    Raises
+    ------
+    UserError
+        As in `quantized_net`.
     """
     quantized, history = quantized_net(recipe, net, data, seed, report=report)
     task = task_of(net, resolve(recipe), data, seed)
-    trained = copy.deepcopy(net).to(task.device, memory_format=torch.channels_last).eval()
+    trained = copy.deepcopy(net).to(task.device).to(memory_format=torch.channels_last).eval()
     trained.load_state_dict(state_dict(quantized))
     # Without the masks of a `MaskedNet`: what they hide has the index 0.
     sized = replace(quantized, rest={n: v for n, v in quantized.rest.items() if not n.endswith("weight_mask")})
@@ -111,7 +128,9 @@ def measure(
 
 def fingerprint(net: nn.Module) -> str:
     """Return a hash of a net: what it is made of, and its weights and buffers to the bit."""
-    parts = [(name, type(part).__name__, part.extra_repr()) for name, part in net.named_modules()]
+    parts: list[tuple[str, str, str] | str] = [
+        (name, type(part).__name__, part.extra_repr()) for name, part in net.named_modules()
+    ]
     parts += [part.activation for part in net.modules() if isinstance(part, MaskedLayer)]
     state = {name: value.detach().cpu().contiguous().clone() for name, value in net.state_dict().items()}
     return hashlib.sha256(json.dumps(parts).encode() + save(state)).hexdigest()

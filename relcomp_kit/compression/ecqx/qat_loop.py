@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -35,7 +36,24 @@ Report = Callable[[int, int, str], None]
 
 
 def train(run: "Run", partial: Path, identity: dict, report: Report | None) -> None:
-    """Train from the last written state to the end."""
+    """Train from the last written state to the end.
+
+    Parameters
+    ----------
+    run : Run
+        Is trained.
+    partial : Path
+        File in which the state is written at every validation.
+    identity : dict
+        JSON-able: what decides the training; a file with another one is refused.
+    report : callable or None
+        ``report(step, steps, text)`` after every step.
+
+    Raises
+    ------
+    UserError
+        If the loss is not finite, or the file holds the state of another training.
+    """
     if partial.is_file():
         run.resume(partial, identity)
     cuda = run.task.device.type == "cuda"
@@ -59,6 +77,17 @@ def train(run: "Run", partial: Path, identity: dict, report: Report | None) -> N
 class Run:
     """One training: the net on quantized weights, their shadow, and what has been noted so far.
 
+    Parameters
+    ----------
+    net : nn.Module
+        The trained net; copied.
+    recipe : QatRecipe
+        The settings, resolved.
+    task : Images or Scenes
+        Gives batches, loss and scores.
+    seed : int
+        Decides dropout and random relevance; the task has its own.
+
     Attributes
     ----------
     weights : dict of str to nn.Parameter
@@ -69,14 +98,14 @@ class Run:
 
     def __init__(self, net: nn.Module, recipe: QatRecipe, task: Images | Scenes, seed: int):
         self.recipe, self.task, self.seed = recipe, task, seed
-        self.net = copy.deepcopy(net).to(task.device, memory_format=torch.channels_last).train()
+        self.net = copy.deepcopy(net).to(task.device).to(memory_format=torch.channels_last).train()
         for layer in self.net.modules():
             if isinstance(layer, MaskedLayer):  # what is masked away costs no bits
                 layer.weight.detach().mul_(layer.weight_mask)
         self.grids: dict[str, Grid] = {}
         if recipe.arm != "float":
-            settings = {"exclude": recipe.exclude, "step": recipe.step_rule, "extreme": recipe.extreme}
-            self.grids = plan(self.net, recipe.bits, recipe.Lambda, **settings)
+            exclude, rule, extreme = recipe.exclude, recipe.step_rule, recipe.extreme
+            self.grids = plan(self.net, recipe.bits, recipe.Lambda, exclude=exclude, step=rule, extreme=extreme)
         named = dict(self.net.named_parameters())
         self.weights = {name: named[name] for name in self.grids}
         self.shadow = {name: weight.detach().clone() for name, weight in self.weights.items()}
@@ -86,8 +115,11 @@ class Run:
         self.relevance: dict[str, Tensor] = {}
         self.fitted: dict[str, Assignment] = {}
         self.share = 1.0  # of lambda
-        self.done, self.best, self.history = 0, {}, []
-        self.losses, self.seconds, self.since = [], 0.0, time.monotonic()
+        self.done = 0
+        self.best: dict[str, Tensor] = {}
+        self.history: list[dict] = []
+        self.losses: list[float] = []
+        self.seconds, self.since = 0.0, time.monotonic()
 
     def step(self) -> float:
         """Do one step of Adam on shadow, biases and batch-norm; return the loss of the quantized net before it."""
@@ -175,7 +207,7 @@ class Run:
         before = {name: weight.detach().clone() for name, weight in self.weights.items()}
         if recipe.relevance_of == "shadow":
             self.load(self.shadow)
-        how = {"rule": recipe.rule, "aggregate": recipe.aggregate}
+        how: dict[str, Any] = {"rule": recipe.rule, "aggregate": recipe.aggregate}
         if not recipe.conserved:
             how |= {"way": "zennit", "canonizers": [SequentialMergeBatchNorm()]}
         found = weight_relevance(self.net.eval(), batches, **how)

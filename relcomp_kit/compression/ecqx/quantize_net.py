@@ -22,8 +22,14 @@ def quantizable(model: nn.Module, exclude: Iterable[str] = ()) -> dict[str, Tens
     Parameters
     ----------
     model : nn.Module
+        Any net; left as it is.
     exclude : iterable of str
         Names of parameters or modules; a module's name leaves out all in it.
+
+    Returns
+    -------
+    dict of str to Tensor
+        Parameter name to the weight itself, not a copy.
 
     Raises
     ------
@@ -65,7 +71,33 @@ def plan(
     step: str = "p99.9",
     extreme: str = "max",
 ) -> dict[str, Grid]:
-    """Return the grid of every weight tensor, by name; parameters as in `quantize`."""
+    """Return the grid of every weight tensor of a net, by name.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Any net; left as it is.
+    bits : int
+        2 to 8: every tensor has up to 2 ** bits centroids.
+    Lambda : float
+        What entropy weighs against distance, 0 or more; see `quantize`.
+    exclude : iterable of str
+        Names of parameters, or of layers with all in them, that get no grid.
+    step : {"p99.9", "least-squares"}
+        How the grid is spread, as in `centroid_step`.
+    extreme : {"max", "centroid"}
+        The weight that lambda_max is made for; see `quantize`.
+
+    Returns
+    -------
+    dict of str to Grid
+        Parameter name to its grid, with the tensor's own lambda.
+
+    Raises
+    ------
+    UserError
+        For a value outside its range, weights that are NaN or infinite, or a name that the net does not have.
+    """
     check_bits(bits)
     if not 0 <= Lambda < math.inf:
         raise UserError(f"Lambda must be 0 or a positive number, not {Lambda}")
@@ -100,6 +132,7 @@ def quantize(
     """Quantize a net's weights by ECQ, or by ECQ^x if there is relevance; the net itself is left as it is.
 
     Weights with two dimensions or more are quantized. Biases, batch-norm and buffers stay as they are.
+    Source: Becking et al. 2022.
 
     Parameters
     ----------
@@ -129,6 +162,7 @@ def quantize(
     Returns
     -------
     Quantized
+        Indices and steps of the weights, and the rest of the net's state; on the processor.
 
     Raises
     ------
@@ -140,8 +174,6 @@ def quantize(
     --------
     assign : the rule for one tensor, and its special cases.
     truncated : the indices that the published code stores.
-
-    Source: Becking et al. 2022.
     """
     grids = plan(model, bits, Lambda, exclude=exclude, step=step, extreme=extreme)
     state = model.state_dict()
@@ -158,14 +190,38 @@ def quantize(
 
 
 def normalized(relevance: Tensor) -> Tensor:
-    """Return relevance divided by its maximum, in float32 at least; where all is 0 it stays so."""
+    """Return relevance divided by its maximum, in float32 at least; where all is 0 it stays so.
+
+    Parameters
+    ----------
+    relevance : Tensor
+        Any shape, 0 or more, in any unit.
+
+    Returns
+    -------
+    Tensor
+        Of the same shape, in [0, 1].
+    """
     relevance = relevance.detach().to(torch.promote_types(relevance.dtype, torch.float32))
     most = relevance.max()
     return relevance / most if most > 0 else relevance
 
 
 def check_relevance(relevance: dict[str, Tensor], weights: dict[str, Tensor]) -> None:
-    """Raise a `UserError` unless there is relevance of every weight, 0 or more."""
+    """Raise unless there is relevance of every weight, 0 or more.
+
+    Parameters
+    ----------
+    relevance : dict of str to Tensor
+        Relevance per weight, by parameter name.
+    weights : dict of str to Tensor
+        The weights, by parameter name.
+
+    Raises
+    ------
+    UserError
+        If a tensor is missing, misshaped, negative, infinite or NaN.
+    """
     for name, weight in weights.items():
         if name not in relevance:
             raise UserError(f"there is no relevance of {name}: measure it on this net, or leave the layer out")

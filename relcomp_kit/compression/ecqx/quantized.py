@@ -18,12 +18,12 @@ class Quantized:
     Sizes are those of an ideal order-0 coder: every tensor's indices at their own entropy, without the table of
     probabilities; steps and the rest at the bytes that they have.
 
-    Attributes
+    Parameters
     ----------
     indices : dict of str to Tensor
-        Parameter name to int8, or int16 where a level is 128.
+        Parameter name to int8, or int16 where a level is 128; each of its weight's shape.
     steps : dict of str to Tensor
-        Parameter name to a number without dimensions, in the type of the weights.
+        Parameter name to a number without dimensions, in the type and the units of the weights.
     rest : dict of str to Tensor
         All other entries of the net's state: biases, batch-norm, buffers, layers left out.
     """
@@ -85,19 +85,51 @@ def _entropy(index: Tensor) -> float:
 
 
 def state_dict(quantized: Quantized) -> dict[str, Tensor]:
-    """Return the state of the net with quantized weights: loads strictly into the net that was quantized."""
+    """Return the state of the net with quantized weights: loads strictly into the net that was quantized.
+
+    Parameters
+    ----------
+    quantized : Quantized
+        As `quantize` returns it.
+
+    Returns
+    -------
+    dict of str to Tensor
+        Names and shapes of the net's state; weight = index * step.
+    """
     weights = {name: index * quantized.steps[name] for name, index in quantized.indices.items()}
     return weights | quantized.rest
 
 
 def to_tensors(quantized: Quantized) -> dict[str, Tensor]:
-    """Return a plain dict of tensors, which `relcomp_kit.artifacts.write_artifact` writes; see `from_tensors`."""
+    """Return a plain dict of tensors, which `relcomp_kit.artifacts.write_artifact` writes; see `from_tensors`.
+
+    Parameters
+    ----------
+    quantized : Quantized
+        As `quantize` returns it.
+
+    Returns
+    -------
+    dict of str to Tensor
+        All its tensors; "index:", "step:" or "float:" stands before each name.
+    """
     parts = {INDEX: quantized.indices, STEP: quantized.steps, FLOAT: quantized.rest}
     return {prefix + name: value for prefix, values in parts.items() for name, value in values.items()}
 
 
 def from_tensors(tensors: dict[str, Tensor]) -> Quantized:
     """Return the net that `to_tensors` made a plain dict of, exactly.
+
+    Parameters
+    ----------
+    tensors : dict of str to Tensor
+        As `to_tensors` returns it.
+
+    Returns
+    -------
+    Quantized
+        The same tensors, not copied.
 
     Raises
     ------
@@ -124,6 +156,16 @@ def truncated(quantized: Quantized) -> Quantized:
     """Return what the published code stores: indices as int(weight / step), which cuts off instead of rounding.
 
     A quotient a little below a whole number loses a level. Not for use: to show what that costs.
+
+    Parameters
+    ----------
+    quantized : Quantized
+        As `quantize` returns it.
+
+    Returns
+    -------
+    Quantized
+        With the indices cut off, and the same steps and rest.
     """
     weights = state_dict(quantized)
     indices = {

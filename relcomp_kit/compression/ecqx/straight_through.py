@@ -14,17 +14,28 @@ SCALES = ("none", "abs", "signed")
 def scale_gradient(gradient: Tensor, indices: Tensor, step: float, scale: str) -> Tensor:
     """Return the gradient that a full-precision weight receives from its centroid.
 
+    Source: Becking et al. 2022, with the sign as measured on their code.
+
     Parameters
     ----------
     gradient, indices : Tensor
         Of one shape; the gradient is with respect to the quantized weight.
     step : float
+        Distance of two centroids, in units of the weights.
     scale : {"none", "abs", "signed"}
         "none": the straight-through gradient as it is. "abs": times the absolute value of the centroid, unless that is
         0. "signed": times the centroid, unless that is 0; so the published code does, and every negative weight walks
         up its gradient instead of down.
 
-    Source: Becking et al. 2022, with the sign as measured on their code.
+    Returns
+    -------
+    Tensor
+        Of the gradient's shape.
+
+    Raises
+    ------
+    UserError
+        If there is no such scale.
     """
     if scale not in SCALES:
         raise UserError(f"there is no gradient scale {scale!r}; choose one of {', '.join(SCALES)}")

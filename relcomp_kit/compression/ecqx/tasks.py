@@ -27,6 +27,22 @@ class Images:
 
     A `MaskedNet` is trained as in `relcomp_kit.models.masked_net_training`, by the squared error to "one
     hot, others cold"; any other net by cross entropy of its logits.
+
+    Parameters
+    ----------
+    net : nn.Module
+        Takes images in rows, (images, pixels).
+    recipe : QatRecipe
+        Its ``batch``, ``noise`` and ``signed`` count.
+    data : ImageSet
+        The images and their classes.
+    seed : int
+        Decides noise and the order of the images.
+
+    Raises
+    ------
+    UserError
+        If the net does not take the images, or there are none.
     """
 
     chosen_by, precision = "accuracy", "fp32"
@@ -64,7 +80,24 @@ class Images:
 
 
 class Scenes:
-    """Scenes for a net that segments, trained by cross entropy on all pixels that are not void."""
+    """Scenes for a net that segments, trained by cross entropy on all pixels that are not void.
+
+    Parameters
+    ----------
+    net : nn.Module
+        Not looked at here; `loss` refuses one with another number of classes.
+    recipe : QatRecipe
+        Its ``steps``, ``batch``, ``precision``, ``class_weights`` and ``augment`` count; resolved.
+    data : SceneSet
+        The scenes, (3, H, W), and the class of each pixel.
+    seed : int
+        Decides the order of the scenes and their augmentation.
+
+    Raises
+    ------
+    UserError
+        If a batch would hold less than two scenes.
+    """
 
     chosen_by = "pixel_accuracy"
 
@@ -74,10 +107,13 @@ class Scenes:
                 f"{recipe.batch} of {len(data.train)} training scenes make no batch: "
                 "take 2 at least, which batch-norm needs"
             )
-        self.device, self.classes, self.size = choose_device(), data.classes, data.train[0][1].shape
+        height, width = data.train[0][1].shape
+        self.device, self.classes, self.size = choose_device(), data.classes, (height, width)
         self.precision, self.batch_size = recipe.precision, recipe.batch
-        settings = {"class_weights": recipe.class_weights, "augment": recipe.augment}
-        self.recipe = Recipe("any", data.name, self.size, recipe.steps, recipe.batch, **settings)
+        weights, augment = recipe.class_weights, recipe.augment
+        self.recipe = Recipe(
+            "any", data.name, self.size, recipe.steps, recipe.batch, class_weights=weights, augment=augment
+        )
         self.data = data
         self.batches = TrainingBatches(remember(data.train), self.recipe, len(data.classes), seed)
         self.splits = {"validation": remember(data.validation), "test": data.test}
@@ -107,17 +143,37 @@ class Scenes:
 
 
 def task_of(net: nn.Module, recipe: QatRecipe, data: ImageSet | SceneSet, seed: int) -> Images | Scenes:
-    """Return what a net is trained for on a data set; the recipe is resolved."""
+    """Return what a net is trained for on a data set.
+
+    Parameters
+    ----------
+    net : nn.Module
+        Segments scenes, or takes small images in rows.
+    recipe : QatRecipe
+        The settings, resolved.
+    data : ImageSet or SceneSet
+        Its kind decides the task.
+    seed : int
+        Decides noise, augmentation and the order of the images; 0 or more.
+
+    Raises
+    ------
+    UserError
+        If the seed is below 0, or net, recipe and data do not fit together.
+    """
     if seed < 0:
         raise UserError(f"seed {seed} is below 0: take 0 or a higher number")
-    return (Scenes if isinstance(data, SceneSet) else Images)(net, recipe, data, seed)
+    if isinstance(data, SceneSet):
+        return Scenes(net, recipe, data, seed)
+    return Images(net, recipe, data, seed)
 
 
 @functools.lru_cache(maxsize=1)
 def _prepared(data: ImageSet, seed: int, noise: bool, signed: bool) -> tuple[Samples, Samples, Samples]:
     """Draw the noise of all three splits; kept, since neighbouring points of a sweep share data set and seed."""
     splits = (data.train, data.validation, data.test)
-    return tuple(prepare(split, seed * 10 + i, noise, signed) for i, split in enumerate(splits))
+    train, validation, test = (prepare(split, seed * 10 + i, noise, signed) for i, split in enumerate(splits))
+    return train, validation, test
 
 
 def _checked(output: Tensor, classes: int) -> Tensor:

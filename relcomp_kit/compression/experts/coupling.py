@@ -31,7 +31,7 @@ Path = dict[str, Tensor]
 class Groups:
     """The units of a net.
 
-    Attributes
+    Parameters
     ----------
     layers : tuple of tuple of str
         Groups of layers that share all their units, in the order of the net; most layers stand alone. Those that write
@@ -63,6 +63,11 @@ def groups(net: nn.Module, example: Tensor) -> Groups:
         modules are traced without numbers.
     example : Tensor
         An input of the net; only its shape and type count.
+
+    Returns
+    -------
+    Groups
+        Which filters are one unit, and what of the net's state goes with each.
 
     Raises
     ------
@@ -99,16 +104,19 @@ def _groups(net: nn.Module, example: Tensor) -> Groups:
     traced = blueprint(net)
     for name, module in list(traced.named_modules()):
         if isinstance(module, MaskedLayer):  # Torch-Pruning does not know it, but a linear layer of the same neurons
-            traced.set_submodule(name, nn.Linear(*module.weight.shape[::-1], device="meta"))
+            outputs, inputs = module.weight.shape
+            traced.set_submodule(name, nn.Linear(inputs, outputs, device="meta"))
     with fitting_example():
         graph = torch_pruning.DependencyGraph().build_dependency(
             traced, torch.empty_like(example, device="meta"), forward_fn=lambda model, x: model(x), verbose=False
         )
     state, modules = net.state_dict(), dict(net.named_modules())
     names = {module: name for name, module in traced.named_modules()}
-    layers, units, axes, count = [], {}, {}, 0
-    for root in inner_layers(net):
-        parts = [] if root in units else _parts(graph, names, traced.get_submodule(root))
+    layers, count = [], 0
+    units: dict[str, Tensor] = {}
+    axes: dict[str, dict[int, Tensor]] = {}
+    for root, layer in inner_layers(net).items():
+        parts = [] if root in units else _parts(graph, names, traced.get_submodule(root), len(layer.weight))
         if not parts:
             continue
         for name, writes, positions, channels in parts:
@@ -128,16 +136,19 @@ def _groups(net: nn.Module, example: Tensor) -> Groups:
     return Groups(tuple(layers), units, axes, count)
 
 
-def _parts(graph: torch_pruning.DependencyGraph, names: dict[nn.Module, str], layer: nn.Module) -> list[tuple]:
-    """Return what goes with the filters of a layer, as (module, writes, positions, filters); [] if the output does.
+def _parts(
+    graph: torch_pruning.DependencyGraph, names: dict[nn.Module, str], layer: nn.Module, count: int
+) -> list[tuple]:
+    """Return what goes with a layer's filters, as (module, writes, positions, filters); [] if the output does.
 
-    ``positions`` among the channels that the module writes, or else among those that it reads, go with ``filters``.
+    The layer has ``count`` filters. ``positions`` among the channels that the module writes, or else among those that
+    it reads, go with ``filters``.
     """
     if layer not in graph.module2node:
         return []
     parts = []
     prune = graph.get_pruner_of_module(layer).prune_out_channels
-    for item in graph.get_pruning_group(layer, prune, list(range(len(layer.weight)))):
+    for item in graph.get_pruning_group(layer, prune, list(range(count))):
         module, kind = item.dep.target.module, item.dep.target.type
         if kind == OPTYPE.OUTPUT:
             return []
@@ -162,6 +173,12 @@ def check_path(widths: dict[str, int], path: Path) -> None:
     widths : dict of str to int
         Output channels of the layers that `inner_layers` names.
     path : dict of str to Tensor
+        Layer to the filters kept, (output channels,) bool.
+
+    Raises
+    ------
+    UserError
+        If a mask is missing, of another shape or type, or all False, or a layer is not in the net.
     """
     if path.keys() != widths.keys():
         missing, strange = [n for n in widths if n not in path], [n for n in path if n not in widths]
@@ -178,7 +195,27 @@ def check_path(widths: dict[str, int], path: Path) -> None:
 
 
 def kept_units(net: nn.Module, path: Path, found: Groups) -> Tensor:
-    """Return which units a path keeps, (units,) bool, after checking that it fits and that coupled filters agree."""
+    """Return which units a path keeps, after checking that it fits and that coupled filters agree.
+
+    Parameters
+    ----------
+    net : nn.Module
+        The net that the path is for.
+    path : dict of str to Tensor
+        Layer to the filters kept, (output channels,) bool.
+    found : Groups
+        As `groups` returns them for this net.
+
+    Returns
+    -------
+    Tensor
+        (units,) bool.
+
+    Raises
+    ------
+    UserError
+        If the path does not fit, keeps one of two coupled filters, or removes filters of the net's output.
+    """
     check_path({name: len(layer.weight) for name, layer in inner_layers(net).items()}, path)
     kept = torch.ones(found.count, dtype=torch.bool)
     for name, unit in found.units.items():

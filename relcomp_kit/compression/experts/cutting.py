@@ -72,6 +72,11 @@ def compact_like(net: nn.Module, state: dict[str, Tensor]) -> nn.Module:
     state : dict of str to Tensor
         ``state_dict()`` of a net that `compact` made.
 
+    Returns
+    -------
+    nn.Module
+        The expert, in the mode (train or eval) of ``net``.
+
     Raises
     ------
     UserError
@@ -115,8 +120,10 @@ def sliced(tensors: dict[str, Tensor], kept: Tensor, found: Groups) -> dict[str,
     ----------
     tensors : dict of str to Tensor
         Of names and shapes of a net's state, of any type.
-    kept : (units,) bool
+    kept : Tensor
+        Which units are kept, (units,) bool.
     found : Groups
+        As `groups` returns them for this net.
     """
     result = {}
     for name, value in tensors.items():
@@ -136,8 +143,22 @@ def cut(quantized: Quantized, path: Path, net: nn.Module, example: Tensor) -> Qu
     ----------
     quantized : Quantized
         As `relcomp_kit.compression.ecqx.quantize` makes it of this net.
-    path, net, example
-        As in `compact`.
+    path : dict of str to Tensor
+        As `relevant_path` gives it for this net.
+    net : nn.Module
+        The net that was quantized; left as it is.
+    example : Tensor
+        An input of the net, as in `groups`.
+
+    Returns
+    -------
+    Quantized
+        The indices and the rest of the filters kept; all steps.
+
+    Raises
+    ------
+    UserError
+        If the weights or the path are of another net.
     """
     found = groups(net, example)
     shapes = {name: value.shape for name, value in net.state_dict().items()}

@@ -32,6 +32,25 @@ def export_program(net: nn.Module, example: Tensor, file: File) -> File:
     """Write a net as a program of `torch.export`, for inputs of the example's shape.
 
     ``torch.export.load(file).module()(x)`` gives the logits, without any code of the kit.
+
+    Parameters
+    ----------
+    net : nn.Module
+        In eval mode.
+    example : Tensor
+        An input of the net.
+    file : Path
+        Where to write.
+
+    Returns
+    -------
+    Path
+        The file written.
+
+    Raises
+    ------
+    UserError
+        If the net is in train mode, or the example does not go through it.
     """
     buffer = io.BytesIO()
     torch.export.save(_program(net, example), buffer)
@@ -46,13 +65,25 @@ def export_onnx(net: nn.Module, example: Tensor, file: File) -> File:
     net : nn.Module
         In eval mode, below 2 GB.
     example : Tensor
+        An input of the net.
     file : Path
         Ends in ``.onnx``; weights are in it.
+
+    Returns
+    -------
+    Path
+        The file written.
+
+    Raises
+    ------
+    UserError
+        If the net is in train mode, or the example does not go through it.
     """
     program = _program(net, example)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the exporter, about itself
         made = torch.onnx.export(program, input_names=["x"], output_names=["logits"], dynamo=True, verbose=False)
+    assert made is not None  # that is only without dynamo
     return write_atomic(file, made.model_proto.SerializeToString())
 
 
@@ -65,6 +96,16 @@ def open_onnx(file: File, threads: int | None = None) -> Callable[[Tensor], Tens
         As `export_onnx` writes it.
     threads : int, optional
         As many as torch uses, by default.
+
+    Returns
+    -------
+    callable
+        Input, of the shape of the exported example, to logits; both Tensor, on the processor.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be opened as ONNX.
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or torch.get_num_threads()

@@ -33,12 +33,17 @@ def gate(net: nn.Module, path: Path) -> Iterator[nn.Module]:
     path : dict of str to Tensor
         As `relevant_path` gives it for this net.
 
+    Yields
+    ------
+    nn.Module
+        The net itself, gated.
+
     Raises
     ------
     UserError
         If the path does not fit the net, or the net is in train mode.
     """
-    norms = {}
+    norms: dict[str, _BatchNorm] = {}
     with ExitStack() as stack:
         for name, module in _outlets(net, [path]).items():
             if isinstance(module, _BatchNorm) and module.affine:
@@ -58,8 +63,19 @@ def gate_each(net: nn.Module, paths: Sequence[Path]) -> Iterator[nn.Module]:
     ----------
     net : nn.Module
         As in `gate`.
-    paths : sequence of paths
-        One for each element of the batches that the net is given within.
+    paths : sequence of dict of str to Tensor
+        One path for each element of the batches that the net is given within.
+
+    Yields
+    ------
+    nn.Module
+        The net itself, gated.
+
+    Raises
+    ------
+    UserError
+        If there is no path, one does not fit the net, or the net is in train mode; in a pass, if the batch has
+        another size.
     """
     if not paths:
         raise UserError("there is no path to gate: give one for each element of the batch")
@@ -101,7 +117,7 @@ def _multiplied(module: nn.Module, mask: Tensor):
 
 
 @contextmanager
-def _scaled(norms: list[nn.Module], masks: list[Tensor]) -> Iterator[None]:
+def _scaled(norms: list[_BatchNorm], masks: list[Tensor]) -> Iterator[None]:
     """Put scales and shifts times masks in the place of those of batch-norms, and these back."""
     sizes = [len(mask) for mask in masks]
     before = [(norm.weight, norm.bias) for norm in norms]

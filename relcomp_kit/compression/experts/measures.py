@@ -22,7 +22,23 @@ ALL = "all"
 
 
 def similarity(path: Path, other: Path) -> dict[str, float]:
-    """Return the overlap of two paths: filters that both keep over filters that any keeps, per layer and over all."""
+    """Return the overlap of two paths: filters that both keep over filters that any keeps.
+
+    Parameters
+    ----------
+    path, other : dict of str to Tensor
+        Layer to the filters kept, (output channels,) bool.
+
+    Returns
+    -------
+    dict of str to float
+        Of each layer and over all, in [0, 1]; 1 where neither keeps any.
+
+    Raises
+    ------
+    UserError
+        If the paths are of different nets.
+    """
     check_alike(path, other)
     both = {name: int((mask & other[name]).sum()) for name, mask in path.items()}
     either = {name: int((mask | other[name]).sum()) for name, mask in path.items()}
@@ -30,7 +46,18 @@ def similarity(path: Path, other: Path) -> dict[str, float]:
 
 
 def pruning_ratio(path: Path) -> dict[str, float]:
-    """Return the share of filters that a path leaves out."""
+    """Return the share of filters that a path leaves out.
+
+    Parameters
+    ----------
+    path : dict of str to Tensor
+        Layer to the filters kept, (output channels,) bool.
+
+    Returns
+    -------
+    dict of str to float
+        Of each layer and over all, in [0, 1].
+    """
     return _ratios({n: int((~mask).sum()) for n, mask in path.items()}, {n: len(mask) for n, mask in path.items()})
 
 
@@ -42,8 +69,19 @@ def score_kept(path: Path, relevance: dict[str, Tensor]) -> dict[str, float]:
     Parameters
     ----------
     path : dict of str to Tensor
+        Layer to the filters kept, (output channels,) bool.
     relevance : dict of str to Tensor
         As in `relevant_path`.
+
+    Returns
+    -------
+    dict of str to float
+        Of each layer and over all, in [0, 1].
+
+    Raises
+    ------
+    UserError
+        If there is no relevance of a layer.
     """
     scores = filter_scores(relevance)
     missing = [name for name in path if name not in scores]
@@ -55,7 +93,18 @@ def score_kept(path: Path, relevance: dict[str, Tensor]) -> dict[str, float]:
 
 
 def parameters(net: nn.Module) -> dict[str, int]:
-    """Return the number of parameters of every convolution and linear layer, and over all, batch-norms included."""
+    """Return the number of parameters of every convolution and linear layer, and over all, batch-norms included.
+
+    Parameters
+    ----------
+    net : nn.Module
+        Any net.
+
+    Returns
+    -------
+    dict of str to int
+        Of each layer, and over all parameters of the net.
+    """
     layers = {name: sum(v.numel() for v in layer.parameters()) for name, layer in channel_layers(net).items()}
     return layers | {ALL: sum(value.numel() for value in net.parameters())}
 
@@ -68,11 +117,22 @@ def macs(net: nn.Module, example: Tensor) -> dict[str, int]:
     Parameters
     ----------
     net : nn.Module
+        Any net; left as it is.
     example : Tensor
         An input of the size that is asked about.
+
+    Returns
+    -------
+    dict of str to int
+        Multiply-accumulate operations of each layer and over all, for the whole batch.
+
+    Raises
+    ------
+    UserError
+        If the example does not go through the net.
     """
     empty = blueprint(net)
-    with torch.no_grad(), FlopCounterMode(display=False, depth=None) as counter, fitting_example():
+    with torch.no_grad(), FlopCounterMode(display=False) as counter, fitting_example():
         empty(torch.empty_like(example, device="meta"))
     counted = {name: sum(by_kind.values()) // 2 for name, by_kind in counter.get_flop_counts().items()}
     root = type(empty).__name__
@@ -81,14 +141,33 @@ def macs(net: nn.Module, example: Tensor) -> dict[str, int]:
 
 
 def rates(small: dict[str, int], large: dict[str, int]) -> dict[str, float]:
-    """Return what an expert has of its net, such as of `parameters` or `macs`, per layer and over all."""
+    """Return what an expert has of its net, such as of `parameters` or `macs`, per layer and over all.
+
+    Parameters
+    ----------
+    small, large : dict of str to int
+        Of the expert and of the net.
+
+    Returns
+    -------
+    dict of str to float
+        Small over large; entries that are 0 in ``large`` are left out.
+    """
     return {name: small[name] / value for name, value in large.items() if value}
 
 
 def coded_bytes(quantized: Quantized) -> dict[str, float]:
-    """Return the order-0 entropy of each layer's indices in bytes, and the estimated size of the whole.
+    """Return the order-0 entropy of each layer's indices, and the estimated size of the whole.
 
-    The whole includes steps, biases and batch-norms, as `Quantized.coded_bytes` does.
+    Parameters
+    ----------
+    quantized : Quantized
+        As `relcomp_kit.compression.ecqx.quantize` or `cut` returns it.
+
+    Returns
+    -------
+    dict of str to float
+        In bytes. The whole includes steps, biases and batch-norms, as `Quantized.coded_bytes` does.
     """
     bits = {name: entropy * quantized.indices[name].numel() for name, entropy in quantized.entropies.items()}
     return {name.removesuffix(".weight"): value / 8 for name, value in bits.items()} | {ALL: quantized.coded_bytes}
@@ -103,6 +182,16 @@ def latencies(runs: dict[str, Callable[[], object]], repeats: int = 20, warm_up:
         Such as ``{"super-net": lambda: net(x), "expert": lambda: small(x)}``, without gradients.
     repeats, warm_up : int
         Rounds that count, and rounds before them that do not.
+
+    Returns
+    -------
+    dict of str to float
+        Seconds of one call, by the names of ``runs``.
+
+    Raises
+    ------
+    UserError
+        If ``repeats`` is below 1.
     """
     if repeats < 1:
         raise UserError(f"a latency needs 1 run at least, not {repeats}")

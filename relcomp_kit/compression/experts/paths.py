@@ -40,6 +40,7 @@ def relevant_path(
     Parameters
     ----------
     net : nn.Module
+        Of layers that `groups` knows; left as it is.
     relevance : dict of str to Tensor
         Of filters, layer name to (output channels,), or of weights, from which `filter_relevance` makes it; 0 or more.
         It may be that of a class, of a concept, or any other score. Layers without any (all 0), such as those behind
@@ -64,7 +65,7 @@ def relevant_path(
     Returns
     -------
     dict of str to Tensor
-        No less than the budget: a unit that crosses it is kept.
+        Layer to the filters kept, (output channels,) bool. No less than the budget: a unit that crosses it is kept.
 
     Raises
     ------
@@ -89,12 +90,28 @@ def most_critical(
 
     Parameters
     ----------
+    net : nn.Module
+        As in `relevant_path`.
     relevance_per_class : dict
         Class to relevance, as `relcomp_kit.relevance.lrp.weight_relevance_per_class` gives it, or that of filters.
     classes : sequence
         Keys of it.
-    net, keep, example, **options
+    keep : float or dict of str to float
         As in `relevant_path`.
+    example : Tensor
+        An input of the net, as in `groups`.
+    **options
+        ``by``, ``normalize`` and ``minimum`` of `relevant_path`.
+
+    Returns
+    -------
+    dict of str to Tensor
+        Layer to the filters kept, (output channels,) bool.
+
+    Raises
+    ------
+    UserError
+        If there is no relevance of a class, or no class; else as in `relevant_path`.
     """
     unknown = [one for one in classes if one not in relevance_per_class]
     if unknown or not classes:
@@ -114,7 +131,31 @@ def average_rel_path(
     example: Tensor,
     **options,
 ) -> Path:
-    """Return the path of all classes together; see `most_critical`."""
+    """Return the path of all classes together, by the mean of their relevances; see `most_critical`.
+
+    Parameters
+    ----------
+    net : nn.Module
+        As in `relevant_path`.
+    relevance_per_class : dict
+        Class to relevance, as in `most_critical`.
+    keep : float or dict of str to float
+        As in `relevant_path`.
+    example : Tensor
+        An input of the net, as in `groups`.
+    **options
+        ``by``, ``normalize`` and ``minimum`` of `relevant_path`.
+
+    Returns
+    -------
+    dict of str to Tensor
+        Layer to the filters kept, (output channels,) bool.
+
+    Raises
+    ------
+    UserError
+        As in `most_critical`.
+    """
     return most_critical(net, relevance_per_class, list(relevance_per_class), keep, example, **options)
 
 
@@ -122,27 +163,103 @@ def magnitude_path(net: nn.Module, keep: Keep, example: Tensor, **options) -> Pa
     """Return the path of the largest filters, by the sum of their absolute weights, which knows no classes.
 
     By default, filters of different layers are compared by their part of the layer's sum.
-
     Source: Li, Kadav, Durdanovic, Samet, Graf: "Pruning Filters for Efficient ConvNets", 2017.
+
+    Parameters
+    ----------
+    net : nn.Module
+        As in `relevant_path`.
+    keep : float or dict of str to float
+        As in `relevant_path`.
+    example : Tensor
+        An input of the net, as in `groups`.
+    **options
+        ``by``, ``normalize`` ("sum" by default) and ``minimum`` of `relevant_path`.
+
+    Returns
+    -------
+    dict of str to Tensor
+        Layer to the filters kept, (output channels,) bool.
+
+    Raises
+    ------
+    UserError
+        As in `relevant_path`.
     """
     magnitude = {name: value.detach().abs() for name, value in layer_weights(net).items()}
     return relevant_path(net, magnitude, keep, example, **{"normalize": "sum"} | options)
 
 
 def random_path(net: nn.Module, keep: Keep, example: Tensor, generator: torch.Generator, **options) -> Path:
-    """Return a path by chance, as a control."""
+    """Return a path by chance, as a control.
+
+    Parameters
+    ----------
+    net : nn.Module
+        As in `relevant_path`.
+    keep : float or dict of str to float
+        As in `relevant_path`.
+    example : Tensor
+        An input of the net, as in `groups`.
+    generator : torch.Generator
+        Draws one score in [0, 1) for each unit; on the processor.
+    **options
+        ``by``, ``normalize`` and ``minimum`` of `relevant_path`.
+
+    Returns
+    -------
+    dict of str to Tensor
+        Layer to the filters kept, (output channels,) bool.
+
+    Raises
+    ------
+    UserError
+        If an argument is outside its range.
+    """
     found = groups(net, example)
     chance = torch.rand(found.count, generator=generator, dtype=torch.float64)
     return _choose(net, found, chance, keep, **options)
 
 
 def join(*paths: Path | Sequence[Path]) -> Path:
-    """Return the union of paths, given one by one or as one list: what any of several experts keeps."""
+    """Return the union of paths: what any of several experts keeps.
+
+    Parameters
+    ----------
+    *paths : dict of str to Tensor
+        Paths of one net, one by one or as one list; each layer to (output channels,) bool.
+
+    Returns
+    -------
+    dict of str to Tensor
+        Layer to the filters kept, (output channels,) bool.
+
+    Raises
+    ------
+    UserError
+        If there is no path, or they are of different nets.
+    """
     return _combine(paths, torch.logical_or)
 
 
 def intersection(*paths: Path | Sequence[Path]) -> Path:
-    """Return what all of several experts keep; a layer may be left without filters, and then no net can use it."""
+    """Return what all of several experts keep; a layer may be left without filters, and then no net can use it.
+
+    Parameters
+    ----------
+    *paths : dict of str to Tensor
+        Paths of one net, one by one or as one list; each layer to (output channels,) bool.
+
+    Returns
+    -------
+    dict of str to Tensor
+        Layer to the filters kept, (output channels,) bool.
+
+    Raises
+    ------
+    UserError
+        If there is no path, or they are of different nets.
+    """
     return _combine(paths, torch.logical_and)
 
 
@@ -159,7 +276,18 @@ def _combine(paths: tuple, function) -> Path:
 
 
 def check_alike(path: Path, other: Path) -> None:
-    """Raise a `UserError` unless two paths are of one net."""
+    """Raise a `UserError` unless two paths are of one net.
+
+    Parameters
+    ----------
+    path, other : dict of str to Tensor
+        Layer to the filters kept, (output channels,) bool.
+
+    Raises
+    ------
+    UserError
+        If their layers or widths differ.
+    """
     if {name: mask.shape for name, mask in path.items()} != {name: mask.shape for name, mask in other.items()}:
         raise UserError("the paths are of different nets: make both on the same one")
 

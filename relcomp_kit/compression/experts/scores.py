@@ -14,7 +14,25 @@ def filter_scores(relevance: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def unit_scores(found: Groups, relevance: dict[str, Tensor]) -> Tensor:
-    """Return the score of every unit, (units,) float64: the sum over the filters in it."""
+    """Return the score of every unit: the sum over the filters in it.
+
+    Parameters
+    ----------
+    found : Groups
+        As `groups` returns them for the net.
+    relevance : dict of str to Tensor
+        Of filters, layer name to (output channels,), or of weights; 0 or more.
+
+    Returns
+    -------
+    Tensor
+        (units,) float64, in units of the relevance.
+
+    Raises
+    ------
+    UserError
+        If a layer's relevance is missing, of another shape, negative, infinite or NaN.
+    """
     scores = filter_scores(relevance)
     total = torch.zeros(found.count, dtype=torch.float64)
     for name, unit in found.units.items():

@@ -4,10 +4,10 @@ Indices are coded without loss by DeepCABAC, the arithmetic coder of ISO/IEC 159
 to Fraunhofer HHI's nncodec bit by bit. Everything else (steps, biases, batch-norm, counters, names, shapes, masks of
 experts, provenance) is bit-exact too, and one SHA-256 covers the whole file.
 
-- `codec`: `encode` and `decode`. `masks`: which filters each expert keeps. `folding`: what is coarser if asked for,
-  batch-norm as two vectors and float numbers in few bits.
-- `bitstream`: the file. `cabac`, `numbers`: its two kinds of content. `deepcabac`: the arithmetic coder.
-- `inventory`: where the bytes go. `codecs`: what other codecs make of the same indices.
+- `codec`: `encode` and `decode`. `path_masks`: which filters each expert keeps. `batch_norm_folding`: what is coarser
+  if asked for, batch-norm as two vectors and float numbers in few bits.
+- `bitstream`: the file. `cabac`, `float_coding`: its two kinds of content. `deepcabac`: the arithmetic coder.
+- `inventory`: where the bytes go. `rival_codecs`: what other codecs make of the same indices.
 
 Sources: Wiedemann et al. 2020, "DeepCABAC"; Kirchhoffer et al. 2022, "Overview of the Neural Network Compression and
 Representation (NNR) Standard"; Becking et al. 2023, "NNCodec".

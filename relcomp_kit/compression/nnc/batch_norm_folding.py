@@ -27,7 +27,21 @@ def fold(state: dict[str, Tensor], eps: float) -> tuple[dict[str, Tensor], list[
     """Return a state with gamma_fold and beta_fold instead of the batch-norms' four vectors, and their names.
 
     gamma_fold = gamma / sqrt(var + eps) and beta_fold = beta - mean * gamma_fold stand in the places of weight and
-    bias. A batch-norm whose folded numbers are not finite keeps its four vectors. Names as `batch_norms` returns them.
+    bias. A batch-norm whose folded numbers are not finite keeps its four vectors.
+
+    Parameters
+    ----------
+    state : dict of str to Tensor
+        ``state_dict()`` of a net, or a part of it; left as it is.
+    eps : float
+        That of the net's batch-norms.
+
+    Returns
+    -------
+    dict of str to Tensor
+        The state, without mean and variance of the batch-norms that were folded.
+    list of str
+        Their names, as `batch_norms` returns them.
     """
     folded = dict(state)
     done = []
@@ -47,8 +61,26 @@ def fold(state: dict[str, Tensor], eps: float) -> tuple[dict[str, Tensor], list[
 def unfold(state: dict[str, Tensor], names: list[str], eps: float) -> dict[str, Tensor]:
     """Return a state in which the batch-norms of `fold` have mean 0 and variance 1 again, and give the same outputs.
 
-    Batch-norm divides by sqrt(1 + eps) then, so gamma is gamma_fold * sqrt(1 + eps). A name that has no weight and bias
-    is a ValueError.
+    Batch-norm divides by sqrt(1 + eps) then, so gamma is gamma_fold * sqrt(1 + eps).
+
+    Parameters
+    ----------
+    state : dict of str to Tensor
+        As `fold` returns it.
+    names : list of str
+        The batch-norms that were folded.
+    eps : float
+        That of the net's batch-norms.
+
+    Returns
+    -------
+    dict of str to Tensor
+        The state, each batch-norm with four vectors.
+
+    Raises
+    ------
+    ValueError
+        If there is no weight and bias by one of the names.
     """
     for name in names:
         if not all(_key(name, part) in state for part in AFFINE):
@@ -67,8 +99,22 @@ def to_levels(state: dict[str, Tensor], bits: int) -> tuple[dict[str, Tensor], l
     """Return a state with int16 levels and a step instead of each float tensor, and the names of those.
 
     The tensor is round(tensor / step) * step with step = largest absolute number / (2 ** (bits - 1) - 1), so it is off
-    by half a step at most. Left exact are whole numbers, half precision, what is not finite, and variances: batch-norm
-    divides by their roots, and a small one would become 0. `fold` does away with them.
+    by half a step at most. Left exact are whole numbers, half precision, single numbers, what is not finite, and
+    variances: batch-norm divides by their roots, and a small one would become 0. `fold` does away with them.
+
+    Parameters
+    ----------
+    state : dict of str to Tensor
+        ``state_dict()`` of a net, or a part of it; left as it is.
+    bits : int
+        Of a level, 8 to 16.
+
+    Returns
+    -------
+    dict of str to Tensor
+        Levels by the names of their tensors, steps by those and ".scale", and all other tensors.
+    list of str
+        The tensors that became levels.
 
     Raises
     ------
@@ -77,7 +123,8 @@ def to_levels(state: dict[str, Tensor], bits: int) -> tuple[dict[str, Tensor], l
     """
     if bits not in BITS:
         raise UserError(f"float_bits must be a whole number from {BITS[0]} to {BITS[-1]}, not {bits}")
-    coarse, done = {}, []
+    coarse: dict[str, Tensor] = {}
+    done = []
     most = 2 ** (bits - 1) - 1
     for name, value in state.items():
         if value.dtype in PRECISE and value.numel() > 1 and not name.endswith("running_var"):
@@ -92,7 +139,20 @@ def to_levels(state: dict[str, Tensor], bits: int) -> tuple[dict[str, Tensor], l
 
 
 def from_levels(state: dict[str, Tensor], names: list[str]) -> dict[str, Tensor]:
-    """Return the float tensors of `to_levels`, rounded to multiples of their steps."""
+    """Return the float tensors of `to_levels`, rounded to multiples of their steps.
+
+    Parameters
+    ----------
+    state : dict of str to Tensor
+        As `to_levels` returns it.
+    names : list of str
+        The tensors that became levels.
+
+    Raises
+    ------
+    KeyError
+        If a tensor or its step is missing.
+    """
     fine = dict(state)
     for name in names:
         step = fine.pop(name + SCALE)

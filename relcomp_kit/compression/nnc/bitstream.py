@@ -79,7 +79,9 @@ class Header:
     Attributes
     ----------
     integers : tuple of Integers
+        Tensors of integers, in the order of their streams.
     numbers : tuple of Numbers
+        All other tensors.
     notes : dict
         JSON-able: what the numbers mean to the caller.
     length : int
@@ -92,9 +94,14 @@ class Header:
     length: int = START
 
     @property
+    def entries(self) -> tuple[Integers | Numbers, ...]:
+        """All tensors, in the order of `plain_parts`."""
+        return (*self.integers, *self.numbers)
+
+    @property
     def plain(self) -> int:
         """Bytes of all decoded tensors."""
-        return sum(entry.plain for entry in (*self.integers, *self.numbers))
+        return sum(entry.plain for entry in self.entries)
 
 
 def write(integers: list[tuple[str, np.ndarray]], numbers: list[tuple[Numbers, bytes]], notes: dict) -> bytes:
@@ -102,8 +109,10 @@ def write(integers: list[tuple[str, np.ndarray]], numbers: list[tuple[Numbers, b
 
     Parameters
     ----------
-    integers : list of (name, int8 or int16 array)
+    integers : list of (str, ndarray)
+        Names and int8 or int16 arrays of any shape.
     numbers : list of (Numbers, bytes)
+        Tensors whose bits are kept, and these.
     notes : dict
         JSON-able.
 
@@ -115,7 +124,7 @@ def write(integers: list[tuple[str, np.ndarray]], numbers: list[tuple[Numbers, b
     for name, array in integers:
         check_size(name, array.shape)
     coded = _side_by_side(lambda entry: encode_integers(entry[1]), integers, [array.size for _, array in integers])
-    columns = {
+    columns: dict[str, list[tuple]] = {
         "integers": [
             (name, array.dtype.name, array.shape, *bounds(array), len(part.stream), part.order, part.unary)
             for (name, array), part in zip(integers, coded)
@@ -142,7 +151,20 @@ def write(integers: list[tuple[str, np.ndarray]], numbers: list[tuple[Numbers, b
 
 
 def check_size(name: str, shape: tuple[int, ...]) -> None:
-    """Raise a `UserError` if a tensor has more numbers than a file can say."""
+    """Raise a `UserError` if a tensor has more numbers than a file can say.
+
+    Parameters
+    ----------
+    name : str
+        What the tensor is called in an error.
+    shape : tuple of int
+        Of the tensor; 64 dimensions and 2 ** 31 - 1 numbers at most.
+
+    Raises
+    ------
+    UserError
+        If it is too large.
+    """
     if not _fits(shape):
         raise UserError(f"{name} of shape {tuple(shape)} is too large for one file: split the layer")
 
@@ -153,6 +175,7 @@ def read(data: bytes, source: str) -> Header:
     Parameters
     ----------
     data : bytes
+        The whole file.
     source : str
         What the file is called in an error.
 
@@ -179,6 +202,13 @@ def read(data: bytes, source: str) -> Header:
 
 def plain_parts(data: bytes, header: Header) -> list[bytes]:
     """Return the bytes of the decoded tensors, first the integers', then the numbers'.
+
+    Parameters
+    ----------
+    data : bytes
+        The whole file.
+    header : Header
+        As `read` returns it.
 
     Raises
     ------
@@ -236,7 +266,8 @@ def _header(body: memoryview, total: int, version: int) -> Header:
     columns = 6 if version == 1 else 8
     integers = tuple(Integers(n, d, tuple(s), *rest) for n, d, s, *rest in _rows(content["integers"], columns))
     numbers = tuple(Numbers(n, d, tuple(s)) for n, d, s in _rows(content["numbers"], 3))
-    for entry in (*integers, *numbers):
+    entries: tuple[Integers | Numbers, ...] = (*integers, *numbers)
+    for entry in entries:
         _require(type(entry.name) is str and entry.dtype in ITEM_BYTES, "a name or a type")
         _require(_fits(entry.shape), f"the shape of {entry.name}")
     for entry in integers:
@@ -253,8 +284,8 @@ def _header(body: memoryview, total: int, version: int) -> Header:
                 entry.items > 0 and rows_of(entry.shape, entry.order) <= 8 * entry.size / FEWEST_BITS,
                 f"the size of {entry.name}",
             )
-    for entries in (integers, numbers):
-        _require(len({entry.name for entry in entries}) == len(entries), "a name that stands there twice")
+    for part in (integers, numbers):
+        _require(len({entry.name for entry in part}) == len(part), "a name that stands there twice")
     length = START + compressed
     rest = total - length - sum(entry.size for entry in integers)
     _require(all(entry.size >= 0 for entry in integers) and rest >= 0, "the lengths of its streams")

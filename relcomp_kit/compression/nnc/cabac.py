@@ -40,7 +40,15 @@ def bounds(values: np.ndarray) -> tuple[int, int]:
 
 
 def as_rows(values: np.ndarray, order: int) -> np.ndarray:
-    """Return integers as a matrix whose rows are coded one after the other; vectors are one row."""
+    """Return integers as a matrix whose rows are coded one after the other; vectors are one row.
+
+    Parameters
+    ----------
+    values : ndarray
+        Integers of any shape; a kernel is (outputs, inputs, ...).
+    order : int
+        A place in `ORDERS`.
+    """
     outputs, inputs, positions = _sides(values.shape)
     kernel = values.reshape(outputs, inputs, positions)
     if ORDERS[order] == "position":
@@ -51,7 +59,17 @@ def as_rows(values: np.ndarray, order: int) -> np.ndarray:
 
 
 def from_rows(matrix: np.ndarray, shape: tuple[int, ...], order: int) -> np.ndarray:
-    """Return the integers of `as_rows`."""
+    """Return the integers of `as_rows`.
+
+    Parameters
+    ----------
+    matrix : ndarray
+        As `as_rows` returns it.
+    shape : tuple of int
+        That of the integers.
+    order : int
+        A place in `ORDERS`.
+    """
     outputs, inputs, positions = _sides(shape)
     if ORDERS[order] == "position":
         return matrix.reshape(positions, outputs, inputs).transpose(1, 2, 0).reshape(shape)
@@ -61,7 +79,15 @@ def from_rows(matrix: np.ndarray, shape: tuple[int, ...], order: int) -> np.ndar
 
 
 def rows_of(shape: tuple[int, ...], order: int) -> int:
-    """Return how many rows `as_rows` makes."""
+    """Return how many rows `as_rows` makes.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        That of the integers.
+    order : int
+        A place in `ORDERS`.
+    """
     outputs, inputs, positions = _sides(shape)
     return {"position": positions * outputs, "filter": outputs, "input": inputs * positions}[ORDERS[order]]
 
@@ -98,7 +124,7 @@ def _promising(values: np.ndarray) -> list[int]:
         return orders
     some = _pieces(values, max(PIECES, TRIED * len(values) // values.size))
     costs = {order: _cost(some, order) for order in orders}
-    best = min(orders, key=costs.get)
+    best = min(orders, key=lambda order: costs[order])
     return [usual, best] if costs[best] < (1 - SLIGHT) * costs[usual] else [usual]
 
 
@@ -120,7 +146,8 @@ def encode_rows(matrix: np.ndarray, low: int, high: int, unary: int, skip: bool 
 
     Parameters
     ----------
-    matrix : int16 array (rows, width), contiguous
+    matrix : ndarray
+        (rows, width) int16, contiguous.
     low, high : int
         Bounds of the integers, 0 between them; not both 0.
     unary : int
@@ -139,7 +166,15 @@ def encode_rows(matrix: np.ndarray, low: int, high: int, unary: int, skip: bool 
 
 
 def best_starts(levels: np.ndarray, unary: int) -> np.ndarray:
-    """Return the number of the cheapest start of each context, (contexts,)."""
+    """Return the number of the cheapest start of each context, (contexts,).
+
+    Parameters
+    ----------
+    levels : ndarray
+        (n,) int16: the integers in the order in which they are coded.
+    unary : int
+        Flags "larger than ..." of an integer, at most.
+    """
     if len(levels) > TIMED:
         levels = _pieces(levels, TIMED // 4)
     costs = deepcabac.measure(levels, deepcabac.STARTS, unary)
@@ -151,6 +186,21 @@ def decode_integers(
     stream: bytes, shape: tuple[int, ...], low: int, high: int, order: int, unary: int, dtype: str = "int16"
 ) -> np.ndarray:
     """Return the integers of `encode_integers`, whose shape and `bounds` are known.
+
+    Parameters
+    ----------
+    stream : bytes
+        As `encode_integers` returns it; empty where all are 0.
+    shape : tuple of int
+        That of the integers.
+    low, high : int
+        Their `bounds`.
+    order : int
+        A place in `ORDERS`.
+    unary : int
+        Flags "larger than ..." of an integer, at most.
+    dtype : {"int16", "int8"}
+        Type of the result.
 
     Raises
     ------

@@ -24,12 +24,14 @@ Paths = dict[str, dict[str, Tensor]]
 class Decoded:
     """What a file held.
 
-    Attributes
+    Parameters
     ----------
     quantized : Quantized
+        Indices, steps and the rest of the net's state.
     paths : dict of str to dict of str to Tensor
         Name of an expert to its path: module name to (output channels,) bool.
     info : dict
+        What `encode` was given as ``info``.
     """
 
     quantized: Quantized
@@ -62,14 +64,22 @@ def encode(
     eps : float
         That of the net's batch-norms, for folding. torch's default.
     float_bits : int, optional
-        8 to 16: float numbers of the rest become that many bits each, variances excepted; see `folding.to_levels`.
+        8 to 16: float numbers of the rest become that many bits each, variances excepted; see
+        `batch_norm_folding.to_levels`.
+
+    Returns
+    -------
+    bytes
+        The file, as `bitstream` describes it.
 
     Raises
     ------
     UserError
         If a type cannot be stored, a step is missing, a mask is no vector of bool or the info is no JSON.
     """
-    rest, folded, coarse = dict(quantized.rest), [], []
+    rest = dict(quantized.rest)
+    folded: list[str] = []
+    coarse: list[str] = []
     if fold:
         rest, folded = batch_norm_folding.fold(rest, eps)
     if float_bits is not None:
@@ -107,10 +117,16 @@ def decode(
     Parameters
     ----------
     data : bytes
+        The whole file.
     most_bytes : int
         That the decoded tensors may take.
     source : str
         What the file is called in an error.
+
+    Returns
+    -------
+    Decoded
+        The net, the paths of its experts, and the info.
 
     Raises
     ------
@@ -147,7 +163,7 @@ def _stored(name: str, value: Tensor) -> tuple[Numbers, bytes]:
 def _tensors(header: Header, parts: list[bytes]) -> dict[str, Tensor]:
     """Return the tensors of a file by their names in it; they own their memory."""
     tensors = {}
-    for entry, part in zip((*header.integers, *header.numbers), parts):
+    for entry, part in zip(header.entries, parts):
         content = torch.empty(0, dtype=torch.uint8)
         if part:
             content = torch.frombuffer(bytearray(part), dtype=torch.uint8)

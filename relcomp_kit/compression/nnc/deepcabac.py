@@ -153,9 +153,10 @@ def measure(levels, starts, unary):
 
     Parameters
     ----------
-    levels : int array (n,)
-    starts : int32 array (starts, 4)
-        Some of `STARTS`.
+    levels : ndarray
+        (n,): the integers in the order in which they are coded.
+    starts : ndarray
+        (starts, 4) int32: some of `STARTS`.
     unary : int
         Flags that an integer may have.
     """
@@ -408,15 +409,16 @@ def encode_matrix(matrix, skipped, low, high, contexts, starts, unary):
 
     Parameters
     ----------
-    matrix : int array (rows, width)
-    skipped : bool array (rows,)
-        Rows of zeros, for which one bin is written. All false: no bin is written for any row.
+    matrix : ndarray
+        (rows, width), integers.
+    skipped : ndarray
+        (rows,) bool: rows of zeros, for which one bin is written. All false: no bin is written for any row.
     low, high : int
         Bounds of the integers, 0 between them; not both 0.
-    contexts : int32 array
-        From `new_contexts`; used up.
-    starts : int array (contexts,)
-        The number of the start of each context.
+    contexts : ndarray
+        (contexts, 4) int32, from `new_contexts`; used up.
+    starts : ndarray
+        (contexts,): the number of the start of each context.
     unary : int
         As in `binarize`.
     """
@@ -461,10 +463,16 @@ def decode_matrix(stream, matrix, low, high, contexts, unary):
 
     Parameters
     ----------
-    stream : uint8 array
-    matrix : int array (rows, width)
-    low, high, contexts, unary
-        As in `encode_matrix`.
+    stream : ndarray
+        (bytes,) uint8.
+    matrix : ndarray
+        (rows, width), all 0; the integers are written into it.
+    low, high : int
+        Bounds of the integers, 0 between them; not both 0.
+    contexts : ndarray
+        (contexts, 4) int32, from `new_contexts`; used up.
+    unary : int
+        As in `binarize`.
     """
     rows, width = matrix.shape
     window = (0, 510, 8, 0)

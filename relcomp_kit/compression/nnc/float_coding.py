@@ -47,7 +47,16 @@ def pack(names: Sequence[str], dtypes: Sequence[str], contents: Sequence[bytes])
 
 
 def unpack(section: bytes, names: Sequence[str], dtypes: Sequence[str], sizes: Sequence[int]) -> list[bytes]:
-    """Return the tensors' bytes that `pack` was given; ``sizes`` are their numbers of bytes.
+    """Return the tensors' bytes that `pack` was given.
+
+    Parameters
+    ----------
+    section : bytes
+        As `pack` returns it.
+    names, dtypes : sequences of str
+        Of the tensors, as `pack` was given them.
+    sizes : sequence of int
+        Bytes of each tensor.
 
     Raises
     ------

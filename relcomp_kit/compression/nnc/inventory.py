@@ -13,9 +13,10 @@ HEADER, NUMBERS, PATHS = "header and digest", "all other numbers", "masks of exp
 class Row:
     """A part of a file: a tensor of weights, all masks, all other numbers, or the header.
 
-    Attributes
+    Parameters
     ----------
     name : str
+        Of the tensor, or what the part is.
     shape : tuple of int or None
         None for what is no tensor.
     items : int
@@ -45,9 +46,26 @@ def table(data: bytes, decoded: Decoded) -> list[Row]:
     """Return the parts of a file and of what `decode` made of it; their bytes add up to the file's.
 
     Steps, biases, batch-norm and counters are compressed together and make one row.
+
+    Parameters
+    ----------
+    data : bytes
+        The whole file.
+    decoded : Decoded
+        As `decode` returns it.
+
+    Returns
+    -------
+    list of Row
+        One a tensor of weights, then all other numbers, and the header.
+
+    Raises
+    ------
+    UserError
+        If the bytes are no whole file.
     """
     header = bitstream.read(data, "the file")
-    rows = []
+    rows: list[tuple[str, tuple[int, ...] | None, int, float | None, int]] = []
     for entry in header.integers:
         if entry.name == MASKS:
             rows.append((PATHS, None, entry.items, None, entry.size))

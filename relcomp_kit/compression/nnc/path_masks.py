@@ -37,6 +37,13 @@ def join_masks(paths: dict[str, dict[str, Tensor]]) -> tuple[np.ndarray, dict]:
 def split_masks(joined: Tensor, note: dict) -> dict[str, dict[str, Tensor]]:
     """Return the paths of `join_masks`; layers in the order of the first path that has them.
 
+    Parameters
+    ----------
+    joined : Tensor
+        (filters,), 0 or 1: all masks one after the other.
+    note : dict
+        As `join_masks` returns it.
+
     Raises
     ------
     ValueError, KeyError, TypeError, IndexError

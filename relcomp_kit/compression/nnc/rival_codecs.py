@@ -62,7 +62,20 @@ def pack(values: np.ndarray) -> bytes:
 
 
 def compress(codec: str, packed: bytes) -> bytes:
-    """Return bytes compressed by one of the `GENERAL` codecs."""
+    """Return bytes compressed by a general codec.
+
+    Parameters
+    ----------
+    codec : str
+        One of `GENERAL`.
+    packed : bytes
+        Anything.
+
+    Raises
+    ------
+    UserError
+        If there is no such codec.
+    """
     if codec == "zstd":
         import zstandard
 

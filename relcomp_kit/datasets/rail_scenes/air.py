@@ -11,7 +11,20 @@ NOISE = {"day": 0.02, "dusk": 0.04, "rain": 0.03, "fog": 0.025, "snow": 0.02}  #
 
 
 def photograph(canvas: Canvas, scene: Scene) -> np.ndarray:
-    """Return the photograph (H, W, 3), uint8: air, light, what falls from the sky, lens and sensor."""
+    """Return the photograph of a painted scene: with weather, light, blur and noise.
+
+    Parameters
+    ----------
+    canvas : Canvas
+        The finished picture; its image is changed in place, its label is not.
+    scene : Scene
+        Gives the weather, its strength, and the seed of what is random here.
+
+    Returns
+    -------
+    ndarray
+        (H, W, 3), uint8.
+    """
     dice = Dice(scene.draw)
     image = canvas.image
     if scene.weather == "snow":

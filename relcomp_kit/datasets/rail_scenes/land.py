@@ -21,7 +21,15 @@ SKIES = {  # overhead, at the horizon, clouds
 
 
 def paint_sky(canvas: Canvas, scene: Scene) -> None:
-    """Paint the sky with its clouds, and the distant hills that hide its foot."""
+    """Paint the sky with its clouds, and the distant hills in front of its lowest part.
+
+    Parameters
+    ----------
+    canvas : Canvas
+        The picture; its rows down to the horizon are painted in place.
+    scene : Scene
+        Gives the weather, the clouds and the colour of the hills.
+    """
     height, width = canvas.label.shape
     rows = min(height, int(canvas.horizon) + 1)
     high, low, cloud = (np.array(colour, np.float32) for colour in SKIES[scene.weather])
@@ -41,7 +49,15 @@ def paint_sky(canvas: Canvas, scene: Scene) -> None:
 
 
 def paint_ground(canvas: Canvas, scene: Scene) -> None:
-    """Paint everything below the horizon that is flat: land, trackbeds, sleepers, rails."""
+    """Paint everything below the horizon that is flat: land, trackbeds, sleepers, rails.
+
+    Parameters
+    ----------
+    canvas : Canvas
+        The picture; image, label and distance of its rows below the horizon are painted in place.
+    scene : Scene
+        Gives the camera, the tracks, the land on both sides and the colours.
+    """
     first = int(np.searchsorted(canvas.v, canvas.horizon))
     below = np.maximum(canvas.v[first:] - canvas.horizon, 0.25)[:, None]
     z = canvas.focal * scene.camera / below  # (rows, 1)
@@ -70,8 +86,21 @@ def paint_ground(canvas: Canvas, scene: Scene) -> None:
 
 
 def offset(track: Track, z: np.ndarray) -> np.ndarray:
-    """Return how far a track is to the right of the main one, z metres ahead."""
-    if track.start is None:
+    """Return how far a track is to the right of the main one.
+
+    Parameters
+    ----------
+    track : Track
+        A track beside the main one.
+    z : ndarray
+        Distances ahead of the camera in metres, of any shape.
+
+    Returns
+    -------
+    ndarray
+        Metres to the right (negative: to the left), in the shape of ``z``.
+    """
+    if track.start is None or track.end is None:
         return np.full_like(z, track.offset)
     way = np.clip((z - track.start) / (track.end - track.start), 0, 1)
     return track.offset * way * way * (3 - 2 * way)

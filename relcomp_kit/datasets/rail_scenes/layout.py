@@ -75,12 +75,25 @@ class Scene:
 
 
 def draw_scene(seed: int, weather: str | None = None) -> Scene:
-    """Draw a scene. ``weather`` is one of `WEATHERS`; by default it is drawn as in `USUAL`."""
+    """Draw a scene from a seed.
+
+    Parameters
+    ----------
+    seed : int
+        Decides the whole scene, 0 or more.
+    weather : str, optional
+        One of `WEATHERS`; by default the seed decides, with the shares in `USUAL`. All else stays the same.
+
+    Returns
+    -------
+    Scene
+        The same on every machine.
+    """
     dice = Dice(seed)
     drawn = dice.choice(USUAL)
     tracks = _tracks(dice)
     edges = [BED + max([0.0] + [sign * track.offset for track in tracks]) for sign in (-1, 1)]
-    sides = tuple(
+    left, right = (
         Side(
             verge=edge + dice.uniform(0.2, 3.0),
             far=edge + dice.uniform(3.0, 14.0),
@@ -111,7 +124,7 @@ def draw_scene(seed: int, weather: str | None = None) -> Scene:
         yaw=dice.uniform(-0.06, 0.06),
         curvature=dice.choice({0.0: 0.3, 1.0: 0.35, -1.0: 0.35}) * dice.uniform(1 / 900, 1 / 220),
         tracks=tracks,
-        sides=sides,
+        sides=(left, right),
         things=tuple(things),
         anomaly=anomaly if with_anomaly else None,
         share=dice.uniform(0.0008, 0.009),

@@ -71,12 +71,38 @@ SOFT = _soft(Dice(2))  # clumps of about ten cells
 
 
 def sample(tile: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return the tile's values in [0, 1) at the cells that hold (x, y); the arrays broadcast."""
+    """Return a tile's values at the cells that hold the points (x, y); the tile repeats without end.
+
+    Parameters
+    ----------
+    tile : ndarray
+        (TILE, TILE), such as `FINE` or `SOFT`.
+    x, y : ndarray
+        Column and row in cells, of shapes that broadcast.
+
+    Returns
+    -------
+    ndarray
+        Values of the tile, in the shape that ``x`` and ``y`` broadcast to.
+    """
     return tile[np.floor(y).astype(np.int64) & (TILE - 1), np.floor(x).astype(np.int64) & (TILE - 1)]
 
 
 def profile(x: np.ndarray, row: int) -> np.ndarray:
-    """Return a smooth curve through one row of the soft tile, at places ``x`` in cells."""
+    """Return a smooth curve through one row of the tile `SOFT`, linear between its values.
+
+    Parameters
+    ----------
+    x : ndarray
+        Places in cells, of any shape; the row repeats without end.
+    row : int
+        Row of the tile, from 0 to ``TILE - 1``.
+
+    Returns
+    -------
+    ndarray
+        Values in [0, 1], in the shape of ``x``.
+    """
     low = np.floor(x)
     part, cell = x - low, low.astype(np.int64) & (TILE - 1)
     return SOFT[row, cell] * (1 - part) + SOFT[row, (cell + 1) & (TILE - 1)] * part

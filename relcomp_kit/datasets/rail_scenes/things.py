@@ -13,10 +13,18 @@ PLANTS = ("tree", "conifer", "bush")
 
 
 def paint_things(canvas: Canvas, scene: Scene) -> None:
-    """Paint all things, the farthest first, and the anomaly among them."""
+    """Paint all things, the farthest first, the anomaly among them, and then the overhead wire.
+
+    Parameters
+    ----------
+    canvas : Canvas
+        The picture with sky and ground; image, label and distance are painted in place.
+    scene : Scene
+        Gives the things, the anomaly if there is one, and the camera.
+    """
     things = list(scene.things)
     if scene.anomaly:
-        things.append(_at_distance(canvas, scene))
+        things.append(_at_distance(canvas, scene, scene.anomaly))
     for thing in sorted(things, key=lambda thing: -thing.z):
         if thing.kind in PLANTS:
             _plant(canvas, scene, thing)
@@ -30,9 +38,9 @@ def paint_things(canvas: Canvas, scene: Scene) -> None:
         _wire(canvas, scene)
 
 
-def _at_distance(canvas: Canvas, scene: Scene) -> Thing:
+def _at_distance(canvas: Canvas, scene: Scene, thing: Thing) -> Thing:
     """Put the anomaly as far ahead as makes it fill its share of the image, inside the picture and above a pixel."""
-    thing, height = scene.anomaly, canvas.label.shape[0]
+    height = canvas.label.shape[0]
     spread = thing.width * thing.height / (scene.share * canvas.label.size)
     z = canvas.focal * math.sqrt(spread)  # rounded exactly by IEEE 754, which a power is not
     nearest = canvas.focal * scene.camera / (height - canvas.horizon) * 1.08

@@ -8,7 +8,15 @@ LOST = 0.02  # IoU that an expert may lose on its class
 
 
 def b6(saved: Series, lost: Series) -> Ruling:
-    """Share of the float32 super-net's bytes that the smallest good expert saves, and the IoU that it loses."""
+    """Judge how small the file of the smallest good expert is.
+
+    Parameters
+    ----------
+    saved : sequence of float
+        One a seed: share of the float32 super-net's bytes that it saves, in [0, 1].
+    lost : sequence of float
+        IoU that it loses on its class, a share: 0.02 is 2 points.
+    """
     return Ruling(
         {"over 97% saved at no more than 2 points lost": _saved(saved, 0.97, lost)},
         f"saved {percent(saved)}; points of IoU lost: {_points(lost)}",
@@ -16,7 +24,17 @@ def b6(saved: Series, lost: Series) -> Ruling:
 
 
 def b7(saved: Series, smaller: Series, lost: Series) -> Ruling:
-    """Shares of the multiply-adds and of the bytes that one expert saves, and the IoU that it loses."""
+    """Judge what one expert saves in computation and in bytes.
+
+    Parameters
+    ----------
+    saved : sequence of float
+        One a seed: share of the multiply-adds that it saves, in [0, 1].
+    smaller : sequence of float
+        Share of the float32 super-net's bytes that it saves, in [0, 1].
+    lost : sequence of float
+        IoU that it loses on its class, a share: 0.02 is 2 points.
+    """
     return Ruling(
         {
             "over 60% of the computation saved at no more than 2 points lost": _saved(saved, 0.60, lost),

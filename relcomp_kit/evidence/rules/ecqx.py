@@ -12,12 +12,28 @@ TIMES_SMALLER = 103
 
 
 def x1(accuracy: dict[int, Series], start: Series) -> Ruling:
-    """Per bit width the accuracy of nets with half of the weights 0 at least, and that of the float nets."""
+    """Judge whether quantized nets lose accuracy against the float nets they start from.
+
+    Parameters
+    ----------
+    accuracy : dict of int to sequence of float
+        By bit width the accuracy of nets with at least half of the weights 0, one value a seed.
+    start : sequence of float
+        Accuracy of the float nets.
+    """
     return _without_loss(accuracy, start)
 
 
 def x1c(accuracy: dict[int, Series], trained: Series) -> Ruling:
-    """Series as in X1, and the accuracy of float nets that were trained as long: by that alone a net becomes better."""
+    """Judge whether quantized nets lose accuracy against float nets that were trained as long.
+
+    Parameters
+    ----------
+    accuracy : dict of int to sequence of float
+        By bit width the accuracy of nets with at least half of the weights 0, one value a seed.
+    trained : sequence of float
+        Accuracy of float nets after as much training, by which alone a net becomes better.
+    """
     return _without_loss(accuracy, trained)
 
 
@@ -31,12 +47,30 @@ def _without_loss(accuracy: dict[int, Series], reference: Series) -> Ruling:
 
 
 def x2(relevance: dict[str, Series], rivals: dict[str, dict[str, Series]]) -> Ruling:
-    """Axis ("equal sparsity", "equal bytes") to mean accuracy over the range that all arms share, and each rival's."""
+    """Compare ECQ^x with each of its rivals.
+
+    Parameters
+    ----------
+    relevance : dict of str to sequence of float
+        By axis ("equal sparsity", "equal bytes") the mean accuracy of ECQ^x over the range that all arms share,
+        one value a seed.
+    rivals : dict of str to dict of str to sequence of float
+        By rival (`RIVALS`) the same.
+    """
     return _ahead(relevance, {name: rivals[name] for name in RIVALS})
 
 
 def x2c(relevance: dict[str, Series], rivals: dict[str, dict[str, Series]]) -> Ruling:
-    """Series as in X2, of which the rival ECQ counts."""
+    """Compare ECQ^x with ECQ alone.
+
+    Parameters
+    ----------
+    relevance : dict of str to sequence of float
+        By axis ("equal sparsity", "equal bytes") the mean accuracy of ECQ^x over the range that all arms share,
+        one value a seed.
+    rivals : dict of str to dict of str to sequence of float
+        The same by rival, of which "ECQ" counts.
+    """
     return _ahead(relevance, {"ECQ": rivals["ECQ"]})
 
 
@@ -51,9 +85,16 @@ def _ahead(relevance: dict[str, Series], rivals: dict[str, dict[str, Series]]) -
 
 
 def x3(ratio: Series, lost: Series) -> Ruling:
-    """Bytes as float32 over coded bytes, and the share of accuracy lost on the test split.
+    """Judge how many times smaller nets become.
 
     A seed that loses more than a point counts as not compressed.
+
+    Parameters
+    ----------
+    ratio : sequence of float
+        One a seed: bytes as float32 over coded bytes.
+    lost : sequence of float
+        Accuracy lost on the test split, a share: 0.01 is a point.
     """
     margins = [
         -TIMES_SMALLER if points > 0.01 else times - TIMES_SMALLER for times, points in zip(ratio, lost, strict=True)
@@ -65,7 +106,17 @@ def x3(ratio: Series, lost: Series) -> Ruling:
 
 
 def x3c(ratio: dict[str, Series], estimated: dict[str, Series], lost: dict[str, Series]) -> Ruling:
-    """Net to series as in X3, of the bytes of whole files; and the ratio that X3 estimates for the same nets."""
+    """Judge as `x3` how many times smaller nets become, by the bytes of whole files.
+
+    Parameters
+    ----------
+    ratio : dict of str to sequence of float
+        By net one value a seed: bytes as float32 over bytes of the file.
+    estimated : dict of str to sequence of float
+        The ratio that the entropy estimates for the same nets.
+    lost : dict of str to sequence of float
+        Accuracy lost on the test split, a share: 0.01 is a point.
+    """
     rulings = {net: x3(ratio[net], lost[net]) for net in ratio}
     return Ruling(
         {f"{net}: {name}": margins for net, ruling in rulings.items() for name, margins in ruling.margins.items()},

@@ -18,7 +18,17 @@ def b2(accuracy: Series) -> Ruling:
 
 
 def b3(correlation: Series, irrelevant: Series, relevant: Series) -> Ruling:
-    """Rank correlation of abs weight and relevance; shares of weights large yet irrelevant, small yet relevant."""
+    """Judge how far weights and their relevance go together: one value a seed.
+
+    Parameters
+    ----------
+    correlation : sequence of float
+        Rank correlation of absolute weight and relevance, in [-1, 1].
+    irrelevant : sequence of float
+        Share of the weights that are large yet irrelevant, in [0, 1].
+    relevant : sequence of float
+        Share of the weights that are small yet relevant, in [0, 1].
+    """
     return Ruling(
         {
             "correlation below 0.5": strictly(below(correlation, 0.5)),
@@ -31,7 +41,15 @@ def b3(correlation: Series, irrelevant: Series, relevant: Series) -> Ruling:
 
 
 def b4(relevance: Series, magnitude: Series) -> Ruling:
-    """Mean accuracy over the shares of filters removed, by relevance and by magnitude."""
+    """Compare relevance with magnitude in the removal of filters.
+
+    Parameters
+    ----------
+    relevance : sequence of float
+        One a seed: mean accuracy over the shares of filters removed, least relevant first, in [0, 1].
+    magnitude : sequence of float
+        The same, with filters of the smallest weights removed first.
+    """
     return Ruling(
         {"relevance above magnitude": strictly(above(relevance, magnitude))},
         f"mean accuracy {percent(relevance)} against {percent(magnitude)}",
@@ -39,7 +57,15 @@ def b4(relevance: Series, magnitude: Series) -> Ruling:
 
 
 def b4c(relevance: Series, random: Series) -> Ruling:
-    """Series as in B4, by relevance and by the mean of random orders."""
+    """Compare relevance with chance in the removal of filters.
+
+    Parameters
+    ----------
+    relevance : sequence of float
+        One a seed: mean accuracy over the shares of filters removed, least relevant first, in [0, 1].
+    random : sequence of float
+        The same, as the mean of random orders.
+    """
     return Ruling(
         {"relevance above random": strictly(above(relevance, random))},
         f"mean accuracy {percent(relevance)} against {percent(random)}",
@@ -47,7 +73,19 @@ def b4c(relevance: Series, random: Series) -> Ruling:
 
 
 def b4d(mean_of_abs: Series, abs_of_mean: Series, mean_area: Series, other_area: Series) -> Ruling:
-    """Rank correlation with the ablation of channels, and mean accuracy as in B4, for both ways to aggregate."""
+    """Compare two ways to sum relevance up over samples: one value a seed.
+
+    Parameters
+    ----------
+    mean_of_abs : sequence of float
+        Rank correlation of the mean absolute relevance of channels with their ablation, in [-1, 1].
+    abs_of_mean : sequence of float
+        The same, of the absolute mean relevance.
+    mean_area : sequence of float
+        Mean accuracy as in `b4`, by the mean absolute relevance, in [0, 1].
+    other_area : sequence of float
+        The same, by the absolute mean relevance.
+    """
     return Ruling(
         {
             "closer to the ablation": strictly(above(mean_of_abs, abs_of_mean)),
@@ -59,12 +97,28 @@ def b4d(mean_of_abs: Series, abs_of_mean: Series, mean_area: Series, other_area:
 
 
 def b5(saved: Series, lost: Series) -> Ruling:
-    """Share of the multiply-adds saved by the smallest expert, and the IoU that it loses on its class in the test."""
+    """Judge what the smallest expert for rails saves, and what it loses.
+
+    Parameters
+    ----------
+    saved : sequence of float
+        One a seed: share of the multiply-adds that it saves, in [0, 1].
+    lost : sequence of float
+        IoU that it loses on its class on the test split, a share: 0.02 is 2 points.
+    """
     return _expert(saved, lost, 0.75)
 
 
 def b8(saved: Series, lost: Series) -> Ruling:
-    """Series as in B5."""
+    """Judge what the smallest expert for vegetation saves, and what it loses.
+
+    Parameters
+    ----------
+    saved : sequence of float
+        One a seed: share of the multiply-adds that it saves, in [0, 1].
+    lost : sequence of float
+        IoU that it loses on its class on the test split, a share: 0.02 is 2 points.
+    """
     return _expert(saved, lost, 0.70)
 
 
@@ -77,7 +131,15 @@ def _expert(saved: Series, lost: Series, bound: float) -> Ruling:
 
 
 def b9(advantage: dict[str, Series], frequency: dict[str, float]) -> Ruling:
-    """Class to what relevance is ahead of magnitude by, in IoU, and to its share of the pixels."""
+    """Judge for which classes relevance beats magnitude.
+
+    Parameters
+    ----------
+    advantage : dict of str to sequence of float
+        By class one value a seed: IoU by relevance minus IoU by magnitude, shares.
+    frequency : dict of str to float
+        By class its share of the pixels, above 0.
+    """
     rows = list(zip(*advantage.values()))
     logs = [math.log(frequency[name]) for name in advantage]
     correlation = [statistics.correlation(logs, row) for row in rows]
@@ -93,7 +155,15 @@ def b9(advantage: dict[str, Series], frequency: dict[str, float]) -> Ruling:
 
 
 def b10(joined: dict[str, Series], single: dict[str, Series]) -> Ruling:
-    """Class to the IoU of the joined expert on it, and of the expert for that class alone."""
+    """Compare an expert for several classes with those for one of them.
+
+    Parameters
+    ----------
+    joined : dict of str to sequence of float
+        By class the IoU of the joined expert, in [0, 1], one value a seed.
+    single : dict of str to sequence of float
+        By class the IoU of the expert for that class alone.
+    """
     return Ruling(
         {name: above(values, [value - 0.01 for value in single[name]]) for name, values in joined.items()},
         "; ".join(

@@ -8,13 +8,39 @@ Series = Sequence[float]
 
 
 def above(values: Series, others: Series | float) -> list[float]:
-    """Return by how much each value exceeds its partner, or a bound."""
+    """Return by how much each value exceeds its partner, or a bound.
+
+    Parameters
+    ----------
+    values : sequence of float
+        One value a seed.
+    others : sequence of float or float
+        A partner for each value, or one bound for all.
+
+    Returns
+    -------
+    list of float
+        The differences, 0 or more where a value reaches its partner.
+    """
     partners = [others] * len(values) if isinstance(others, int | float) else others
     return [value - partner for value, partner in zip(values, partners, strict=True)]
 
 
 def below(values: Series, others: Series | float) -> list[float]:
-    """Return by how much each value stays under its partner, or a bound."""
+    """Return by how much each value stays under its partner, or a bound.
+
+    Parameters
+    ----------
+    values : sequence of float
+        One value a seed.
+    others : sequence of float or float
+        A partner for each value, or one bound for all.
+
+    Returns
+    -------
+    list of float
+        The differences, 0 or more where a value does not exceed its partner.
+    """
     return [-margin for margin in above(values, others)]
 
 
@@ -24,7 +50,20 @@ def strictly(margins: list[float]) -> list[float]:
 
 
 def spread(values: Series, digits: int = 3) -> str:
-    """Return mean and range, as text; a NaN says that a run did not get there."""
+    """Return mean and range as text, or "not reached" if a value is NaN: a run did not get there.
+
+    Parameters
+    ----------
+    values : sequence of float
+        One value a seed.
+    digits : int
+        Digits after the point; a range too narrow to show with them is left out.
+
+    Returns
+    -------
+    str
+        Such as "0.52 (0.50 to 0.55)".
+    """
     if any(math.isnan(value) for value in values):
         return "not reached"
     if max(values) - min(values) < 10**-digits / 2:

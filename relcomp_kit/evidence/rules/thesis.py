@@ -9,7 +9,19 @@ from relcomp_kit.evidence.rules.series import Series, above, below, percent, spr
 
 
 def t1a(correlation: Series, impact: Series, saliency: Series, random: Series) -> Ruling:
-    """Agreement of impact and saliency maps; each, and random maps, against the oracle."""
+    """Judge whether impact and saliency mark the same regions: one rank correlation a seed, in [-1, 1].
+
+    Parameters
+    ----------
+    correlation : sequence of float
+        Of the impact map with the saliency map.
+    impact : sequence of float
+        Of the impact map with the oracle's.
+    saliency : sequence of float
+        Of the saliency map with the oracle's.
+    random : sequence of float
+        Of random maps with the oracle's.
+    """
     return Ruling(
         {
             "maps agree": above(correlation, 0.7),
@@ -26,7 +38,17 @@ def t1b(ratio: Series) -> Ruling:
 
 
 def t1c(digit: Series, others: Series, edges: Series) -> Ruling:
-    """Share of importance over share of pixels, of each region."""
+    """Judge whether three regions of the input matter more than others.
+
+    Parameters
+    ----------
+    digit : sequence of float
+        One a seed: the region's share of importance over its share of pixels; 1 on average.
+    others : sequence of float
+        The same, of the places of other digits.
+    edges : sequence of float
+        The same, of the edges.
+    """
     return Ruling(
         {"digit": above(digit, 1.2), "other digits": above(others, 1.2), "edges": above(edges, 1.2)},
         f"digit {fmean(digit):.2f}, other digits {fmean(others):.2f}, edges {fmean(edges):.2f}",
@@ -34,7 +56,15 @@ def t1c(digit: Series, others: Series, edges: Series) -> Ruling:
 
 
 def t1d(net: dict[str, Series], blob: dict[str, Series]) -> Ruling:
-    """Region to ratio, as in T1c: of the net's map, and of one image for all, the mean training image."""
+    """Judge whether regions matter more to the net than to one and the same image for all.
+
+    Parameters
+    ----------
+    net : dict of str to sequence of float
+        By region the ratio of `t1c` in the net's map, one value a seed.
+    blob : dict of str to sequence of float
+        The same in the mean training image, taken as a map.
+    """
     return Ruling(
         {region: strictly(above(net[region], blob[region])) for region in net},
         ", ".join(f"{region} {fmean(net[region]):.2f} against {fmean(blob[region]):.2f}" for region in net),
@@ -42,7 +72,19 @@ def t1d(net: dict[str, Series], blob: dict[str, Series]) -> Ruling:
 
 
 def t2(outer: Series, direct: Series, outer_accuracy: Series, direct_accuracy: Series) -> Ruling:
-    """Rank correlation with the oracle and accuracy at 50 %, of the outer product and of the direct gradient."""
+    """Compare the outer product of two input maps with the direct gradient: one value a seed.
+
+    Parameters
+    ----------
+    outer : sequence of float
+        Rank correlation of the outer product with the weight oracle, in [-1, 1].
+    direct : sequence of float
+        The same, of the direct gradient.
+    outer_accuracy : sequence of float
+        Accuracy after pruning 50 % of the weights by the outer product, without training.
+    direct_accuracy : sequence of float
+        The same, by the direct gradient.
+    """
     return Ruling(
         {
             "closer to the oracle": strictly(above(outer, direct)),
@@ -54,7 +96,17 @@ def t2(outer: Series, direct: Series, outer_accuracy: Series, direct_accuracy: S
 
 
 def t3(start: Series, pruned: Series, unpruned: Series) -> Ruling:
-    """Accuracies before the first pruning step, and at step 30 with and without pruning."""
+    """Judge whether the accuracy rises because of pruning.
+
+    Parameters
+    ----------
+    start : sequence of float
+        One a seed: accuracy before the first pruning step.
+    pruned : sequence of float
+        Accuracy at step 30 with pruning.
+    unpruned : sequence of float
+        Accuracy at step 30 after the same training without pruning.
+    """
     return Ruling(
         {"pruned above unpruned": strictly(above(pruned, unpruned))},
         f"from {percent(start)} to {percent(pruned)} pruned, to {percent(unpruned)} by the same training alone",
@@ -62,14 +114,32 @@ def t3(start: Series, pruned: Series, unpruned: Series) -> Ruling:
 
 
 def t3c(start: Series, pruned: Series, unpruned: Series) -> Ruling:
-    """Series as in T3."""
+    """Judge whether pruning makes up at least half of the rise.
+
+    Parameters
+    ----------
+    start : sequence of float
+        One a seed: accuracy before the first pruning step.
+    pruned : sequence of float
+        Accuracy at step 30 with pruning.
+    unpruned : sequence of float
+        Accuracy at step 30 after the same training without pruning.
+    """
     # where nothing rises there is nothing to share out
     shares = [(p - u) / (p - s) if p > s else math.nan for s, p, u in zip(start, pruned, unpruned, strict=True)]
     return Ruling({"half of the rise": above(shares, 0.5)}, f"pruning adds {percent(shares)} of the rise")
 
 
 def t4(accuracy: Series, reference: Series) -> Ruling:
-    """Accuracy with at most 30 % of the weights, and what it is held against (start, or unpruned net)."""
+    """Judge whether at most 30 % of the weights are enough.
+
+    Parameters
+    ----------
+    accuracy : sequence of float
+        One a seed: accuracy with at most 30 % of the weights.
+    reference : sequence of float
+        What it is held against: accuracy at the start (T4), or of the unpruned net trained as long (T4c).
+    """
     return Ruling({"no loss": above(accuracy, reference)}, f"{percent(accuracy)} against {percent(reference)}")
 
 
@@ -77,7 +147,15 @@ t4c = t4
 
 
 def t5(accuracy: Series, reference: Series) -> Ruling:
-    """Series as in T4, with 10 to 25 % of the weights."""
+    """Judge what pruning to 10 to 25 % of the weights costs.
+
+    Parameters
+    ----------
+    accuracy : sequence of float
+        One a seed: accuracy with 10 to 25 % of the weights.
+    reference : sequence of float
+        What it is held against: accuracy at the start (T5), or of the unpruned net trained as long (T5c).
+    """
     return Ruling(
         {"at most 2.5 points lost": above(accuracy, [value - 0.025 for value in reference])},
         f"{percent(accuracy)} against {percent(reference)}",
@@ -88,7 +166,15 @@ t5c = t5
 
 
 def t6(r_squared: Series, miss_below: Series) -> Ruling:
-    """R^2 of the line above SF 0.5, and its mean absolute error below."""
+    """Judge whether the sparsity is linear in the sparsification factor SF above 0.5 only.
+
+    Parameters
+    ----------
+    r_squared : sequence of float
+        One a seed: R^2 of the line over SF 0.5 to 0.95.
+    miss_below : sequence of float
+        Mean absolute error of that line below SF 0.5, in shares of the weights.
+    """
     return Ruling(
         {"a line above 0.5": above(r_squared, 0.95), "not below": above(miss_below, 0.05)},
         f"{spread(r_squared)}; the line misses by {fmean(miss_below):.2f} below SF 0.5",
@@ -96,7 +182,17 @@ def t6(r_squared: Series, miss_below: Series) -> Ruling:
 
 
 def t7(accuracy: dict[str, Series], maps: dict[str, Series], mixtures: Sequence[str]) -> Ruling:
-    """Accuracy and map quality by activation; ``mixtures`` names those that mix."""
+    """Compare activations by accuracy and by the quality of their maps.
+
+    Parameters
+    ----------
+    accuracy : dict of str to sequence of float
+        By activation, "tanh" and "ReLU" among them, the accuracy, one value a seed.
+    maps : dict of str to sequence of float
+        The same for the maps: their rank correlation with the oracle, in [-1, 1].
+    mixtures : sequence of str
+        Names of the entries that mix activations.
+    """
     margins = {}
     for what, values in (("accuracy", accuracy), ("maps", maps)):
         pure = [name for name in values if name not in mixtures]
@@ -121,7 +217,15 @@ def t8a(limit: float) -> Ruling:
 
 
 def t8b(numeric: Sequence[int], analytic: Series) -> Ruling:
-    """Ten limits by the recurrence and by the formula, SF 0 to 0.9."""
+    """Compare ten limits of the weight count, of 100 weights and for SF 0, 0.1 ... 0.9, with the published ones.
+
+    Parameters
+    ----------
+    numeric : sequence of int
+        Weights left by the recurrence (XI).
+    analytic : sequence of float
+        Weights left by the formula (XII).
+    """
     published = (100, 65, 49, 40, 32, 26, 21, 16, 12, 7)
     return Ruling(
         {
@@ -133,7 +237,15 @@ def t8b(numeric: Sequence[int], analytic: Series) -> Ruling:
 
 
 def t8c(predicted: dict[str, Series], measured: dict[str, Series]) -> Ruling:
-    """Per sparsification factor a prediction and a count after convergence for each seed."""
+    """Compare predicted with measured counts of the weights left after convergence.
+
+    Parameters
+    ----------
+    predicted : dict of str to sequence of float
+        By sparsification factor the predicted count, one value a seed.
+    measured : dict of str to sequence of float
+        The same, as measured: above 0, or NaN where a net was still losing weights.
+    """
     errors = {
         sf: [abs(mine - real) / real for mine, real in zip(predicted[sf], measured[sf], strict=True)] for sf in measured
     }
@@ -145,7 +257,17 @@ t8d = t8e = t8c
 
 
 def t9(threshold_left: Series, rate_left: Series, rounded_down_left: Series) -> Ruling:
-    """Weights left: in the smallest neuron under the threshold rule, in the net under the rate rule."""
+    """Judge which rule leaves weights when nothing changes any more: one count a seed.
+
+    Parameters
+    ----------
+    threshold_left : sequence of float
+        Weights left in the smallest neuron under the threshold rule.
+    rate_left : sequence of float
+        Weights left in the net under the constant-rate rule, rounding up.
+    rounded_down_left : sequence of float
+        The same, rounding down.
+    """
     return Ruling(
         {
             "threshold rule keeps weights in every neuron": above(threshold_left, 1),
@@ -158,7 +280,15 @@ def t9(threshold_left: Series, rate_left: Series, rounded_down_left: Series) -> 
 
 
 def t10(r_squared: Series, late_losses: Series) -> Ruling:
-    """R^2 of a line over the last steps, and weights lost in the latest."""
+    """Judge whether the last layer falls linearly, with no limit in sight.
+
+    Parameters
+    ----------
+    r_squared : sequence of float
+        One a seed: R^2 of a line over the last steps.
+    late_losses : sequence of float
+        Weights lost in the last 25 steps.
+    """
     return Ruling(
         {"a line": above(r_squared, 0.95), "no limit in sight": above(late_losses, 1)},
         f"{spread(r_squared)}; {fmean(late_losses):.0f} weights in the last 25 steps",
@@ -166,7 +296,15 @@ def t10(r_squared: Series, late_losses: Series) -> Ruling:
 
 
 def t11(slow: dict[str, Series], fast: dict[str, Series]) -> Ruling:
-    """Per slow sparsification factor the accuracies of both."""
+    """Compare slow with fast pruning.
+
+    Parameters
+    ----------
+    slow : dict of str to sequence of float
+        By slow sparsification factor the accuracy, one value a seed.
+    fast : dict of str to sequence of float
+        The accuracy that fast pruning has to be compared with, by the same keys.
+    """
     text = "; ".join(f"{sf}: {percent(slow[sf])} slow, {percent(fast[sf])} fast" for sf in slow)
     return Ruling({f"slow above fast, {sf}": strictly(above(slow[sf], fast[sf])) for sf in slow}, text)
 
@@ -175,7 +313,15 @@ t11c = t11
 
 
 def t12(unit_range: Series, signed_noisy: Series) -> Ruling:
-    """Share of first-layer weights without gradient, on [0, 1] without noise and on [-1, 1] with it."""
+    """Judge whether the range of the inputs and noise matter: one share a seed, in [0, 1].
+
+    Parameters
+    ----------
+    unit_range : sequence of float
+        Share of the first layer's weights without a gradient, on [0, 1] without noise.
+    signed_noisy : sequence of float
+        The same, on [-1, 1] with noise.
+    """
     return Ruling(
         {"some without": strictly(above(unit_range, 0.0)), "none without": below(signed_noisy, 0.0)},
         f"{percent(unit_range)} on [0, 1], {percent(signed_noisy)} on [-1, 1] with noise",
@@ -185,7 +331,17 @@ def t12(unit_range: Series, signed_noisy: Series) -> Ruling:
 def t13(
     outer: Series, direct: Series, outer_accuracy: Series, direct_accuracy: Series, accuracy: Series, reference: Series
 ) -> Ruling:
-    """Series of T2 and of T4."""
+    """Judge T2 and T4 under other circumstances: one value a seed.
+
+    Parameters
+    ----------
+    outer, direct : sequence of float
+        Rank correlation with the weight oracle, as in `t2`.
+    outer_accuracy, direct_accuracy : sequence of float
+        Accuracy after pruning 50 % of the weights, as in `t2`.
+    accuracy, reference : sequence of float
+        Accuracy with at most 30 % of the weights, and at the start, as in `t4`.
+    """
     first, second = t2(outer, direct, outer_accuracy, direct_accuracy), t4(accuracy, reference)
     return Ruling(first.margins | second.margins, f"T2: {first.measured}; T4: {second.measured}")
 

@@ -20,7 +20,7 @@ from relcomp_kit.errors import UserError
 from relcomp_kit.relevance.lrp.functional_operations import BATCH_NORMS, MIXING, Survey
 from relcomp_kit.relevance.lrp.propagation import RULES, LayerRelevance, Propagation
 from relcomp_kit.relevance.lrp.rules import Gamma, by_share
-from relcomp_kit.relevance.lrp.weight_products import LINEAR, position_sums, weight_products
+from relcomp_kit.relevance.lrp.weight_products import LINEAR, LinearLayer, position_sums, weight_products
 from relcomp_kit.relevance.lrp.working_copy import working_copy
 
 CURE = "make modules of them (nn.ReLU, zennit.layer.Sum, ...), or take the epsilon rule, which copes with sums and ReLU"
@@ -44,9 +44,18 @@ def prepare(model: nn.Module, rule: str, canonizers: Sequence[Canonizer] | None 
 
     Parameters
     ----------
+    model : nn.Module
+        In eval mode; it is not touched.
+    rule : str
+        One of `relcomp_kit.relevance.lrp.RULES`.
     canonizers : sequence of zennit canonizers, optional
         zennit's ResNetCanonizer by default, which merges batch-norms into the layers before them and makes modules of
         the sums in torchvision's residual blocks; all else in it is left alone, so it serves other nets too.
+
+    Raises
+    ------
+    UserError
+        If there is no such rule, the net is in train mode, a weight is not a number, or a batch-norm cannot be merged.
     """
     net, names = working_copy(model)
     before = {name: value.detach() for name, value in net.state_dict().items()}
@@ -95,7 +104,7 @@ def _applied(canonizer: Canonizer, net: nn.Module) -> list[Canonizer]:
 def _recording(made: Propagation, layer: str, hook: BasicHook, split: Callable) -> Callable:
     """Return a backward function for a hook of zennit that computes what its own does, and reports the parameters."""
 
-    def backward(module: nn.Module, grad_input: tuple, grad_output: tuple) -> tuple:
+    def backward(module: LinearLayer, grad_input: tuple, grad_output: tuple) -> tuple:
         original = hook.stored_tensors["input"][0].detach()
         inputs, outputs, weights, biases = [], [], [], []
         for of_input, of_parameter, of_output in zip(hook.input_modifiers, hook.param_modifiers, hook.output_modifiers):
@@ -103,7 +112,8 @@ def _recording(made: Propagation, layer: str, hook: BasicHook, split: Callable) 
             with mod_params(module, of_parameter, hook.param_keys, hook.require_params), torch.enable_grad():
                 outputs.append(of_output(module.forward(x)))
                 weights.append(module.weight.detach())
-                biases.append(None if module.bias is None else module.bias.detach())
+                if module.bias is not None:
+                    biases.append(module.bias.detach())
             inputs.append(x)
         slopes = hook.gradient_mapper(grad_output[0], outputs)
         slopes = [slopes] if isinstance(slopes, Tensor) else list(slopes)
@@ -147,6 +157,7 @@ def _split(
         return found
 
     def merged(of_weight: Tensor, of_bias: Tensor, per_sample: bool) -> dict[str, Tensor]:
+        assert batch_norm is not None
         weight, shift, mean, variance = (
             before[f"{batch_norm}.{part}"] for part in ("weight", "bias", "running_mean", "running_var")
         )

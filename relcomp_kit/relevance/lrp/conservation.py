@@ -1,10 +1,11 @@
-"""Does relevance get lost on its way? Measured over the whole net, where it can."""
+"""Whether relevance is conserved on its way through a net, measured at every place that all of it passes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import Node, get_gradient_edge
 
 from relcomp_kit.errors import UserError
 from relcomp_kit.relevance.lrp.initial_relevance import Start, start_relevance
@@ -14,13 +15,16 @@ from relcomp_kit.relevance.lrp.working_copy import read_batch
 
 @dataclass(frozen=True)
 class Conservation:
-    """What has become of the start, as far back as one cut through the net.
+    """What is left of the start at one cut through the net; conserved means ``relevance + kept == start``.
 
-    Attributes
+    Parameters
     ----------
-    start, relevance, kept : (N,)
-        Relevance of each sample's outputs, of all values at the cut, and what constants behind the cut have kept
-        (biases, shifts of batch-norms). Conserved: ``relevance + kept == start``.
+    start : Tensor
+        Relevance of each sample's outputs, (N,), float64.
+    relevance : Tensor
+        Sum of the relevance of all values at the cut for each sample, (N,), float64.
+    kept : Tensor
+        What constants between the cut and the outputs (biases, shifts of batch-norms) have kept, (N,), float64.
     """
 
     start: Tensor
@@ -58,14 +62,29 @@ def conservation(
 
     Parameters
     ----------
-    model, rule, start, class_, way
-        As in `relcomp_kit.relevance.lrp.weight_relevance`.
-    x, target : Tensor
-        One batch; the target is needed by the start "true" only.
+    model : nn.Module
+        In eval mode; gives logits (N, classes, ...) alone or under "out". It is left as it is, to the bit.
+    x : Tensor
+        One batch of images (N, ...), normalised as the net wants them.
+    rule : str
+        One of `relcomp_kit.relevance.lrp.RULES`.
+    start : str, Tensor or callable
+        Where relevance starts; see `relcomp_kit.relevance.lrp.initial_relevance`.
+    target : Tensor, optional
+        True classes (N, ...), 255 where there is none; needed by the start "true" only.
+    class_ : int, optional
+        Start at this class only.
+    way : {"gradient", "zennit"}, optional
+        How epsilon is computed.
     canonizers : sequence of zennit canonizers, optional
         Instead of the kit's choice, for instance none, to see what they are for.
     strict : bool
         Refuse a net that does something without a rule; otherwise measure what comes of it.
+
+    Returns
+    -------
+    dict of str to Conservation
+        One for each cut by the name of its module, the last module first, and one for "input" at the end.
 
     Raises
     ------
@@ -74,7 +93,7 @@ def conservation(
     """
     made = prepare(model, rule, way=way, canonizers=canonizers)
     outputs: dict[str, Tensor] = {}
-    nodes: dict[str, object] = {}  # of autograd's graph, noted at once: what comes next may change an output in place
+    nodes: dict[str, Node] = {}  # of autograd's graph, noted at once: what comes next may change an output in place
 
     def remember(name: str, output: Tensor) -> None:
         if isinstance(output, Tensor) and output.grad_fn is not None:
@@ -102,28 +121,25 @@ def conservation(
     return result
 
 
-def _cuts(output: Tensor, x: Tensor, nodes: dict[str, object], own: set[str]) -> dict[str, set[str]]:
+def _cuts(output: Tensor, x: Tensor, nodes: dict[str, Node], own: set[str]) -> dict[str, set[str]]:
     """Return the modules whose output everything passes, last one first, each with the modules behind it.
 
     Of several modules with one and the same output, as a block and its last layer, the outermost is named.
     """
-    found: dict[object, tuple[str, set[str]]] = {}
+    found: dict[Node, tuple[str, set[str]]] = {}
+    end, leaf = (get_gradient_edge(tensor).node for tensor in (output, x))
     for name, node in nodes.items():
-        if name not in own or node is output.grad_fn:
+        if name not in own or node is end:
             continue
-        reached = _reached(output.grad_fn, node)
-        if node in reached and _leaf(x) not in reached:
+        reached = _reached(end, node)
+        if node in reached and leaf not in reached:
             behind = {other for other, its in nodes.items() if its in reached and its is not node}
             if node not in found or len(name) < len(found[node][0]):
                 found[node] = (name, behind)
     return dict(sorted(found.values(), key=lambda cut: len(cut[1])))
 
 
-def _leaf(x: Tensor) -> object:
-    return x.view_as(x).grad_fn.next_functions[0][0]  # the node that would receive the gradient of x
-
-
-def _reached(first: object, barrier: object) -> set:
+def _reached(first: Node, barrier: Node) -> set[Node]:
     """Return the nodes of autograd's graph that are reached from ``first`` without going on beyond ``barrier``."""
     reached, waiting = {first}, [first]
     while waiting:

@@ -12,11 +12,12 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from relcomp_kit.errors import UserError
 from relcomp_kit.relevance.lrp.functional_operations import BATCH_NORMS, CURVED, RELUS, SUMS, Survey
 from relcomp_kit.relevance.lrp.propagation import LayerRelevance, Propagation, stabilize
-from relcomp_kit.relevance.lrp.weight_products import LINEAR, position_sums, weight_products
+from relcomp_kit.relevance.lrp.weight_products import LINEAR, LinearLayer, position_sums, weight_products
 from relcomp_kit.relevance.lrp.working_copy import working_copy
 
 CURE = "make each a module that has a rule, such as nn.GELU, or leave it out"
@@ -80,7 +81,7 @@ def _follow(made: Propagation, layer: str, own: dict[str, str], found: Callable)
     return hook
 
 
-def _linear(module: nn.Module, own: dict[str, str], x: Tensor, slope: Tensor) -> LayerRelevance:
+def _linear(module: LinearLayer, own: dict[str, str], x: Tensor, slope: Tensor) -> LayerRelevance:
     def parameters(per_sample: bool) -> dict[str, tuple[Tensor, Tensor]]:
         result = {own["weight"]: (module.weight, weight_products(module, x, slope, per_sample=per_sample))}
         if module.bias is not None:
@@ -94,20 +95,23 @@ def _linear(module: nn.Module, own: dict[str, str], x: Tensor, slope: Tensor) ->
     return LayerRelevance(parameters, constants)
 
 
-def _batch_norm(module: nn.Module, own: dict[str, str], x: Tensor, slope: Tensor) -> LayerRelevance:
+def _batch_norm(module: _BatchNorm, own: dict[str, str], x: Tensor, slope: Tensor) -> LayerRelevance:
     """In eval mode ``y = scale x + shift`` with ``scale = weight / sd`` and ``shift = bias - scale mean``."""
-    inverse_sd = (module.running_var + module.eps).rsqrt()
+    mean, variance = module.running_mean, module.running_var
+    assert mean is not None and variance is not None  # `working_copy` refuses others
+    inverse_sd = (variance + module.eps).rsqrt()
 
     def parameters(per_sample: bool) -> dict[str, tuple[Tensor, Tensor]]:
         if not own:
             return {}
         sums = position_sums(module, slope)
-        of_weight = (position_sums(module, slope * x) - sums * module.running_mean) * inverse_sd
-        found = {own["weight"]: (module.weight, of_weight), own["bias"]: (module.bias, sums)}
-        return found if per_sample else {name: (factor, product.sum(0)) for name, (factor, product) in found.items()}
+        of_weight = (position_sums(module, slope * x) - sums * mean) * inverse_sd
+        if not per_sample:
+            of_weight, sums = of_weight.sum(0), sums.sum(0)
+        return {own["weight"]: (module.weight, of_weight), own["bias"]: (module.bias, sums)}
 
     def constants() -> Tensor:
         weight, bias = (module.weight, module.bias) if own else (1.0, 0.0)
-        return position_sums(module, slope) @ (bias - weight * inverse_sd * module.running_mean)
+        return position_sums(module, slope) @ (bias - weight * inverse_sd * mean)
 
     return LayerRelevance(parameters, constants)

@@ -23,19 +23,38 @@ def heatmap(
     concept: tuple[str, int | Sequence[int]] | None = None,
     way: str | None = None,
 ) -> Tensor:
-    """Return the relevance of every input value, of the shape of ``x``: for the decision above 0, against it below.
+    """Return the relevance of every input value: above 0 it speaks for the decision, below 0 against it.
 
     Parameters
     ----------
-    model, rule, start, class_, normalize, concept, way
-        As in `relcomp_kit.relevance.lrp.weight_relevance`.
-    x, target : Tensor
-        One batch; the target is needed by the start "true" only.
+    model : nn.Module
+        In eval mode; gives logits (N, classes, ...) alone or under "out". It is left as it is, to the bit.
+    x : Tensor
+        One batch of images (N, ...), normalised as the net wants them.
+    target : Tensor, optional
+        True classes (N, ...), 255 where there is none; needed by the start "true" only.
+    rule : str
+        One of `relcomp_kit.relevance.lrp.RULES`.
+    start : str, Tensor or callable
+        Where relevance starts; see `relcomp_kit.relevance.lrp.initial_relevance`.
+    class_ : int, optional
+        Start at this class only.
+    normalize : bool
+        Every sample starts with the same amount, instead of with its logits.
+    concept : (str, int or sequence of int), optional
+        A layer and channels of its output: only what flows through them counts.
+    way : {"gradient", "zennit"}, optional
+        How epsilon is computed.
+
+    Returns
+    -------
+    Tensor
+        In the shape of ``x``, in the unit of the start: logits by default, or shares of 1 with ``normalize``.
 
     Raises
     ------
     UserError
-        As there, and if relevance starts with 0 everywhere.
+        As for `relcomp_kit.relevance.lrp.weight_relevance`, and if relevance starts with 0 everywhere.
     """
     made = prepare(model, rule, way=way)
     channel = Channel(made, *concept) if concept is not None else None

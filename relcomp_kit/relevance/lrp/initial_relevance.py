@@ -32,6 +32,11 @@ def start_relevance(
     normalize : bool
         Divide by the sum of absolute values of each sample, so that all samples weigh the same.
         A sample that starts with 0 stays 0.
+
+    Raises
+    ------
+    UserError
+        If there is no such start or class, target or start do not fit the output, or the start is not finite.
     """
     output = output.detach()
     classes = output.shape[1]

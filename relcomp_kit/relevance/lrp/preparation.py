@@ -18,6 +18,8 @@ def prepare(
 
     Parameters
     ----------
+    model : nn.Module
+        In eval mode; gives logits (N, classes, ...) alone or under "out".
     rule : str
         "epsilon" everywhere; or in convolutions "z+", "gamma" (0.25) or "alpha2-beta1", with epsilon in linear layers
         and, but for "gamma", the flat rule in the first layer (zennit's EpsilonPlusFlat, EpsilonAlpha2Beta1Flat).
@@ -29,7 +31,8 @@ def prepare(
     Raises
     ------
     UserError
-        If there is no such rule, the net is in train mode, or one of its weights is not a number.
+        If there is no such rule or way, the way does not have the rule, the net is in train mode, or one of its
+        weights is not a number.
     """
     if rule not in RULES:
         raise UserError(f"there is no rule {rule!r}; choose one of {', '.join(RULES)}")

@@ -1,6 +1,6 @@
 """A net prepared for relevance: how it is asked, whichever way it is computed."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -26,7 +26,7 @@ class LayerRelevance:
         Relevance (N,) that stays with the layer's constants: its bias, or the shift of its batch-norm.
     """
 
-    parameters: Callable[[bool], dict[str, tuple[Tensor | float, Tensor]]]
+    parameters: Callable[[bool], Mapping[str, tuple[Tensor | float, Tensor]]]
     constants: Callable[[], Tensor]
 
 
@@ -65,14 +65,14 @@ class Propagation:
         if strict:
             self.survey.complain()
         if self.original is not None:
-            self._compare(x[:1].clone(), output[:1])  # the net may change its images in place
+            self._compare(self.original, x[:1].clone(), output[:1])  # the net may change its images in place
         if not output.requires_grad:
             raise UserError("the net's outputs do not depend on its inputs by a gradient: nothing can be traced back")
         return output
 
     @torch.no_grad()
-    def _compare(self, x: Tensor, output: Tensor) -> None:
-        expected, self.original = output_of(self.original(x)), None
+    def _compare(self, original: nn.Module, x: Tensor, output: Tensor) -> None:
+        expected, self.original = output_of(original(x)), None
         if (output - expected).abs().max() > 1e-3 * expected.abs().max():
             raise UserError(
                 "zennit's canonizer changes what this net computes, since its modules do not stand in the order in "
@@ -119,7 +119,22 @@ class Propagation:
 
 
 class Channel:
-    """Channels of a layer's output, as a concept: relevance may go on through them only."""
+    """Channels of a layer's output, as a concept: relevance may go on through them only.
+
+    Parameters
+    ----------
+    made : Propagation
+        The prepared net; its layer is followed by hooks from now on.
+    layer : str
+        Name of a module that gives (N, channels, ...).
+    channels : int or sequence of int
+        The channels that count, from 0.
+
+    Raises
+    ------
+    UserError
+        If the net has no such layer.
+    """
 
     def __init__(self, made: Propagation, layer: str, channels: int | Sequence[int]):
         modules = dict(made.net.named_modules())
@@ -157,7 +172,33 @@ class Channel:
 def trace(
     made: Propagation, channel: Channel | None, output: Tensor, relevance: Tensor, x: Tensor, *, again: bool = False
 ) -> Tensor:
-    """Trace back from the outputs, by way of a channel if there is one; return the relevance of the inputs."""
+    """Trace relevance back from the outputs to the inputs, through a concept's channels if there is one.
+
+    Parameters
+    ----------
+    made : Propagation
+        The prepared net, after its forward pass.
+    channel : Channel, optional
+        The channels that relevance may pass through; None for all ways.
+    output : Tensor
+        What the forward pass returned, (N, classes, ...).
+    relevance : Tensor
+        Relevance of the outputs, in the shape of ``output``.
+    x : Tensor
+        The inputs of the forward pass, (N, ...).
+    again : bool
+        Keep autograd's graph, so that it can be done another time.
+
+    Returns
+    -------
+    Tensor
+        Relevance of the inputs, in the shape of ``x``.
+
+    Raises
+    ------
+    UserError
+        If the forward pass did not use the concept's layer, or the layer has no such channel.
+    """
     carried = made.carried(output, relevance)
     if channel is not None:
         if channel.value is None:
@@ -168,5 +209,18 @@ def trace(
 
 
 def stabilize(value: Tensor, epsilon: float = 1e-6) -> Tensor:
-    """Return values moved away from 0 by epsilon, 0 itself to the positive side."""
+    """Return values moved away from 0 by epsilon, 0 itself to the positive side.
+
+    Parameters
+    ----------
+    value : Tensor
+        Any shape.
+    epsilon : float
+        How far to move, in the unit of the values.
+
+    Returns
+    -------
+    Tensor
+        In the shape of ``value``, nowhere closer to 0 than epsilon.
+    """
     return value + torch.where(value < 0, -epsilon, epsilon)

@@ -70,5 +70,21 @@ def by_share(function: Callable[..., Tensor], input: Tensor, *args, **options) -
 
     As a plain gradient the relevance of an enlarged logit would go to its neighbours by distance alone, also to one
     that is nearly 0 or spoke against it; divided by that logit in the next layer, it would explode.
+
+    Parameters
+    ----------
+    function : callable
+        Called as ``function(input, *args, **options)``; linear in its input.
+    input : Tensor
+        What relevance goes back to, of any shape that the function takes.
+    *args
+        Further arguments of the function.
+    **options
+        Its keyword arguments.
+
+    Returns
+    -------
+    Tensor
+        What the function returns.
     """
     return _ByShare.apply(input, lambda value: function(value, *args, **options))

@@ -7,17 +7,20 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 LINEAR = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+ConvLayer = nn.Conv1d | nn.Conv2d | nn.Conv3d
+LinearLayer = nn.Linear | ConvLayer
 
 
-def weight_products(module: nn.Module, x: Tensor, slope: Tensor, *, per_sample: bool) -> Tensor:
+def weight_products(module: LinearLayer, x: Tensor, slope: Tensor, *, per_sample: bool) -> Tensor:
     """Return ``sum over positions of slope[o] x[i]`` for every weight (o, i): the gradient of ``<slope, module(x)>``.
 
     Parameters
     ----------
-    module : nn.Module
-        One of `LINEAR`; its weight is not needed, only its shape, stride, padding, dilation and groups.
+    module : nn.Linear, nn.Conv1d, nn.Conv2d or nn.Conv3d
+        Its weight is not needed, only its shape, stride, padding, dilation and groups.
     x, slope : Tensor
-        (N, inputs, ...) and (N, outputs, ...).
+        The layer's input (N, inputs, ...) and what came back at its output, (N, outputs, ...); for a linear layer the
+        positions stand before the inputs and outputs.
     per_sample : bool
         Keep the samples apart.
 
@@ -36,7 +39,7 @@ def weight_products(module: nn.Module, x: Tensor, slope: Tensor, *, per_sample: 
     return _by_taps(module, x, slope, padding) if per_sample else _convolution_backward(module, x, slope, padding)
 
 
-def _by_taps(module: nn.Module, x: Tensor, slope: Tensor, padding: tuple[int, ...]) -> Tensor:
+def _by_taps(module: ConvLayer, x: Tensor, slope: Tensor, padding: tuple[int, ...]) -> Tensor:
     """Return each sample's products: for every tap of the filter one batched product with the shifted input.
 
     Places where a tap lies on the padding are left out: with dilations as wide as DeepLabV3's that is most of them.
@@ -61,7 +64,7 @@ def _overlap(shift: int, stride: int, outputs: int, inputs: int) -> tuple[slice,
     return slice(first, last), slice(start, start + (last - first) * stride, stride)
 
 
-def _padded(module: nn.Module, x: Tensor) -> tuple[Tensor, tuple[int, ...]]:
+def _padded(module: ConvLayer, x: Tensor) -> tuple[Tensor, tuple[int, ...]]:
     """Return the input and the zero padding still to be done; other paddings are laid around the input."""
     if module.padding_mode == "zeros" and not isinstance(module.padding, str):
         return x, tuple(module.padding)
@@ -69,7 +72,7 @@ def _padded(module: nn.Module, x: Tensor) -> tuple[Tensor, tuple[int, ...]]:
     return F.pad(x, module._reversed_padding_repeated_twice, mode=mode), (0,) * len(module.kernel_size)
 
 
-def _convolution_backward(module: nn.Module, x: Tensor, slope: Tensor, padding: tuple[int, ...]) -> Tensor:
+def _convolution_backward(module: ConvLayer, x: Tensor, slope: Tensor, padding: tuple[int, ...]) -> Tensor:
     return torch.ops.aten.convolution_backward(
         slope, x, module.weight, None, module.stride, padding, module.dilation, False, (0,) * len(padding),
         module.groups, (False, True, False),
@@ -77,7 +80,20 @@ def _convolution_backward(module: nn.Module, x: Tensor, slope: Tensor, padding: 
 
 
 def position_sums(module: nn.Module, slope: Tensor) -> Tensor:
-    """Return ``slope`` summed over positions, (N, outputs), as a tensor of its own that may be written to."""
+    """Return a layer's slopes summed over positions, as a new tensor that may be written to.
+
+    Parameters
+    ----------
+    module : nn.Module
+        The layer; a linear one has its outputs in the last dimension, any other in the second.
+    slope : Tensor
+        (N, outputs), or with positions: (N, ..., outputs) for a linear layer, (N, outputs, ...) for others.
+
+    Returns
+    -------
+    Tensor
+        (N, outputs).
+    """
     if slope.ndim == 2:
         return slope.clone()
     return slope.flatten(1, -2).sum(1) if isinstance(module, nn.Linear) else slope.flatten(2).sum(2)

@@ -1,6 +1,7 @@
 """Relevance of weights, streamed over batches: the memory does not grow with the number of images."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -38,7 +39,7 @@ def weight_relevance(
         Images (N, ...) and true classes, 255 where there is none; ``x`` alone is enough but for the start "true".
     rule : str
         "epsilon" (on a ReLU net gradient times weight, at the price of one backward pass), or "z+", "gamma",
-        "alpha2-beta1" by zennit's composites; see `relcomp_kit.relevance.lrp.propagation.prepare`.
+        "alpha2-beta1" by zennit's composites; see `relcomp_kit.relevance.lrp.preparation.prepare`.
     aggregate : {"sum", "abs_of_mean", "mean_of_abs"}
         Of the samples' relevances: their sum, with sign; the absolute value of their mean, in which samples for and
         against cancel; the mean of their absolute values, in which they do not.
@@ -87,20 +88,29 @@ def weight_relevance_per_class(
 
     Parameters
     ----------
+    model : nn.Module
+        In eval mode; gives logits (N, classes, ...) alone or under "out". It is left as it is, to the bit.
+    batches : iterable of (x, target)
+        Images (N, ...) and true classes, 255 where there is none; ``x`` alone is enough but for the start "true".
     classes : sequence of int
         A start at "true" or "predicted" keeps the samples or pixels of the class.
     **options
         As in `weight_relevance`, but for ``class_``.
 
+    Returns
+    -------
+    dict of int to dict of str to Tensor
+        For each class what `weight_relevance` returns: keys and shapes of ``model.named_parameters()``.
+
     Raises
     ------
     UserError
-        As there, and if a class never occurs.
+        As in `weight_relevance`, and if no class is asked for, or one never occurs.
     """
     if not classes:
         raise UserError("there is no class to ask for: give at least one")
     defaults = {"rule": "epsilon", "aggregate": "mean_of_abs", "start": "true", "normalize": False}
-    settings = {**defaults, "momentum": None, "concept": None, "way": None, "canonizers": None}
+    settings: dict[str, Any] = {**defaults, "momentum": None, "concept": None, "way": None, "canonizers": None}
     return _stream(model, batches, {int(one): int(one) for one in classes}, **settings | options)
 
 
@@ -169,7 +179,15 @@ def _stream(
 
 
 class Running:
-    """Sums over samples, or a moving average over batches, of every parameter's relevance."""
+    """Sums over samples, or a moving average over batches, of every parameter's relevance.
+
+    Parameters
+    ----------
+    aggregate : str
+        One of `AGGREGATES`; see `weight_relevance`.
+    momentum : float or None
+        Share of the old average that each batch keeps; None for sums over all samples.
+    """
 
     def __init__(self, aggregate: str, momentum: float | None):
         self.aggregate, self.momentum = aggregate, momentum
@@ -210,7 +228,7 @@ class Running:
                 total.abs_().div_(samples)
         return {name: total.contiguous() for name, total in self.sums.items()}
 
-    def result(self, parameters: dict[str, Tensor]) -> dict[str, Tensor]:
+    def result(self, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return the relevance by name, in the order of the net, 0 for parameters that were never reached."""
         found = self._finished(self.samples) if self.average is None else self.average
         return {

@@ -1,6 +1,7 @@
 """The net that is worked on: it shares the weights of the user's net and nothing else; nothing has to be put back."""
 
 import copy
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -9,7 +10,7 @@ from relcomp_kit.errors import UserError
 from relcomp_kit.models.masked_net import LEAKY_SLOPE, MaskedLayer
 from relcomp_kit.relevance.lrp.functional_operations import BATCH_NORMS
 
-PLAIN = {
+PLAIN: dict[str, Callable[[], nn.Module]] = {
     "tanh": nn.Tanh,
     "sigmoid": nn.Sigmoid,
     "relu": nn.ReLU,
@@ -43,7 +44,9 @@ def working_copy(model: nn.Module) -> tuple[nn.Module, dict[str, str]]:
                 raise UserError(f"{name} holds NaN or infinity: train the net again, or load another checkpoint")
             if owners.setdefault(id(value), name) != name:
                 raise UserError(f"{owners[id(value)]} and {name} are one parameter: give each layer one of its own")
-    shared = {id(value): nn.Parameter(value.detach(), requires_grad=False) for value in model.parameters()}
+    shared: dict[int, Tensor] = {
+        id(value): nn.Parameter(value.detach(), requires_grad=False) for value in model.parameters()
+    }
     shared |= {id(value): value.detach() for value in model.buffers()}
     made = copy.deepcopy(model, shared)
     names = {name: name for name, _ in made.named_parameters()}
@@ -60,7 +63,8 @@ def working_copy(model: nn.Module) -> tuple[nn.Module, dict[str, str]]:
 
 def _plain(layer: MaskedLayer) -> nn.Sequential:
     """Return a masked layer as Linear and activation; a masked neuron has no weight and no bias left."""
-    linear = nn.Linear(*reversed(layer.weight.shape), bias=True, device="meta")
+    outputs, inputs = layer.weight.shape
+    linear = nn.Linear(inputs, outputs, device="meta")
     kept = layer.output_mask
     if layer.activation == "sigmoid" and not kept.all():
         raise UserError("a masked sigmoid neuron has no rule: it would give 1/2, take another activation")
@@ -80,7 +84,27 @@ def output_of(result: Tensor | dict[str, Tensor]) -> Tensor:
 
 
 def read_batch(batch: tuple | list | Tensor, device: torch.device) -> tuple[Tensor, Tensor | None]:
-    """Return images and targets of a batch, on a device."""
+    """Return images and targets of a batch, after checks.
+
+    Parameters
+    ----------
+    batch : Tensor, or tuple or list of two
+        Images (N, ...), floating-point; alone, or with targets, a tensor or None.
+    device : torch.device
+        Where the images go; targets stay where they are.
+
+    Returns
+    -------
+    x : Tensor
+        Images without a gradient's history.
+    target : Tensor or None
+        The targets, if the batch holds any.
+
+    Raises
+    ------
+    UserError
+        If the batch has another form, is empty, or its images are whole numbers.
+    """
     x, target = batch if isinstance(batch, (tuple, list)) and len(batch) == 2 else (batch, None)
     if not isinstance(x, Tensor) or not isinstance(target, Tensor | None):
         raise UserError("a batch must be a tensor of images, or a pair of tensors: images and targets")
