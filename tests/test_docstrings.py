@@ -30,6 +30,7 @@ def public(module) -> dict[str, object]:
         if not name.startswith("_")
         and (inspect.isfunction(one) or inspect.isclass(one))
         and one.__module__ == module.__name__
+        and not getattr(one, "_is_protocol", False)
     }
     return {f"{module.__name__}.{name}": one for name, one in own.items()}
 

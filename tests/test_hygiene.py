@@ -236,3 +236,11 @@ def test_no_modules_import_each_other_in_a_ring():
         for module in free:
             del left[module]
     assert not left, f"a ring goes through {sorted(left)}"
+
+
+@pytest.mark.slow
+def test_types_agree():
+    """Of data sets, models, relevance and compression, as ``[tool.mypy]`` says."""
+    pytest.importorskip("mypy")
+    found = subprocess.run([sys.executable, "-m", "mypy"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert not found.returncode, found.stdout

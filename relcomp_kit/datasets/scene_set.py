@@ -8,7 +8,7 @@ from torch import Tensor
 VOID = 255  # the label of a pixel that belongs to no class
 
 
-class _Scenes(Protocol):
+class Scenes(Protocol):
     """A split of scenes: how many there are, and the image (3, H, W) and label (H, W) of each, both uint8."""
 
     def __len__(self) -> int: ...
@@ -42,8 +42,8 @@ class SceneSet:
     name: str
     classes: tuple[str, ...]
     palette: tuple[tuple[int, int, int], ...]
-    train: _Scenes
-    validation: _Scenes
-    test: _Scenes
+    train: Scenes
+    validation: Scenes
+    test: Scenes
     sha256: str
     source: str

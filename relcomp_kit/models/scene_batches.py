@@ -1,26 +1,17 @@
 """Batches of scenes: stacked, checked, and for training a function of seed, step and position alone."""
 
 from collections.abc import Sequence
-from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from relcomp_kit.datasets.scene_set import VOID
+from relcomp_kit.datasets.scene_set import VOID, Scenes
 from relcomp_kit.datasets.transforms import training_transform
 from relcomp_kit.errors import UserError
 from relcomp_kit.models.masked_net_training import Batches
 from relcomp_kit.models.recipe import Recipe
-
-
-class _Scenes(Protocol):
-    """A split of scenes: how many there are, and the image (3, H, W) and label (H, W) of each, both uint8."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: int, /) -> tuple[Tensor, Tensor]: ...
 
 
 def stack(scenes: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
@@ -86,7 +77,7 @@ class TrainingBatches(Dataset):
         How many processes share a batch; the batch size is a multiple of it.
     """
 
-    def __init__(self, split: _Scenes, recipe: Recipe, classes: int, seed: int, rank: int = 0, processes: int = 1):
+    def __init__(self, split: Scenes, recipe: Recipe, classes: int, seed: int, rank: int = 0, processes: int = 1):
         self.split, self.classes, self.seed = split, classes, seed
         self.rank, self.processes = rank, processes
         self.chosen = Batches(len(split), seed, recipe.batch)

@@ -135,6 +135,9 @@ class Profile:
     coding: CodingBudget
 
 
+RANDOM_ORDERS = 10  # in which filters are removed beside the measures of lesson 04
+WEATHER_KEEP = 0.65  # of the filters of an expert that meets all weathers in lesson 06
+
 PROFILES = {
     "quick": Profile(
         "quick",

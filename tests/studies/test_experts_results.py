@@ -98,3 +98,6 @@ def test_the_lesson_names_the_data_sets_that_it_can_take(profile):
         *sorted({*budget.plans} - {"rail-scenes"}),
     ]
     assert budget.plans.keys() == budget.wanted.keys() == budget.joined.keys()
+    for dataset, names in budget.plans.items():
+        wanted = {point.values["wanted"] for name in names[:1] for point in points(name)}
+        assert wanted == {(budget.wanted[dataset],)}, "the plan and the budget name one class"

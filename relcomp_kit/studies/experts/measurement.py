@@ -19,14 +19,13 @@ from relcomp_kit.relevance.channels import batch_norms
 from relcomp_kit.relevance.lrp import filter_relevance, weight_relevance_per_class
 from relcomp_kit.studies import plans
 from relcomp_kit.studies.experts import results as expert_results
-from relcomp_kit.studies.profiles import ExpertBudget
+from relcomp_kit.studies.profiles import WEATHER_KEEP, ExpertBudget
 from relcomp_kit.studies.quantization.experiment import trained
 from relcomp_kit.studies.relevance.measurement import batches
 from relcomp_kit.studies.segmentation.measurement import firsts, predict
 
 Filters = dict[str, Tensor]
 DAY, SNOW = "day", "snow"
-WEATHER_KEEP = 0.65  # of the filters
 
 
 def swept(plan: str, data: SceneSet) -> list[dict]:

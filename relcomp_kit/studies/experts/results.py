@@ -3,9 +3,9 @@
 from statistics import fmean
 
 from relcomp_kit.evidence.record import Record
+from relcomp_kit.studies.experts.experiment import ARMS
 from relcomp_kit.sweeps.table import Rows, select
 
-ARMS = ("relevance", "average", "magnitude", "magnitude per layer", "random")
 WHEN = {"as cut": "as cut", "trained": "trained a little"}
 LOST = 0.02  # IoU that an expert may lose on its class
 CLAIMS = {"rail-scenes": "B5", "berdiba": "B5", "camvid": "B8", "cityscapes": "B8"}

@@ -19,13 +19,12 @@ from relcomp_kit.provenance import commit
 from relcomp_kit.relevance.ablation import channel_ablation, choose_channels, choose_weights, weight_ablation
 from relcomp_kit.relevance.faithfulness import magnitude_scores, pick, random_scores, rank_correlation, removal_curve
 from relcomp_kit.relevance.lrp import filter_relevance, weight_relevance, weight_relevance_per_class
-from relcomp_kit.studies.profiles import RelevanceBudget
+from relcomp_kit.studies.profiles import RANDOM_ORDERS, RelevanceBudget
 from relcomp_kit.studies.segmentation.measurement import Segmenter, firsts
 
 Scores = dict[str, Tensor]
 
 CORNERS = ("correlation", "large, yet irrelevant", "small, yet relevant")
-RANDOM_ORDERS = 10
 FEWEST = 6  # values of a layer that a rank correlation is taken of
 VERSION = 1  # of `measured`; a new one makes everything anew
 LRP, OTHER_AGGREGATE, TAYLOR, PLUS = (
