@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from relcomp_kit.datasets.scene_set import VOID, SceneSet, _Scenes
+from relcomp_kit.datasets.scene_set import VOID, Scenes, SceneSet
 from relcomp_kit.errors import UserError
 
 SCENE_NAMES = ("rail-scenes", "railsem19", "cityscapes", "camvid", "voc", "berdiba")
@@ -86,7 +86,7 @@ class Remembered(Dataset):
         Bytes that may be used for samples; beyond that they are decoded anew every time.
     """
 
-    def __init__(self, dataset: _Scenes, limit: int):
+    def __init__(self, dataset: Scenes, limit: int):
         self._dataset, self._free = dataset, limit
         self._samples: list[tuple[Tensor, Tensor] | None] = [None] * len(dataset)
         self.size = getattr(dataset, "size", None)
@@ -105,7 +105,7 @@ class Remembered(Dataset):
         return sample
 
 
-def remember(dataset: _Scenes, limit: int = REMEMBERED_BYTES) -> Remembered:
+def remember(dataset: Scenes, limit: int = REMEMBERED_BYTES) -> Remembered:
     """Keep the decoded samples of a split in memory after their first use: training reads every scene many times.
 
     A scene takes 4 bytes a pixel: 0.2 GB for 3,600 scenes of 96x160. What comes back is the stored sample itself: do
@@ -127,7 +127,7 @@ def remember(dataset: _Scenes, limit: int = REMEMBERED_BYTES) -> Remembered:
 
 
 def class_frequencies(
-    split: _Scenes, classes: Sequence[str], limit: int | None = None
+    split: Scenes, classes: Sequence[str], limit: int | None = None
 ) -> tuple[dict[str, float], float]:
     """Count how often each class occurs.
 

@@ -9,18 +9,18 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Subset
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
-from relcomp_kit.datasets.scene_set import VOID
+from relcomp_kit.datasets.scene_set import VOID, Scenes
 from relcomp_kit.datasets.transforms import normalize
 from relcomp_kit.errors import UserError
 from relcomp_kit.models.device import autocast, choose_precision
 from relcomp_kit.models.distributed import Group
-from relcomp_kit.models.scene_batches import _Scenes, check_labels, stack
+from relcomp_kit.models.scene_batches import check_labels, stack
 
 
 @torch.no_grad()
 def evaluate(
     model: nn.Module,
-    split: _Scenes,
+    split: Scenes,
     classes: Sequence[str],
     *,
     batch: int = 16,

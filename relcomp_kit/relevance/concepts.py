@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset
 
-from relcomp_kit.datasets.scene_set import _Scenes
+from relcomp_kit.datasets.scene_set import Scenes
 from relcomp_kit.datasets.scenes import Remembered, remember
 from relcomp_kit.datasets.transforms import normalize
 from relcomp_kit.errors import UserError
@@ -129,7 +129,7 @@ def channel_relevance(model: nn.Module, x: Tensor, layer: str, class_: int | Non
 @torch.enable_grad()
 def reference_images(
     model: nn.Module,
-    data: _Scenes,
+    data: Scenes,
     layer: str,
     class_: int | None = None,
     *,
