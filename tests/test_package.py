@@ -4,7 +4,10 @@ import ast
 import doctest
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
+
+import pytest
 
 import relcomp_kit
 
@@ -33,6 +36,19 @@ def test_importing_the_package_imports_nothing_heavy():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == ""
 
 
-def test_its_example_runs():
-    found = doctest.testmod(relcomp_kit)
+PLACE = Path(relcomp_kit.__file__).parent
+WITH_EXAMPLES = [
+    ".".join(file.relative_to(PLACE.parent).with_suffix("").parts).removesuffix(".__init__")
+    for file in sorted(PLACE.rglob("*.py"))
+    if ">>> " in file.read_text(encoding="utf-8")
+]
+
+
+@pytest.mark.parametrize("name", WITH_EXAMPLES)
+def test_examples_in_docstrings_run(name):
+    found = doctest.testmod(import_module(name), verbose=False)
     assert found.attempted and not found.failed
+
+
+def test_public_verbs_have_examples():
+    assert len(WITH_EXAMPLES) > 5

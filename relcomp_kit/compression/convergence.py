@@ -40,6 +40,11 @@ def recurrence(c0: int, sf: float, m: float = 0.5) -> list[int]:
     ------
     UserError
         If an argument is outside its range.
+
+    Examples
+    --------
+    >>> recurrence(12, sf=0.5)[:4]
+    [12, 9, 8, 7]
     """
     _check_count(c0, m)
     if sf != 0:
@@ -78,6 +83,13 @@ def lambertw_limit(c0: float, sf: float, m: float = 0.5) -> float:
     ------
     UserError
         If an argument is outside its range.
+
+    Examples
+    --------
+    The thesis' worked example:
+
+    >>> round(lambertw_limit(100, sf=0.3), 4)
+    40.1421
     """
     _check_count(c0, m)
     if sf == 0:

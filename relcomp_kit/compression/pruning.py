@@ -87,6 +87,12 @@ def median_threshold_step(importance: Tensor, mask: Tensor, sf: float, *, ties_g
     ------
     UserError
         As in `thresholds`.
+
+    Examples
+    --------
+    >>> importance = torch.tensor([[1.0, 2.0, 3.0, 4.0]])
+    >>> median_threshold_step(importance, torch.ones(1, 4), sf=1.0)
+    tensor([[False, False,  True,  True]])
     """
     bar = thresholds(importance, mask, sf)[:, None]
     return mask.bool() & (importance > bar if ties_go else importance >= bar)

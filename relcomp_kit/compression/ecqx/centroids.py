@@ -132,6 +132,11 @@ def level_range(weight: Tensor, bits: int) -> tuple[int, int]:
     ------
     UserError
         If the bit width is another.
+
+    Examples
+    --------
+    >>> level_range(torch.tensor([0.5, -0.1]), bits=4)
+    (-7, 8)
     """
     check_bits(bits)
     most = 2 ** (bits - 1) - 1

@@ -238,6 +238,13 @@ def join(*paths: Path | Sequence[Path]) -> Path:
     ------
     UserError
         If there is no path, or they are of different nets.
+
+    Examples
+    --------
+    >>> rail = {"conv1": torch.tensor([True, False, False])}
+    >>> person = {"conv1": torch.tensor([False, False, True])}
+    >>> join(rail, person)
+    {'conv1': tensor([ True, False,  True])}
     """
     return _combine(paths, torch.logical_or)
 

@@ -76,6 +76,15 @@ def encode(
     ------
     UserError
         If a type cannot be stored, a step is missing, a mask is no vector of bool or the info is no JSON.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from relcomp_kit.compression import ecqx
+    >>> quantized = ecqx.quantize(torch.nn.Linear(30, 10), bits=4, Lambda=0.05)
+    >>> data = encode(quantized)
+    >>> torch.equal(decode(data).quantized.indices["weight"], quantized.indices["weight"])
+    True
     """
     rest = dict(quantized.rest)
     folded: list[str] = []
