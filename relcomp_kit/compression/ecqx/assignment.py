@@ -118,7 +118,12 @@ class Assignment:
 
 
 def fit(
-    weight: Tensor, grid: Grid, *, relevance: Tensor | None = None, give_back: float = 0.1
+    weight: Tensor,
+    grid: Grid,
+    *,
+    relevance: Tensor | None = None,
+    give_back: float = 0.1,
+    share: np.ndarray | None = None,
 ) -> tuple[Assignment, Tensor]:
     """Return what decides the indices of a tensor, and the indices, by the rule of `assign`.
 
@@ -132,6 +137,9 @@ def fit(
         Of the weights' shape, in [0, 1]: ECQ^x. Without it: ECQ.
     give_back : float
         The most sparsity that relevance may give back, a share of the weights in [0, 1].
+    share : ndarray, optional
+        Probabilities of the levels, (levels,), that `shares` found for these weights. Without them, the weights are
+        checked and counted here.
 
     Returns
     -------
@@ -145,10 +153,12 @@ def fit(
     UserError
         For a value outside its range, NaN, or another shape.
     """
-    check_weight(weight)
     if not 0 <= give_back <= 1:
         raise UserError(f"the sparsity to give back must lie in [0, 1], not {give_back}")
-    price = prices(shares(weight, grid.step, grid.levels), grid.lam, grid.step)
+    if share is None:
+        check_weight(weight)
+        share = shares(weight, grid.step, grid.levels)
+    price = prices(share, grid.lam, grid.step)
     plain = borders(price, grid.levels, grid.step, weight)
     ecq = Assignment(grid, plain, None, torch.from_numpy(price).to(weight.device))
     if relevance is None:

@@ -1,8 +1,9 @@
 """A whole net: which tensors are quantized, on which grid, and how much entropy weighs in each."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -98,6 +99,13 @@ def plan(
     UserError
         For a value outside its range, weights that are NaN or infinite, or a name that the net does not have.
     """
+    return {name: grid for name, _, grid, _ in _planned(model, bits, Lambda, exclude, step, extreme)}
+
+
+def _planned(
+    model: nn.Module, bits: int, Lambda: float, exclude: Iterable[str], step: str, extreme: str
+) -> Iterator[tuple[str, Tensor, Grid, np.ndarray]]:
+    """Yield the name of each weight tensor, the tensor, its grid, and the share of its weights at every level."""
     check_bits(bits)
     if not 0 <= Lambda < math.inf:
         raise UserError(f"Lambda must be 0 or a positive number, not {Lambda}")
@@ -105,7 +113,6 @@ def plan(
         raise UserError(f"there is no extreme {extreme!r}; choose one of {', '.join(EXTREMES)}")
     weights = quantizable(model, exclude)
     largest = max(weight.numel() for weight in weights.values())
-    grids = {}
     for name, weight in weights.items():
         check_weight(weight, name)
         size, levels = centroid_step(weight, bits, rule=step), level_range(weight, bits)
@@ -113,9 +120,9 @@ def plan(
         if extreme == "centroid":
             top = (2 ** (bits - 1) - 1) * size
             low, high = max(low, -top), min(high, top)
-        lam = Lambda * lambda_max((low, high), shares(weight, size, levels), levels, size)
-        grids[name] = Grid(size, levels, lam * (weight.numel() / largest + SMALLEST) / (1 + SMALLEST))
-    return grids
+        share = shares(weight, size, levels)
+        lam = Lambda * lambda_max((low, high), share, levels, size)
+        yield name, weight, Grid(size, levels, lam * (weight.numel() / largest + SMALLEST) / (1 + SMALLEST)), share
 
 
 def quantize(
@@ -175,17 +182,16 @@ def quantize(
     assign : the rule for one tensor, and its special cases.
     truncated : the indices that the published code stores.
     """
-    grids = plan(model, bits, Lambda, exclude=exclude, step=step, extreme=extreme)
-    state = model.state_dict()
     if relevance is not None:
-        check_relevance(relevance, {name: state[name] for name in grids})
+        check_relevance(relevance, quantizable(model, exclude))
     indices, steps = {}, {}
-    for name, grid in grids.items():
+    for name, weight, grid, share in _planned(model, bits, Lambda, exclude, step, extreme):
         part = None if relevance is None else normalized(relevance[name])
-        indices[name] = fit(state[name], grid, relevance=part, give_back=give_back)[1].cpu()
-        steps[name] = torch.tensor(grid.step, dtype=state[name].dtype)
+        indices[name] = fit(weight, grid, relevance=part, give_back=give_back, share=share)[1].cpu()
+        steps[name] = torch.tensor(grid.step, dtype=weight.dtype)
         _check_range(name, indices[name], steps[name])
-    rest = {name: value.detach().cpu().clone() for name, value in state.items() if name not in grids}
+    state = model.state_dict()
+    rest = {name: value.detach().cpu().clone() for name, value in state.items() if name not in indices}
     return Quantized(indices, steps, rest)
 
 
