@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # for editors and type checkers
         compact,
         export_onnx,
         gate,
+        groups,
         join,
         macs,
         magnitude_path,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:  # for editors and type checkers
     from relcomp_kit.compression.nnc import Decoded, decode, encode
     from relcomp_kit.compression.pruning import median_threshold_step
     from relcomp_kit.datasets import fetch, load, load_scenes
+    from relcomp_kit.errors import UserError
     from relcomp_kit.models.deeplab import deeplab
     from relcomp_kit.relevance.lrp import (
         conservation,
@@ -45,6 +47,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Decoded",
     "Quantized",
+    "UserError",
     "assign",
     "average_rel_path",
     "centroid_step",
@@ -57,6 +60,7 @@ __all__ = [
     "fetch",
     "filter_relevance",
     "gate",
+    "groups",
     "heatmap",
     "join",
     "lambertw_limit",
@@ -78,12 +82,13 @@ _PLACES = {  # module -> names
     "compression.convergence": ("lambertw_limit", "recurrence"),
     "compression.ecqx": ("Quantized", "assign", "centroid_step", "quantize", "state_dict"),
     "compression.experts": (
-        *("average_rel_path", "compact", "export_onnx", "gate", "join", "macs"),
+        *("average_rel_path", "compact", "export_onnx", "gate", "groups", "join", "macs"),
         *("magnitude_path", "random_path", "relevant_path"),
     ),
     "compression.nnc": ("Decoded", "decode", "encode"),
     "compression.pruning": ("median_threshold_step",),
     "datasets": ("fetch", "load", "load_scenes"),
+    "errors": ("UserError",),
     "models.deeplab": ("deeplab",),
     "relevance.lrp": (
         *("conservation", "filter_relevance", "heatmap"),
@@ -91,13 +96,16 @@ _PLACES = {  # module -> names
     ),
 }
 _HOME = {name: module for module, names in _PLACES.items() for name in names}
+_ROOMS = ("compression", "datasets", "models", "relevance")
 
 
 def __getattr__(name: str):
     if name in _HOME:
         return getattr(import_module(f"relcomp_kit.{_HOME[name]}"), name)
+    if name in _ROOMS:
+        return import_module(f"relcomp_kit.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted([*__all__, *_ROOMS, "__version__"])

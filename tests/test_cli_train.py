@@ -46,6 +46,7 @@ def call(monkeypatch, own_cache, tmp_path):
     return run
 
 
+@pytest.mark.slow
 def test_weights_log_and_scores_are_written_and_a_second_run_only_tests(call, tmp_path, monkeypatch, capsys):
     assert call(*QUICK, "--tensorboard", tmp_path / "board") == 0
     out = tmp_path / "out"
@@ -79,6 +80,7 @@ def test_weights_log_and_scores_are_written_and_a_second_run_only_tests(call, tm
     assert len(asked) == 1
 
 
+@pytest.mark.slow
 def test_after_ctrl_c_the_same_command_goes_on(call, monkeypatch, capsys):
     steps = []
 
@@ -96,6 +98,7 @@ def test_after_ctrl_c_the_same_command_goes_on(call, monkeypatch, capsys):
     assert steps == [1, 2, 3, 3, 4]
 
 
+@pytest.mark.slow
 def test_a_net_is_recorded_with_its_log(call, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(checkpoints, "_folder", lambda: tmp_path / "checkpoints")
     assert call(*QUICK, "--record", "--seed", 5) == 1
@@ -142,6 +145,7 @@ def test_the_line_of_a_resumed_training_counts_what_is_left(monkeypatch):
     assert shown[-1] == ""
 
 
+@pytest.mark.slow
 def test_another_training_of_the_same_net_is_not_overwritten(call, tmp_path, capsys):
     assert call(*QUICK) == 0
     assert call(*QUICK, "--steps", 2) == 1

@@ -61,6 +61,7 @@ TREES = st.recursive(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(content=TREES)
 def test_json_round_trip(tmp_path_factory, content):

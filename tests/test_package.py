@@ -2,6 +2,7 @@
 
 import ast
 import doctest
+import re
 import subprocess
 import sys
 from importlib import import_module
@@ -52,3 +53,15 @@ def test_examples_in_docstrings_run(name):
 
 def test_public_verbs_have_examples():
     assert len(WITH_EXAMPLES) > 5
+
+
+def test_the_snippet_in_the_readme_runs():
+    text = (PLACE.parent / "README.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    found = {}
+    exec(code, found)
+    indices = found["quantized"].indices
+    assert all(index.equal(found["again"].indices[name]) for name, index in indices.items())
+    assert sum(value.numel() for value in found["small"].parameters()) < sum(
+        v.numel() for v in found["net"].parameters()
+    )

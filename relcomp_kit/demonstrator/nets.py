@@ -41,7 +41,7 @@ class SuperNet:
     ----------
     name : str
     net : nn.Module
-        In eval mode, on the processor.
+        In eval mode, on the CPU.
     classes : tuple of str
     palette : tuple of (int, int, int)
     dataset : str, optional

@@ -1,7 +1,7 @@
 """The reference measure: what a loss really does when one input or one weight is set to 0.
 
-Each value is measured, none is approximated. It stays affordable because a change of one input or weight reaches
-the next layer as a rank-one update: no layer product is ever repeated.
+For inputs that are pixels it is the "pixel oracle". Each value is measured, none is approximated. It stays affordable
+because a change of one input or weight reaches the next layer as a rank-one update: no layer product is ever repeated.
 """
 
 import torch

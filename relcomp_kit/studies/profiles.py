@@ -1,4 +1,7 @@
-"""Every budget of every lesson, in one place: what `quick` and `full` mean."""
+"""Budgets of the lessons: what `quick` and `full` mean.
+
+Budgets of the single points of a sweep (such as steps, bits and seeds) are in ``data/sweeps/*.toml``.
+"""
 
 from dataclasses import dataclass, field
 

@@ -85,6 +85,7 @@ def test_a_weight_on_the_bar_to_the_last_bit():
         assert empirical_count(row[mask], 5, 10, 0.2) == left
 
 
+@pytest.mark.slow
 @given(seed=st.integers(0, 1000), sf=st.sampled_from([0.3, 0.55, 0.6, 0.75, 0.9, 0.95]))
 def test_the_same_for_a_layer(seed, sf):
     importance = torch.rand(36, 50, generator=torch.Generator().manual_seed(seed)) ** 3

@@ -51,6 +51,7 @@ RESUMED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RESUMED)
 @pytest.mark.parametrize("save_every", [1, 2])
 def test_killed_run_resumes_bit_for_bit(name, save_every, tmp_path):

@@ -49,6 +49,7 @@ def test_what_is_needed_is_found_through_the_installed_packages():
     assert ("nncodec" in found) <= (sys.version_info < (3, 13))
 
 
+@pytest.mark.slow
 def test_the_file_has_what_the_command_writes(pins):
     """Name by name, on the Python that the records were made with: versions may be newer here."""
     if sys.version_info[:2] != (3, 11):

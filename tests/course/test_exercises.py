@@ -50,6 +50,7 @@ def test_exercise_without_marker_is_refused():
         exercises.without_solution("def f(x):\n    return x")
 
 
+@pytest.mark.slow
 def test_unsolved_exercises_do_not_stop_the_run(house, tmp_path):
     readme, file = exercises.write_exercises(tmp_path / "students")
     assert "07_try.ipynb: Try the machinery" in readme.read_text(encoding="utf-8")

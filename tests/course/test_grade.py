@@ -125,6 +125,7 @@ def test_honest_students(class_room):
     assert states(packs) == dict(sorted((expected | {"nobody": "not handed in"}).items()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("attacks", "seconds"), [(ATTACKS, process.SECONDS), (ENDLESS, 2)], ids=["attacks", "endless"])
 def test_attacks_earn_nothing_and_end(class_room, attacks, seconds):
     packs, hand_in = class_room
@@ -247,6 +248,7 @@ def test_exercises_of_all_lessons_can_be_graded(source):
             assert check.difference(there_and_back, result, 0.0, 0.0) is None
 
 
+@pytest.mark.slow
 def test_solution_of_a_lesson_is_right(tmp_path):
     source = notebooks.find_lessons(["00"])[0]
     notebooks.write_notebook(notebooks.read_source(source), tmp_path / "ann" / f"{source.stem}.ipynb")

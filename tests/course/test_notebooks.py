@@ -76,6 +76,7 @@ def test_source_becomes_a_notebook_with_derived_ids(house):
     nbformat.validate(notebook)
 
 
+@pytest.mark.slow
 def test_render_writes_the_same_bytes_again(house):
     file = notebooks.render(house / "07_try.py")
     content = file.read_bytes()
@@ -90,6 +91,7 @@ def test_render_writes_the_same_bytes_again(house):
     assert file.read_bytes() == content
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("line", "reason"),
     [

@@ -85,6 +85,7 @@ def run(names, out, profile="quick"):
     return results, calls
 
 
+@pytest.mark.slow
 def test_a_lesson_runs_here_and_a_failing_one_does_not_stop_the_others(house, ledger, tmp_path, monkeypatch):
     foreign = tmp_path / "jupyter" / "kernels" / "python3"
     foreign.mkdir(parents=True)
@@ -135,6 +136,7 @@ def test_a_lesson_runs_here_and_a_failing_one_does_not_stop_the_others(house, le
     assert 'href="html/01_good.html"' in index and 'href="html/02_bad.html"' in index
 
 
+@pytest.mark.slow
 def test_lessons_run_side_by_side_and_the_last_one_sees_the_others(house, tmp_path):
     sources = house / "notebooks" / "source"
     look = GOOD.replace("01_good", "09_last").replace(
@@ -157,6 +159,7 @@ def test_lessons_run_side_by_side_and_the_last_one_sees_the_others(house, tmp_pa
     assert sorted(heard) == [(name, {"completed": 1, "total": 1}) for name in ("01_good", "02_bad", "09_last")]
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_says_so_and_a_later_one_remembers_it(house, ledger, tmp_path):
     out = tmp_path / "out"
     (out / "html").mkdir(parents=True)
@@ -176,6 +179,7 @@ def test_an_interrupted_run_says_so_and_a_later_one_remembers_it(house, ledger, 
     assert states == {"01_good": "done", "02_bad": "failed"}
 
 
+@pytest.mark.slow
 def test_a_lesson_that_fails_after_it_wrote_its_record_decides_nothing(house, tmp_path):
     source = house / "notebooks" / "source" / "02_bad.py"
     source.write_text(GOOD.replace("01_good", "02_bad") + "\n\n# %%\n1 / 0\n", encoding="utf-8")
@@ -192,6 +196,7 @@ def test_links_between_lessons_lead_to_their_pages(tmp_path):
     assert 'href="02_b.html"' in page and 'href="data.ipynb"' in page
 
 
+@pytest.mark.slow
 def test_claims_are_written_as_a_page_and_as_markdown(tmp_path):
     (tmp_path / "out" / "html").mkdir(parents=True)
     (tmp_path / "out" / "html" / "01_find_important_weights.html").write_text("", encoding="utf-8")
@@ -221,6 +226,7 @@ def test_markdown_has_a_column_for_a_run():
     assert report.untested([ROW]) == ["- T1a: missing is MNIST. Test: `relcomp run 01`"]
 
 
+@pytest.mark.slow
 def test_records_of_lessons_run_earlier_still_decide_their_claims(tmp_path):
     record = {"lesson": "01_earlier", "profile": "quick", "commit": "c", "dataset": "mnist", "measurements": []}
     claim = {"id": "T8a", "measured": "40.1421", "verdict": "reproduced", "dataset": None, "seeds": []}
@@ -268,6 +274,7 @@ def test_a_bad_request_is_refused_before_anything_is_written(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_data_set_can_be_chosen_where_the_lesson_has_one(house, tmp_path):
     good = house / "notebooks" / "source" / "01_good.py"
     good.write_text(
@@ -301,6 +308,7 @@ def test_a_cache_that_cannot_be_written_to_is_said_before_anything_runs(house, t
         runner.check_request([], "quick", tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_a_kernel_that_dies_is_a_failed_lesson(house, tmp_path):
     bad = house / "notebooks" / "source" / "02_bad.py"
     bad.write_text(BAD.replace("raise ValueError('one\\ntwo <b>')", "os._exit(1)"), encoding="utf-8")

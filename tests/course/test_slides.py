@@ -66,6 +66,7 @@ def decks(tmp_path_factory):
     return slides.write_slides(tmp_path_factory.mktemp("slides"), [source.stem for source in sources])
 
 
+@pytest.mark.slow
 def test_decks_hold_no_solution_and_nothing_from_the_network(decks):
     for file in decks:
         page = BeautifulSoup(file.read_text(encoding="utf-8"), "html.parser")

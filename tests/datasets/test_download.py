@@ -95,6 +95,7 @@ def test_closed_port_gives_up_at_once(tiny_registry, own_cache):
     assert time.monotonic() - start < 10
 
 
+@pytest.mark.slow
 def test_hanging_server_is_given_up_within_ten_seconds(tiny_registry, own_cache):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         start = time.monotonic()

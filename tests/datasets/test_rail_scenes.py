@@ -68,6 +68,7 @@ def test_labels_are_the_recorded_ones_byte_for_byte(case):
     assert fingerprint(*case) == LABELS[case]
 
 
+@pytest.mark.slow
 def test_labels_of_every_split_are_the_recorded_ones(scenes):
     assert hashlib.sha256(b"".join(label.tobytes() for _, _, label in scenes)).hexdigest() == ALL_LABELS
 
@@ -95,6 +96,7 @@ for seed, size, weather in json.loads(sys.argv[1]):
 """
 
 
+@pytest.mark.slow
 def test_another_process_without_vector_instructions_draws_the_same():
     """NumPy picks its loops by what the processor can do (AVX2, fused multiply-add, ...); here all of that is off."""
     extensions = np.show_config(mode="dicts")["SIMD Extensions"].get("found", [])

@@ -22,6 +22,7 @@ CHOICES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("choice", CHOICES, ids=lambda choice: choice.kind)
 def test_what_is_counted_is_what_the_cut_net_has(net, choice):
     path = paths.path_of(net, choice)
@@ -91,6 +92,7 @@ def test_iou_is_that_of_the_evaluation(net, state):
     assert torch.equal(found.truth, split[3][1].as_subclass(torch.Tensor)) and found.heat is not None
 
 
+@pytest.mark.slow
 def test_measurements_on_request(net, state):
     found = answer(state("rel rail keep=0.3; measure size latency test=2"))
     whole, expert = found.net, found.experts[0]
@@ -161,6 +163,7 @@ def test_real_frames(kind, state):
         scenes.load(f"{kind} 99999", (60, 80))
 
 
+@pytest.mark.slow
 def test_a_coded_net_and_the_experts_in_it(net, make_file):
     stored = {"rail": paths.path_of(net, PathChoice("class", ("rail",), 0.4))}
     name = make_file(paths=stored, recipe={"dataset": "rail-scenes", "size": [96, 160]})
@@ -185,6 +188,7 @@ def test_a_net_of_unknown_scenes_has_paths_without_relevance(make_file):
         answer(State(net=name, paths=(PathChoice("magnitude", ()),), test=3))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "part"),
     [
@@ -222,9 +226,11 @@ def test_large_nets_come_from_the_cache(own_cache, net, monkeypatch):
     monkeypatch.setattr(nets, "deeplab", lambda size, classes: __import__("copy").deepcopy(net.net))
     recipe = nets.training_recipe("resnet50", "rail-scenes")
     monkeypatch.setattr(
-        nets.segmentation, "train", lambda *_, **__: nets.segmentation.Trained(net.net.state_dict(), [], {})
+        nets.segmentation_training,
+        "train",
+        lambda *_, **__: nets.segmentation_training.Trained(net.net.state_dict(), [], {}),
     )
-    nets.segmentation.trained(recipe, nets.load_scenes("rail-scenes"), 0)
+    nets.segmentation_training.trained(recipe, nets.load_scenes("rail-scenes"), 0)
     assert name in nets.names()
     assert nets.load(name).classes == net.classes and nets.load(name).size == (96, 160)
 
@@ -242,6 +248,7 @@ def test_relevance_that_is_not_committed_is_measured_once(own_cache, net, monkey
     relevance.per_class.cache_clear()
 
 
+@pytest.mark.slow
 def test_references_are_the_scenes_in_which_a_channel_is_most_relevant(net, monkeypatch):
     monkeypatch.setattr(relevance, "REFERENCE_SCENES", 6)
     relevance._reference_scenes.cache_clear()

@@ -50,6 +50,7 @@ def states(draw):
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(states(), states())
 def test_every_state_is_a_line_that_reads_back(state, before):

@@ -25,6 +25,7 @@ def page(made):
     return made
 
 
+@pytest.mark.slow
 def test_controls_show_the_state_that_a_line_sets(page):
     page.change(lambda state: parse("scene synthetic 3 fog; rel sky trackbed keep=0.333 vs random; heat off", state))
     assert page.message.value == ""
@@ -36,6 +37,7 @@ def test_controls_show_the_state_that_a_line_sets(page):
     assert page.state.paths[0].keep == 0.333, "a slider is coarser than a line, and must not round it"
 
 
+@pytest.mark.slow
 def test_a_control_that_cannot_be_obeyed_goes_back(page):
     page.change(lambda state: parse("scene synthetic 5", state))
     picture, state = page.picture.value, page.state
@@ -44,6 +46,7 @@ def test_a_control_that_cannot_be_obeyed_goes_back(page):
     assert (page.state, page.picture.value, page.net.number.value) == (state, picture, 5)
 
 
+@pytest.mark.slow
 def test_a_fault_of_the_kit_is_one_sentence(page, monkeypatch):
     def broken(state, size):
         raise RuntimeError("<no> reason")
@@ -66,6 +69,7 @@ def test_a_file_that_is_no_net_is_named_in_the_page(tmp_path):
     assert bytes(page.picture.value).startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_a_file_of_unknown_scenes_opens_with_its_expert(make_file, net):
     half = path_of(net, PathChoice("magnitude", (), 0.5))
     page = Page(make_file("with an expert.nnc", {"an expert": half}))
@@ -82,12 +86,14 @@ def test_what_the_browser_rounds_is_no_change(page):
     assert "did you mean rail" in page.message.value == said
 
 
+@pytest.mark.slow
 def test_another_net_brings_its_classes(page):
     page.net.net.value = "compact-camvid-0"
     assert page.message.value == ""
     assert (page.state.net, page.scene.classes) == ("compact-camvid-0", nets.load("compact-camvid-0").classes)
 
 
+@pytest.mark.slow
 def test_layers_that_are_summed_get_one_share(page):
     tools = page.tools["Layers"]
     together = next(group for group in tools.net.groups.layers if len(group) > 1)

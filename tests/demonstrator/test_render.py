@@ -25,6 +25,7 @@ def pixels(figure) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(png(figure))).convert("RGB"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("line", "written"),
     [
@@ -41,6 +42,7 @@ def test_what_a_picture_says(state, line, written):
     assert pixels(figure).shape == (620, 960, 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(960, 620), (1280, 720), (700, 480)])
 def test_nothing_leaves_the_picture_or_meets_its_neighbour(state, size):
     paths = "rel anomaly on track sky trackbed keep=0.8 vs critical rail sky buildings vs random"
@@ -54,6 +56,7 @@ def test_nothing_leaves_the_picture_or_meets_its_neighbour(state, size):
         assert not met, (words(figure)[number], met)
 
 
+@pytest.mark.slow
 def test_pictures_are_those_of_the_answer(state):
     found = answer(state(THREE))
     shown = pixels(draw(found))

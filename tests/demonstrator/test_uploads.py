@@ -97,6 +97,7 @@ def test_all_else_is_refused_in_a_sentence(data, part):
     assert str(error.value).isprintable()
 
 
+@pytest.mark.slow
 @given(st.data())
 def test_a_damaged_file_is_an_image_or_refused(data):
     original = data.draw(st.sampled_from([file(noise()), file(noise(), "JPEG")]))

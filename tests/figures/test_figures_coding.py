@@ -1,6 +1,7 @@
 """The figures of lesson 07: one small PNG each, no warning, and what is drawn is what they were given."""
 
 import numpy as np
+import pytest
 from matplotlib.colors import to_hex
 
 from relcomp_kit import figures
@@ -19,6 +20,7 @@ def test_the_smallest_code_is_red(draw):
     assert axis.lines[-1].get_xdata()[0] == 1.0
 
 
+@pytest.mark.slow
 def test_ladders_say_how_many_times_smaller_and_how_good(draw):
     rungs = {"float32": ([8000.0, 8000.0], [0.9, 0.92]), "NNC": ([400.0, 400.0], [0.9, 0.9])}
     made = draw(figures.size_ladder, {"one": rungs, "two": rungs}, "accuracy")
@@ -26,6 +28,7 @@ def test_ladders_say_how_many_times_smaller_and_how_good(draw):
     assert {"1.0x", "20.0x", "91.0 %", "90.0 %", "accuracy"} == set(words)
 
 
+@pytest.mark.slow
 def test_the_other_figures_are_drawn(draw):
     layers = {f"backbone.layer{i // 5}.{i}.weight": (1000.0 * i, 2.0) for i in range(1, 15)}
     assert len(draw(figures.bytes_by_layer, layers).axes) == 2

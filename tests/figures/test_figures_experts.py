@@ -34,6 +34,7 @@ def texts(axis) -> list[str]:
     return [text.get_text() for text in axis.texts]
 
 
+@pytest.mark.slow
 def test_filters_stand_with_the_class_that_they_serve_most(draw):
     shares = torch.tensor([[0.1, 0.2, 0.0, 0.3, 0.4], [0.3, 0.1, 0.6, 0.0, 0.0], [0.2, 0.2, 0.2, 0.2, 0.2]])
     made, _ = draw(figures.filters_by_class, shares, ["rail", "sky", "ground"], "conv1")
@@ -47,6 +48,7 @@ def test_filters_stand_with_the_class_that_they_serve_most(draw):
     assert frames == [(-0.5, -0.5, 3), (2.5, 0.5, 2)]
 
 
+@pytest.mark.slow
 def test_path_similarity_writes_every_number(draw):
     matrix = np.array([[1, 0.254, 0], [0.254, 1, 0.5], [0, 0.5, 1]])
     for names, angle in ((["rail", "sky", "random"], 0), (["rail", "anomaly on track", "sky"], 40)):
@@ -55,6 +57,7 @@ def test_path_similarity_writes_every_number(draw):
         assert [label.get_rotation() for label in axis.get_xticklabels()] == [angle] * 3
 
 
+@pytest.mark.slow
 def test_growing_keeps_the_colour_of_the_wanted_class_alone(draw):
     image, truth = RailScenes("test")[3]
     predictions = {f"{keep} %: {keep // 3} % MACs": truth.clamp(max=6).roll(keep, 1) for keep in (100, 80, 60, 40, 20)}
@@ -66,6 +69,7 @@ def test_growing_keeps_the_colour_of_the_wanted_class_alone(draw):
         assert exact == [wanted is None or index == wanted for index in range(7)]
 
 
+@pytest.mark.slow
 def test_path_layers_draw_a_bar_for_each_entry(draw):
     kept = {"backbone.conv1": 0.25, "backbone.layer1.0.conv1": 0.5, "backbone.layer1.0.conv2": 1.0, "classifier.1": 0.1}
     made, _ = draw(figures.path_layers, {"filters kept": kept | {ALL: 0.444}, "relevance kept": {"classifier.1": 0.2}})
@@ -76,6 +80,7 @@ def test_path_layers_draw_a_bar_for_each_entry(draw):
     assert [label.get_text() for label in below.get_xticklabels()] == ["layer1"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kept", [[True, False, True, False], [True] * 4])
 def test_leak_counts_masked_channels(draw, kept):
     mask = torch.tensor(kept)
@@ -87,6 +92,7 @@ def test_leak_counts_masked_channels(draw, kept):
     assert blue == [not one for one in kept]
 
 
+@pytest.mark.slow
 def test_expert_curves_draw_mean_and_lines(draw):
     seeds = [[(1.0, 0.6), (0.5, 0.5), (0.1, 0.1)], [(1.0, 0.6), (0.7, 0.3), (0.1, NAN)]]
     panels = {"as cut": {"average": seeds, "relevance": seeds[:1]}, "fine-tuned": {"random": seeds, "joined": seeds}}
@@ -101,6 +107,7 @@ def test_expert_curves_draw_mean_and_lines(draw):
     assert len({line.get_color() for line in made.legends[0].get_lines()}) == 4
 
 
+@pytest.mark.slow
 def test_names_of_classes_keep_apart(draw):
     generator = np.random.default_rng(0)
     points = {f"some class {i}": (0.5**i, generator.normal(0, 0.05, 3)) for i in range(9)}
@@ -113,6 +120,7 @@ def test_names_of_classes_keep_apart(draw):
     assert all((line.get_color() == style.FOR) == (line.get_ydata()[0] > 0) for line in dots)
 
 
+@pytest.mark.slow
 def test_weather_bars_write_the_mean_and_draw_every_seed(draw):
     day = {"cut by day": [0.3, 0.4], "cut in snow": [0.2, NAN], "magnitude": [0.1]}
     values = {"tested by day": day, "tested in snow": {"cut in snow": [0.0], "magnitude": [NAN]}}

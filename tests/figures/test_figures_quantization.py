@@ -26,6 +26,7 @@ def costs(weights: torch.Tensor, price: list[float]) -> torch.Tensor:
     return (weights - STEP * torch.tensor(LEVELS)[:, None]) ** 2 + torch.tensor(price)[:, None]
 
 
+@pytest.mark.slow
 def test_cost_parabolas_show_the_cheapest_levels_and_their_borders(draw):
     weights = torch.linspace(-0.7, 0.5, 1201)
     shuffled = weights[torch.randperm(1201, generator=torch.Generator().manual_seed(0))]
@@ -44,6 +45,7 @@ def test_cost_parabolas_show_the_cheapest_levels_and_their_borders(draw):
         assert envelope.max() < top < costs(weights, [0.0] * 4).max()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 2])
 def test_cost_parabolas_of_hardly_anything(draw, count):
     weights = np.zeros(count)
@@ -51,6 +53,7 @@ def test_cost_parabolas_of_hardly_anything(draw, count):
     draw(figures.cost_parabolas, {"ties": (weights, np.zeros((3, count)), [-1, 0, 1])})
 
 
+@pytest.mark.slow
 def test_many_levels_are_named_by_the_even_ones(draw):
     levels = list(range(-8, 8))
     weights = np.linspace(-8.5, 7.5, 600)
@@ -58,6 +61,7 @@ def test_many_levels_are_named_by_the_even_ones(draw):
     assert texts(made.axes[0]) == [str(level).replace("-", "−") for level in levels if level % 2 == 0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [7, 20_000])
 def test_zero_cluster_counts_all_and_draws_some(draw, size):
     generator = torch.Generator().manual_seed(0)
@@ -76,6 +80,7 @@ def test_zero_cluster_counts_all_and_draws_some(draw, size):
         assert ranks.get(place, 100 * share) == pytest.approx(100 * share)
 
 
+@pytest.mark.slow
 def test_kept_weights_have_the_colours_of_their_groups(draw):
     plain = torch.tensor([0, 3, 0, -1]).reshape(1, 2, 2).expand(11, 2, 2)
     adjusted = torch.tensor([0, 0, -2, 5]).reshape(1, 2, 2).expand(11, 2, 2)
@@ -88,6 +93,7 @@ def test_kept_weights_have_the_colours_of_their_groups(draw):
     assert [text.get_text() for text in made.legends[0].get_texts()] == list(GROUPS)
 
 
+@pytest.mark.slow
 def test_weights_on_grid_stand_where_and_as_high_as_they_are(draw):
     weight = torch.linspace(-0.5, 0.5, 1001)
     index = (weight / 0.2).round().to(torch.int8)
@@ -103,6 +109,7 @@ def test_weights_on_grid_stand_where_and_as_high_as_they_are(draw):
     assert wide.get_ylim()[1] > 1001
 
 
+@pytest.mark.slow
 def test_changed_by_layer_names_stages_or_a_few_layers(draw):
     names = ["conv1.weight", *[f"layer{i}.{j}.conv{k}.weight" for i in (1, 2) for j in (0, 1) for k in (1, 2)]]
     shares = {f"backbone.{name}": (0.01 * place, 0.02) for place, name in enumerate(names)}
@@ -118,6 +125,7 @@ def seeds(*scores: float, x: float = 0.5) -> list[list[tuple[float, float]]]:
     return [[(x + place / 10, score - seed / 100) for place, score in enumerate(scores)] for seed in range(3)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("panels", [1, 5])
 def test_pareto_draws_mean_and_range(draw, panels):
     arms = {"random": seeds(0.8, 0.7), "ecq": seeds(0.9, 0.85), "lrp": seeds(0.91, NAN), "magnitude": seeds(NAN, NAN)}
@@ -134,6 +142,7 @@ def test_pareto_draws_mean_and_range(draw, panels):
     assert shown == [ARMS[arm].name for arm in ("ecq", "lrp", "random")]  # of magnitude there is no point
 
 
+@pytest.mark.slow
 def test_pareto_of_collapsed_nets_is_cut(draw):
     made = draw(figures.pareto, {"2 bit": {"ecq": seeds(0.9, 0.88, 0.1)}}, "sparsity", "accuracy", 0.91)
     low, high = made.axes[0].get_ylim()
@@ -145,6 +154,7 @@ def test_pareto_of_collapsed_nets_is_cut(draw):
     assert low < 19 and high > 91  # all have collapsed: the best of them is seen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("sizes", "shown"),
     [
@@ -162,12 +172,14 @@ def test_pareto_of_sizes_has_plain_numbers(draw, sizes, shown):
     assert made.get_supxlabel() == "coded size" and made.get_supylabel() == "accuracy, %"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("log", [False, True])
 def test_pareto_of_nothing(draw, log):
     for curves in ([[(NAN, NAN)]], [[(0.5, NAN)], [(NAN, 0.5)]]):
         draw(figures.pareto, {"2 bit": {"ecq": curves}}, "x", "y", 0.9 if log else None, log=log)
 
 
+@pytest.mark.slow
 def test_training_draws_score_and_sparsity(draw):
     rows = [{"step": 50 * i, "score": 0.5 + i / 10, "sparsity": 0.6 + i / 100, "loss": 1.0} for i in range(3)]
     float_net = [row | {"sparsity": None} for row in rows]
@@ -179,6 +191,7 @@ def test_training_draws_score_and_sparsity(draw):
     assert "float" not in sparsity
 
 
+@pytest.mark.slow
 def test_bars_write_the_mean_and_draw_every_seed(draw):
     values = {"ecq": [0.5, 0.6], "unconserved": [0.547], "random": [NAN], "lrp": np.array([-0.1, NAN])}
     (axis,) = draw(figures.bars, values, "accuracy", 0.9, "float").axes

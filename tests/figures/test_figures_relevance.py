@@ -78,6 +78,7 @@ def normal(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sizes", [(2, 1), (3, 2, 2), (4, 3, 3, 2)])
 def test_small_net_writes_every_number(draw, sizes):
     weights = [normal(after, before, seed=after) for before, after in pairwise(sizes)]
@@ -98,6 +99,7 @@ def test_small_net_gives_zero_neither_sign_nor_colour(draw):
         figures.small_net(torch.zeros(2), [tiny], [torch.zeros(2)], [tiny], [torch.zeros(2)])
 
 
+@pytest.mark.slow
 def test_heatmaps_of_scenes(draw, scenes):
     images, rails, gradients = scenes
     rows = {"gradient": gradients, "gradient × pixel": [g * i.float().mean(0) for g, i in zip(gradients, images)]}
@@ -117,6 +119,7 @@ def test_heatmaps_are_red_for_and_blue_against_whatever_one_pixel_says(draw):
     assert draw(figures.heatmaps, [torch.rand(28, 28)], {"LRP": [map_]}, style.HEAT).blue() == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(28, 28), (97, 161)])
 def test_heatmaps_of_nothing(draw, shape):
     nothing = torch.zeros(shape)
@@ -129,6 +132,7 @@ def test_heatmaps_of_nothing(draw, shape):
     assert draw(figures.heatmaps, [photograph], {"LRP": [speck]}).red() > 0
 
 
+@pytest.mark.slow
 def test_reference_crops(draw, scenes):
     images = scenes[0]
     crops = [[images[(row + k) % 4][:, 50:90, 24 * k : 24 * k + 40] for k in range(6)] for row in range(5)]
@@ -141,6 +145,7 @@ def test_reference_crops(draw, scenes):
     assert "channel 7\n−1.1 %" in few.texts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(10, 30), (60, 50, 3, 3)])
 def test_weight_against_relevance_counts_the_corners(draw, shape):
     weight = normal(*shape)
@@ -157,6 +162,7 @@ def test_equal_weights_are_ranked_by_lot(draw):
     assert shares == pytest.approx([6.25, 6.25], abs=0.25)
 
 
+@pytest.mark.slow
 def test_gradient_identity(draw):
     gradient = normal(200, 50) ** 3
     shown = draw(figures.gradient_identity, {"epsilon": (gradient, gradient), "z+": (gradient, 5 * gradient.abs())})
@@ -171,6 +177,7 @@ CUTS += [f"backbone.layer{i}.{j}" for i in (4, 3, 2, 1) for j in (1, 0)]
 CUTS += ["backbone.maxpool", "backbone.conv1", "input"]
 
 
+@pytest.mark.slow
 def test_conservation_names_stages_and_writes_plain_numbers(draw):
     intact = {cut: (1 - i / 20, i / 20) for i, cut in enumerate(CUTS)}
     broken = {cut: (9e4 ** (i / 14), 0.1) for i, cut in enumerate(CUTS)}
@@ -180,6 +187,7 @@ def test_conservation_names_stages_and_writes_plain_numbers(draw):
     assert {"canonizer intact", "sums broken", "1,000", "100,000", "0.8"} <= set(shown.texts)
 
 
+@pytest.mark.slow
 def test_conservation_of_odd_numbers(draw):
     pairs = [(0.0, 0.0), (NAN, 1.0), (float("inf"), NAN), (1.4, -0.4), (-1e21, 0.1)]
     shown = draw(figures.conservation, {str(pair): dict.fromkeys(CUTS, pair) | {"input": (1.0, 0.0)} for pair in pairs})
@@ -187,6 +195,7 @@ def test_conservation_of_odd_numbers(draw):
     draw(figures.conservation, {str(pair): {"input": pair} for pair in pairs[:3]})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seeds", [1, 3])
 def test_agreement_is_sorted_and_controls_are_grey(draw, seeds):
     values = dict(zip(MEASURES, ([0.31] * seeds, [0.585] * seeds, [NAN] * seeds, [-0.02] * seeds, [0.4] * seeds)))
@@ -206,6 +215,7 @@ def test_areas(draw, highest_first):
     assert {"81.0", "40.0", "0.0", "area, %"} <= set(shown.texts)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seeds", [1, 3])
 def test_removal_curves(draw, seeds):
     shares = [0.0, 0.2, 0.4, 0.6]
@@ -216,6 +226,7 @@ def test_removal_curves(draw, seeds):
     assert all(shown.texts.count(name) == 1 for name in (*MEASURES, "only here"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seeds", [1, 3])
 def test_flipping(draw, seeds):
     curves = {name: [np.linspace(9, k, 29).tolist()] * seeds for k, name in enumerate(MEASURES[:4])}

@@ -61,6 +61,7 @@ def some(request):
     return (list(images), truths, predictions), classes, palette
 
 
+@pytest.mark.slow
 def test_scene_sheet(draw, some):
     (images, truths, _), classes, palette = some
     shown = draw(figures.scene_sheet, images[:7], [truth.numpy() for truth in truths[:7]], classes, palette)
@@ -69,6 +70,7 @@ def test_scene_sheet(draw, some):
     assert all(shown.count(colour) > 100 for colour in palette)  # in the legend at least: exact, however rare
 
 
+@pytest.mark.slow
 def test_predictions_beside_truth(draw, some):
     (images, truths, predictions), classes, palette = some
     shown = draw(figures.predictions_beside_truth, images[:4], truths[:4], predictions[:4], classes, palette)
@@ -78,6 +80,7 @@ def test_predictions_beside_truth(draw, some):
     assert shown.count(scenes.WRONG) > 1000
 
 
+@pytest.mark.slow
 def test_void_is_never_wrong(draw, some):
     (images, truths, _), classes, palette = some
     right = [torch.where(truth == VOID, 1, truth).byte() for truth in truths[:2]]
@@ -86,6 +89,7 @@ def test_void_is_never_wrong(draw, some):
     assert shown.texts.count("0.0 %") == 2
 
 
+@pytest.mark.slow
 def test_crops_show_every_class(draw, some):
     (images, truths, predictions), classes, palette = some
     predictions = [torch.where(prediction == 1, 0, prediction) for prediction in predictions]
@@ -98,6 +102,7 @@ def test_crops_show_every_class(draw, some):
     assert all(shown.count(palette[index]) > 20 for index in found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(32, 32), (97, 41)])
 @pytest.mark.parametrize("corner", [0, -1])
 def test_crops_of_single_pixels_at_the_edge(draw, shape, corner):
@@ -115,6 +120,7 @@ def test_crop_of_a_bent_thin_piece_shows_some_of_it(draw):
     assert "missed" not in shown.texts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", SETS)
 def test_class_shares(draw, count):
     shares = dict.fromkeys(SETS[count][0], 0.25) | {SETS[count][0][0]: 0.0, SETS[count][0][1]: 0.00034}
@@ -128,6 +134,7 @@ def history(rows: int, seed: int) -> list[dict]:
     return [{"epoch": i / 3, "pixel_accuracy": a, "miou": b} for i, (a, b) in enumerate(values.T, start=1)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seeds", [1, 3])
 def test_learning_curves(draw, seeds):
     runs = {"compact": [history(9 - seed, seed) for seed in range(seeds)], "resnet50": [history(1, 5)]}
@@ -136,6 +143,7 @@ def test_learning_curves(draw, seeds):
     assert {"compact", "resnet50", "published: 91.2 %"} <= set(shown.texts)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("count", "digits"), [(7, 1), (19, 0)])
 def test_confusion(draw, count, digits):
     counts = torch.from_numpy(np.random.default_rng(0).integers(1, 10_000, (count, count)) ** 2)
@@ -148,6 +156,7 @@ def test_confusion(draw, count, digits):
     assert [text for text in shown.texts if re.fullmatch(r"[\d.]+", text)][: len(expected)] == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", SETS)
 def test_iou_per_class(draw, count):
     classes = SETS[count][0]
@@ -162,6 +171,7 @@ def test_iou_per_class(draw, count):
     assert set(classes) <= set(alone.texts) and "compact" not in alone.texts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seeds", [1, 3])
 def test_accuracy_by_weather(draw, seeds):
     values = {"day": [0.9, 0.95, 0.91][:seeds], "snow": [0.6, 0.5, 0.7][:seeds]}

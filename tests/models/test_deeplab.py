@@ -30,6 +30,7 @@ def test_parameters_are_the_published_ones_without_auxiliary_classifier():
     assert 1.85e6 < parameters(deeplab("compact", 7)) < 2e6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", SIZES)
 def test_output_has_the_size_of_the_input_at_stride_eight(size):
     net = deeplab(size, 7).eval()
@@ -51,6 +52,7 @@ def test_compact_has_torchvisions_names_and_dilations():
                 assert layer.dilation == large[name].dilation, name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", SIZES)
 def test_lrp_finds_every_block_and_merges_every_batch_norm(size):
     net = deeplab(size, 3).eval()
@@ -136,6 +138,7 @@ def published(tmp_path, own_cache, monkeypatch):
     return folder, file, publish
 
 
+@pytest.mark.slow
 def test_pretrained_weights_are_downloaded_once_and_the_last_convolution_is_new(published, own_cache, capsys):
     folder, file, publish = published
     with serve(folder) as (url, asked):

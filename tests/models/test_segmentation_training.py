@@ -84,6 +84,7 @@ def kill_at(step):
     return report
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("killed_at", [5, 6], ids=["between validations, within an epoch", "just after a validation"])
 def test_a_killed_run_goes_on_to_the_same_weights(tmp_path, killed_at, precision):
@@ -104,6 +105,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(tmp_path, killed_at, precision
     assert rows[0] == rows[1]
 
 
+@pytest.mark.slow
 def test_seed_decides_and_the_random_numbers_of_the_caller_go_on(tmp_path):
     recipe = dataclasses.replace(RECIPE, steps=2)
     torch.manual_seed(3)
@@ -124,6 +126,7 @@ def test_pixels_of_rare_classes_weigh_more_and_the_average_pixel_1():
     assert class_weights(RECIPE, data) is None
 
 
+@pytest.mark.slow
 def test_training_learns_and_keeps_the_best_state(tmp_path):
     recipe = dataclasses.replace(RECIPE, steps=60, validate_every=15, batch=8, class_weights="inverse_sqrt")
     log = tmp_path / "log.csv"
@@ -147,6 +150,7 @@ def test_training_learns_and_keeps_the_best_state(tmp_path):
     assert list((tmp_path / "board").iterdir())
 
 
+@pytest.mark.slow
 def test_training_stops_when_validation_does_not_become_better(tmp_path):
     recipe = dataclasses.replace(RECIPE, steps=50, validate_every=1, patience=2, learning_rate=1e-12)
     run = train(recipe, stripes(), 0, partial=tmp_path / "run")
@@ -210,6 +214,7 @@ class PixelNet(nn.Module):
         return {"out": self.conv(x)}
 
 
+@pytest.mark.slow
 def test_two_processes_do_what_one_does_on_the_whole_batch(tmp_path, monkeypatch):
     monkeypatch.setattr(segmentation_training, "deeplab", lambda *_, **__: PixelNet(tmp_path))
     recipe = dataclasses.replace(RECIPE, steps=4, validate_every=2, learning_rate=0.1, clip=0.5, augment=False)
@@ -238,6 +243,7 @@ class NormNet(nn.Module):
         return {"out": self.conv(self.norm(x))}
 
 
+@pytest.mark.slow
 def test_batch_norm_keeps_the_average_of_what_the_processes_have_seen(monkeypatch, capfd):
     monkeypatch.setattr(segmentation_training, "deeplab", lambda *_, **__: NormNet())
     recipe = dataclasses.replace(RECIPE, steps=3)
@@ -261,6 +267,7 @@ def fail_in_the_second(group):
     group.total(torch.zeros(1))
 
 
+@pytest.mark.slow
 def test_what_a_process_finds_is_said_in_one_sentence(capfd):
     handler = signal.getsignal(signal.SIGINT)
     levels = [logging.getLogger(name).level for name in distributed.LOUD]
@@ -288,6 +295,7 @@ def test_processes_that_cannot_meet_are_refused(monkeypatch):
         launch(fail_in_the_second, machines=2)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(choose_device().type == "cuda", reason="there is a GPU")
 def test_a_machine_that_does_not_come_is_waited_for_so_long(monkeypatch):
     with socket.socket() as free:
@@ -322,6 +330,7 @@ def test_a_trained_net_comes_from_the_cache(own_cache, tmp_path, monkeypatch):
         trained(recipe, stripes(), 1)
 
 
+@pytest.mark.slow
 def test_the_state_of_another_training_is_refused(tmp_path, monkeypatch):
     partial = tmp_path / "run"
     train(dataclasses.replace(RECIPE, steps=2), stripes(), 0, partial=partial)

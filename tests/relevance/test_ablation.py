@@ -166,6 +166,7 @@ def test_every_channel_by_brute_force(make, dense, measure, absolute):
     }
 
 
+@pytest.mark.slow
 @cases
 def test_every_parameter_by_brute_force(make, dense, measure, absolute):
     net, batches = seeded(make), images(2, 1, dense=dense)
@@ -180,6 +181,7 @@ def test_every_parameter_by_brute_force(make, dense, measure, absolute):
     assert sum(values.abs().max() > 1e-4 for values in found.values()) >= 0.9 * len(found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [resnet18, mobilenet_v2])
 def test_nets_of_torchvision(make):
     net = seeded(make, num_classes=4)
@@ -248,6 +250,7 @@ def test_masked_nets_have_neurons():
     assert found["layers.0"].item() == pytest.approx(by_hand(net, changed, [(x, labels)], "logit", False), abs=1e-6)
 
 
+@pytest.mark.slow
 def test_what_comes_before_is_not_computed_again():
     net, batches = seeded(deeplab, "compact", 4), images(2, channels=3, side=32)
 

@@ -56,6 +56,7 @@ def test_information_of_the_class_itself_of_noise_and_of_nothing(make_net):
     assert information(noise, labels, net) < 0.02
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(scale=st.floats(0.01, 100), shift=st.floats(-10, 10), seed=st.integers(0, 50))
 def test_information_lies_between_nothing_and_the_classes_entropy(any_net, scale, shift, seed):

@@ -193,6 +193,7 @@ def whole_heatmap(net, x, class_, rule):
         return torch.autograd.grad(logits, x, begin)[0].sum(1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("layer", "count", "rule"), [("classifier.3", 64, "epsilon"), ("backbone.relu", 16, "z+")])
 def test_all_channels_of_a_layer_make_the_whole_heatmap(trained, rail, layer, count, rule):
     net, x = copy.deepcopy(trained).double(), rail[:1, :, 16:, 16:64].double()
@@ -202,6 +203,7 @@ def test_all_channels_of_a_layer_make_the_whole_heatmap(trained, rail, layer, co
     assert whole.abs().sum() > 1 and len(heatmaps) == count
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layer", ["backbone.layer2", "backbone.layer4.1.conv3", "classifier.0"])
 def test_without_biases_a_heatmap_has_the_sum_of_its_channels_relevance(rail, layer):
     net = deeplab("compact", 7, seed=1).eval()  # a fresh batch-norm adds nothing
@@ -284,6 +286,7 @@ def test_references_are_those_of_brute_force(segmenter, pictures, by, layer, any
     assert_best(found, everything, 4, candidates)
 
 
+@pytest.mark.slow
 def test_references_on_the_trained_net(trained, scenes):
     """A convolution's output is that after its batch-norm, with which it is merged."""
     found = reference_images(trained, scenes, "classifier.1", TRACKBED, by="activation", images=3, channels=[5, 9])
@@ -330,6 +333,7 @@ def assert_same(before, after):
     assert before[1:] == after[1:]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fails", [False, True])
 @pytest.mark.parametrize("rule", ["epsilon", "z+"])
 def test_the_model_is_left_as_it_was(rail, scenes, monkeypatch, rule, fails):

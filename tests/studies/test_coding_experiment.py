@@ -17,6 +17,7 @@ def few_scenes(net_and_few_scenes, monkeypatch):
         cached.cache_clear()
 
 
+@pytest.mark.slow
 def test_a_point_says_what_files_take_and_how_decoded_nets_do():
     whole, small = code(**POINT), code(**POINT, wanted=("rail",), keep=0.5)
     for found in (whole, small):

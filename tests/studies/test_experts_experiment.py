@@ -13,6 +13,7 @@ def few_scenes(net_and_few_scenes, monkeypatch):
     module.class_relevance.cache_clear()
 
 
+@pytest.mark.slow
 def test_a_point_says_what_an_expert_costs_and_how_good_it_is():
     found = {
         (arm, wanted): expert(seed=0, keep=0.5, wanted=wanted, arm=arm, steps=0, relevance_scenes=4)
@@ -27,6 +28,7 @@ def test_a_point_says_what_an_expert_costs_and_how_good_it_is():
     assert (whole["MACs"][0], whole["parameters"][0]) == (1.0, 1.0)
 
 
+@pytest.mark.slow
 def test_a_short_training_comes_from_the_cache_the_second_time():
     point = {"seed": 0, "keep": 0.4, "arm": "average", "steps": 2, "batch": 2, "relevance_scenes": 4}
     first, again = expert(**point), expert(**point)

@@ -13,6 +13,7 @@ def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("RELCOMP_CACHE", str(tmp_path))
 
 
+@pytest.mark.slow
 def test_a_point_says_how_good_and_how_small_the_net_is():
     found = quantize(arm="ecq", **SHORT)
     assert found["accuracy"][0] > 0.5

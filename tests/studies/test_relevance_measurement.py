@@ -80,6 +80,7 @@ def test_layers_count_by_their_weights():
     assert study.all_corners(net, relevance)["correlation"] == pytest.approx(0.0, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_measured_holds_every_measure(results, data):
     for found in results:
         occurring = {
@@ -125,6 +126,7 @@ def test_nets_are_the_committed_ones(data):
     assert [made.seed for made in examples.nets(data, "quick")] == [0, 1, 2]
 
 
+@pytest.mark.slow
 def test_rare_classes_are_predicted_where_they_say(nets, data):
     asked = examples.rare_classes(nets[0].net, data, scenes=12)
     assert len(asked) == 2
@@ -133,6 +135,7 @@ def test_rare_classes_are_predicted_where_they_say(nets, data):
         assert counts == sorted(counts, reverse=True) and counts[-1] >= examples.FEWEST_PIXELS
 
 
+@pytest.mark.slow
 def test_crops_show_what_was_asked_for(nets, data):
     net = nets[0].net
     class_ = data.classes.index("trackbed")

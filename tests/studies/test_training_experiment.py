@@ -25,6 +25,7 @@ def few_scenes(monkeypatch, own_cache):
     monkeypatch.setattr(experiment, "load_scenes", load_few)
 
 
+@pytest.mark.slow
 def test_scores_of_a_net_that_is_trained_once(few_scenes, monkeypatch):
     measured = experiment.train(seed=1, **TINY)
     assert 0 <= measured["pixel accuracy"][0] <= 1 and measured["mIoU"][1] == "share"

@@ -108,6 +108,7 @@ def test_size_of_a_sparse_net():
     assert whole_picture.sparse_size(0.0) == 0
 
 
+@pytest.mark.slow
 def test_every_point_is_printed_under_a_command_and_drawn(records):
     pictures = []
     panels = whole_picture.panels(records)

@@ -69,6 +69,7 @@ def cluster(tmp_path_factory):
             process.wait()
 
 
+@pytest.mark.slow
 def test_a_cluster_measures_what_this_machine_measures(cluster, write_plan, own_cache, tmp_path):
     points = read_plan(write_plan(REAL))
     assert run_missing(points, tmp_path / "out", cluster=cluster[0]) == 0
@@ -79,6 +80,7 @@ def test_a_cluster_measures_what_this_machine_measures(cluster, write_plan, own_
     assert there["point"] == here["point"] and there["versions"] == here["versions"]
 
 
+@pytest.mark.slow
 def test_a_lost_worker_costs_its_points_once(cluster, fake_plan, starts, tmp_path, capsys):
     address, (_, without_nanny, _) = cluster
     plan, out = fake_plan(*["wait"] * 3, "fail", *["wait"] * 3), tmp_path / "out"
@@ -97,6 +99,7 @@ def test_a_lost_worker_costs_its_points_once(cluster, fake_plan, starts, tmp_pat
     assert len(list(starts.glob("*.*"))) == len(points) + 2  # only what failed has been run again
 
 
+@pytest.mark.slow
 def test_a_point_that_kills_its_workers_is_given_up(cluster, fake_plan, starts, tmp_path, capsys):
     plan, out = fake_plan("die", "square"), tmp_path / "out"
     with Client(cluster[0], set_as_default=False) as client:  # at the first death, to save time

@@ -21,6 +21,7 @@ def started(folder: Path) -> list[int]:
     return sorted(int(file.name.split(".")[0]) for file in folder.glob("*.*"))
 
 
+@pytest.mark.slow
 def test_points_run_once_and_those_that_fail_do_not_stop_the_rest(
     fake_plan, starts, relcomp, tmp_path, monkeypatch, capsys
 ):
@@ -68,6 +69,7 @@ def test_points_run_once_and_those_that_fail_do_not_stop_the_rest(
     assert capsys.readouterr().out.splitlines()[-2] == "5 points, 5 of them done before"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGKILL])
 def test_a_sweep_that_is_stopped_keeps_what_is_finished_and_leaves_no_process(fake_plan, starts, tmp_path, stop):
     plan, out = fake_plan("square", "wait", "square"), tmp_path / "out"

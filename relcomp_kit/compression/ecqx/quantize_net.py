@@ -149,12 +149,13 @@ def quantize(
         2 to 8: every tensor has up to 2 ** bits centroids.
     Lambda : float
         What entropy weighs against distance, 0 or more. A tensor's own lambda is ``Lambda * lambda_max * (n / n of the
-        largest tensor + 0.05) / 1.05``; lambda_max would send even its extreme weight to 0. Small tensors, whose bits
-        hardly count, so keep more of their precision.
+        largest tensor + 0.05) / 1.05``; lambda_max would send even its extreme weight to 0. So small tensors, whose
+        bits hardly count, keep more of their precision.
     relevance : dict of str to Tensor, optional
         As `relcomp_kit.relevance.lrp.weight_relevance` gives it: names and shapes of the parameters, 0 or more, in any
         unit; it is divided by each tensor's largest. A tensor without any relevance is quantized by ECQ. In others, a
-        weight whose relevance is 0 becomes 0: if more have none than ECQ zeroes, the tensor is sparser than by ECQ.
+        weight whose relevance is 0 becomes 0. If more weights have zero relevance than ECQ would set to 0, the tensor
+        becomes sparser than under ECQ.
     give_back : float
         The most sparsity of a tensor that its relevance may give back, in [0, 1].
     exclude : iterable of str
@@ -169,7 +170,7 @@ def quantize(
     Returns
     -------
     Quantized
-        Indices and steps of the weights, and the rest of the net's state; on the processor.
+        Indices and steps of the weights, and the rest of the net's state; on the CPU.
 
     Raises
     ------

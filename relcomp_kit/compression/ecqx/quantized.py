@@ -13,7 +13,7 @@ INDEX, STEP, FLOAT = "index:", "step:", "float:"  # before the names in a plain 
 
 @dataclass(frozen=True, eq=False)
 class Quantized:
-    """Weights on grids, on the processor: weight = index * step.
+    """Weights on grids, on the CPU: weight = index * step.
 
     Sizes are those of an ideal order-0 coder: every tensor's indices at their own entropy, without the table of
     probabilities; steps and the rest at the bytes that they have.
@@ -21,9 +21,9 @@ class Quantized:
     Parameters
     ----------
     indices : dict of str to Tensor
-        Parameter name to int8, or int16 where a level is 128; each of its weight's shape.
+        Parameter name to int8; at 8 bit int16 where the levels are -127 to 128. Each of its weight's shape.
     steps : dict of str to Tensor
-        Parameter name to a number without dimensions, in the type and the units of the weights.
+        Parameter name to a 0-dimensional tensor, in the type and the units of the weights.
     rest : dict of str to Tensor
         All other entries of the net's state: biases, batch-norm, buffers, layers left out.
     """

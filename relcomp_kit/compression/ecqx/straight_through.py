@@ -1,5 +1,8 @@
 """What quantization-aware training needs of a tensor: the gradient for its full-precision copy.
 
+The straight-through step itself is in `qat_loop`: quantized weights in the forward pass, and their gradient to the
+full-precision copy.
+
 Indices come from `relcomp_kit.compression.ecqx.fit`: ``Assignment.indices`` makes them again at each step, at the price
 of one table look-up a weight, and of a logarithm where there is relevance.
 """

@@ -23,7 +23,7 @@ Batch = tuple[Tensor, Tensor]
 
 
 class Images:
-    """Small images for a fully connected net, which stays on the processor: a GPU would wait for it.
+    """Small images for a fully connected net, which stays on the CPU: a GPU would wait for it.
 
     A `MaskedNet` is trained as in `relcomp_kit.models.masked_net_training`, by the squared error to "one
     hot, others cold"; any other net by cross entropy of its logits.

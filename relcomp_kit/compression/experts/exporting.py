@@ -88,7 +88,7 @@ def export_onnx(net: nn.Module, example: Tensor, file: File) -> File:
 
 
 def open_onnx(file: File, threads: int | None = None) -> Callable[[Tensor], Tensor]:
-    """Return a function that runs an ONNX file in ONNX Runtime on the processor: input to logits.
+    """Return a function that runs an ONNX file in ONNX Runtime on the CPU: input to logits.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ def open_onnx(file: File, threads: int | None = None) -> Callable[[Tensor], Tens
     Returns
     -------
     callable
-        Input, of the shape of the exported example, to logits; both Tensor, on the processor.
+        Input, of the shape of the exported example, to logits; both Tensor, on the CPU.
 
     Raises
     ------

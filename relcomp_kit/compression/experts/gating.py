@@ -23,8 +23,9 @@ _known: WeakKeyDictionary = WeakKeyDictionary()  # net -> (its modules, what `_o
 def gate(net: nn.Module, path: Path) -> Iterator[nn.Module]:
     """Let only the filters of a path take part, within a ``with``; afterwards the net is what it was, to the bit.
 
-    A gate in a gate keeps what both paths keep. Behind a layer without batch-norm, the output is multiplied by the
-    mask. What the activation behind it makes of 0 has to be 0, as of ReLU and tanh.
+    A gate in a gate keeps what both paths keep. The output of a layer without batch-norm is multiplied by the mask.
+    The activation behind it must map 0 to 0: ReLU and tanh do, a sigmoid does not. That is not checked here; `compact`
+    checks it, by comparing outputs.
 
     Parameters
     ----------

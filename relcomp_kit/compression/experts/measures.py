@@ -124,7 +124,8 @@ def macs(net: nn.Module, example: Tensor) -> dict[str, int]:
     Returns
     -------
     dict of str to int
-        Multiply-accumulate operations of each layer and over all, for the whole batch.
+        Multiply-accumulate operations of each layer, by its name, and of the whole net, under "all" (`ALL`); for the
+        whole batch.
 
     Raises
     ------

@@ -65,7 +65,8 @@ def relevant_path(
     Returns
     -------
     dict of str to Tensor
-        Layer to the filters kept, (output channels,) bool. No less than the budget: a unit that crosses it is kept.
+        Layer to the filters kept, (output channels,) bool. The share kept is at least ``keep``: the unit that crosses
+        the budget is kept.
 
     Raises
     ------
@@ -202,7 +203,7 @@ def random_path(net: nn.Module, keep: Keep, example: Tensor, generator: torch.Ge
     example : Tensor
         An input of the net, as in `groups`.
     generator : torch.Generator
-        Draws one score in [0, 1) for each unit; on the processor.
+        Draws one score in [0, 1) for each unit; on the CPU.
     **options
         ``by``, ``normalize`` and ``minimum`` of `relevant_path`.
 

@@ -127,7 +127,8 @@ def to_levels(state: dict[str, Tensor], bits: int) -> tuple[dict[str, Tensor], l
     done = []
     most = 2 ** (bits - 1) - 1
     for name, value in state.items():
-        if value.dtype in PRECISE and value.numel() > 1 and not name.endswith("running_var"):
+        taken = name + SCALE in state  # by another tensor
+        if value.dtype in PRECISE and value.numel() > 1 and not name.endswith("running_var") and not taken:
             step = (value.double().abs().max() / most).to(value.dtype)
             if step > 0 and step.isfinite():
                 levels = (value.double() / step.double()).round().clamp_(-most, most)
@@ -150,12 +151,14 @@ def from_levels(state: dict[str, Tensor], names: list[str]) -> dict[str, Tensor]
 
     Raises
     ------
-    KeyError
-        If a tensor or its step is missing.
+    ValueError
+        If a tensor or its step is missing, or of another type.
     """
     fine = dict(state)
     for name in names:
-        step = fine.pop(name + SCALE)
+        step = fine.pop(name + SCALE, None)
+        if step is None or step.ndim or step.dtype not in PRECISE or state.get(name, step).dtype != torch.int16:
+            raise ValueError(f"the levels of {name} lack their step")
         fine[name] = (state[name].double() * step.double()).to(step.dtype)
     return fine
 

@@ -31,7 +31,8 @@ MAGIC = b"RELCOMP"
 START = len(MAGIC) + 1 + 32 + 8  # where the header starts
 MOST_HEADER = 2**22  # bytes of plain JSON: what it becomes in memory is some ten times that
 MOST_ITEMS = 2**31 - 1  # of a tensor
-MOST_DIMS = 64  # torch's own limit
+MOST_DIMS = 32  # of a tensor: NumPy's own limit
+MOST_TENSORS = 2**14  # of a file: each takes some time, however small it is
 
 
 @dataclass(frozen=True)
@@ -68,8 +69,12 @@ class Numbers:
     shape: tuple[int, ...]
 
     @property
+    def items(self) -> int:
+        return math.prod(self.shape)
+
+    @property
     def plain(self) -> int:
-        return math.prod(self.shape) * ITEM_BYTES[self.dtype]
+        return self.items * ITEM_BYTES[self.dtype]
 
 
 @dataclass(frozen=True)
@@ -121,6 +126,8 @@ def write(integers: list[tuple[str, np.ndarray]], numbers: list[tuple[Numbers, b
     UserError
         If the header is too large or no JSON, or as `check_size` says.
     """
+    if len(integers) + len(numbers) > MOST_TENSORS:
+        raise UserError(f"a file holds {MOST_TENSORS:,} tensors at most, not {len(integers) + len(numbers):,}")
     for name, array in integers:
         check_size(name, array.shape)
     coded = _side_by_side(lambda entry: encode_integers(entry[1]), integers, [array.size for _, array in integers])
@@ -135,7 +142,7 @@ def write(integers: list[tuple[str, np.ndarray]], numbers: list[tuple[Numbers, b
         text = json.dumps(
             {k: list(zip(*rows)) for k, rows in columns.items()} | {"notes": notes}, separators=(",", ":")
         )
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise UserError(
             f"the info cannot be written as JSON ({error}): give numbers, texts, lists and dicts"
         ) from error
@@ -188,9 +195,8 @@ def read(data: bytes, source: str) -> Header:
     if magic[:-1] != MAGIC or len(data) < START:
         raise UserError(f"{source} is no file of `relcomp encode`: choose one, or encode the net")
     if not OLDEST <= magic[-1] <= VERSION:
-        raise UserError(
-            f"{source} is of version {magic[-1]} and this relcomp reads {OLDEST} to {VERSION}: update relcomp"
-        )
+        advice = "update relcomp" if magic[-1] > VERSION else "encode the net anew"
+        raise UserError(f"{source} is of version {magic[-1]} and this relcomp reads {OLDEST} to {VERSION}: {advice}")
     body = memoryview(data)[len(magic) + 32 :]
     if _digest(magic, body) != bytes(data[len(magic) : len(magic) + 32]):
         raise UserError(f"{source} is incomplete or changed (its SHA-256 is wrong): fetch it again, or encode anew")
@@ -284,8 +290,8 @@ def _header(body: memoryview, total: int, version: int) -> Header:
                 entry.items > 0 and rows_of(entry.shape, entry.order) <= 8 * entry.size / FEWEST_BITS,
                 f"the size of {entry.name}",
             )
-    for part in (integers, numbers):
-        _require(len({entry.name for entry in part}) == len(part), "a name that stands there twice")
+    _require(len(entries) <= MOST_TENSORS, "the number of its tensors")
+    _require(len({entry.name for entry in entries}) == len(entries), "a name that stands there twice")
     length = START + compressed
     rest = total - length - sum(entry.size for entry in integers)
     _require(all(entry.size >= 0 for entry in integers) and rest >= 0, "the lengths of its streams")

@@ -1,5 +1,6 @@
 """A quantized net to bytes, and back."""
 
+import math
 from dataclasses import dataclass
 from lzma import LZMAError
 
@@ -10,7 +11,7 @@ from relcomp_kit.compression.ecqx.quantized import Quantized
 from relcomp_kit.compression.nnc import batch_norm_folding, bitstream
 from relcomp_kit.compression.nnc.bitstream import Header, Numbers
 from relcomp_kit.compression.nnc.float_coding import ITEM_BYTES
-from relcomp_kit.compression.nnc.path_masks import join_masks, split_masks
+from relcomp_kit.compression.nnc.path_masks import check_note, join_masks, split_masks
 from relcomp_kit.errors import UserError
 
 DTYPES = {name: getattr(torch, name) for name in ITEM_BYTES}
@@ -41,8 +42,8 @@ class Decoded:
 
 def encode(
     quantized: Quantized,
-    *,
     paths: Paths | None = None,
+    *,
     info: dict | None = None,
     fold: bool = False,
     eps: float = 1e-5,
@@ -50,14 +51,17 @@ def encode(
 ) -> bytes:
     """Return a quantized net as bytes, which `decode` takes back exactly unless something coarser is asked for.
 
+    The coder is compiled at its first use on a machine, which takes some 15 to 30 seconds once.
+
     Parameters
     ----------
     quantized : Quantized
-        int8 or int16 indices, one step each, and the rest in any type of torch up to 64 bit a real number.
+        int8 or int16 indices, one step each, and the rest: bool, int8 to int64, uint8, float16 to float64, bfloat16,
+        complex64 and complex128.
     paths : dict of str to dict of str to Tensor, optional
         Experts inside this net: name to (module name to (output channels,) bool).
     info : dict, optional
-        JSON-able: class names, where the net comes from.
+        Class names, where the net comes from: what JSON knows. It comes back as JSON does, tuples as lists.
     fold : bool
         Store each batch-norm as gamma_fold = gamma / sqrt(var + eps) and beta_fold = beta - mean * gamma_fold. It is
         decoded with variance 1 and mean 0 and gives the same outputs, up to rounding, in eval mode only.
@@ -75,7 +79,8 @@ def encode(
     Raises
     ------
     UserError
-        If a type cannot be stored, a step is missing, a mask is no vector of bool or the info is no JSON.
+        If a type cannot be stored, a step is missing, a mask is no vector of bool, a name is no text or the info is no
+        JSON.
 
     Examples
     --------
@@ -86,6 +91,11 @@ def encode(
     >>> torch.equal(decode(data).quantized.indices["weight"], quantized.indices["weight"])
     True
     """
+    _check_net(quantized)
+    if info is not None and not isinstance(info, dict):
+        raise UserError(f'the info is a dict, not {type(info).__name__}: give {{"classes": [...]}}, or leave it out')
+    if not isinstance(eps, float | int) or not 0 <= eps < math.inf:
+        raise UserError(f"eps must be 0 or a positive number, not {eps!r}")
     rest = dict(quantized.rest)
     folded: list[str] = []
     coarse: list[str] = []
@@ -100,9 +110,6 @@ def encode(
         notes["levels"] = coarse
     integers = []
     for name, index in quantized.indices.items():
-        step = quantized.steps.get(name)
-        if step is None or step.ndim or index.dtype not in (torch.int8, torch.int16):
-            raise UserError(f"{name} needs int8 or int16 indices and one step: give what `ecqx.quantize` returns")
         integers.append((WEIGHT + name, index.detach().cpu().numpy()))
     if paths:
         joined, notes["paths"] = join_masks(paths)
@@ -128,7 +135,8 @@ def decode(
     data : bytes
         The whole file.
     most_bytes : int
-        That the decoded tensors may take.
+        That the decoded tensors may take, in bytes; 1 GiB by default. The time is bounded by it, too: some 20 ns for
+        each number that the header announces.
     source : str
         What the file is called in an error.
 
@@ -142,12 +150,21 @@ def decode(
     UserError
         In one sentence, if the bytes are not a whole file, or the file does not hold what it announces.
     """
-    data = bytes(data)
+    try:
+        data = bytes(memoryview(data))
+    except TypeError:
+        raise UserError("give the bytes of a file, such as Path('net.nnc').read_bytes()") from None
+    if not isinstance(most_bytes, int) or most_bytes < 0:
+        raise UserError(f"most_bytes is a whole number of bytes, 0 or more, not {most_bytes!r}")
     header = bitstream.read(data, source)
-    if header.plain > most_bytes:
+    try:
+        wanted = _announced(header)
+    except (LookupError, ValueError, TypeError, AttributeError) as error:
+        raise UserError(f"{source} is no quantized net ({error}): encode the net anew") from error
+    if wanted > most_bytes:
         raise UserError(
-            f"{source} says that it takes {header.plain / 1e6:,.0f} MB when decoded and {most_bytes / 1e6:,.0f} MB are "
-            "allowed: allow more if you know where it comes from"
+            f"{source} says that it takes {wanted:,} bytes when decoded and {most_bytes:,} are allowed: allow more if "
+            "you know where it comes from"
         )
     try:
         parts = bitstream.plain_parts(data, header)
@@ -159,13 +176,76 @@ def decode(
         raise UserError(f"{source} holds tensors that are no quantized net ({error}): encode the net anew") from error
 
 
+def _check_net(quantized: Quantized) -> None:
+    """Raise a `UserError` unless this is a quantized net that a file can hold."""
+    if not isinstance(quantized, Quantized):
+        raise UserError(f"{type(quantized).__name__} is no quantized net: give what `ecqx.quantize` returns")
+    for name in (*quantized.indices, *quantized.steps, *quantized.rest):
+        if not isinstance(name, str):
+            raise UserError(f"tensors are named by text, not by {name!r}")
+    if quantized.indices.keys() != quantized.steps.keys():
+        odd = min(quantized.indices.keys() ^ quantized.steps.keys())
+        raise UserError(f"{odd} needs int8 or int16 indices and one step: give what `ecqx.quantize` returns")
+    for name, index in quantized.indices.items():
+        step = quantized.steps[name]
+        fits = isinstance(index, Tensor) and isinstance(step, Tensor) and not step.ndim and step.is_floating_point()
+        if not fits or index.dtype not in (torch.int8, torch.int16):
+            raise UserError(f"{name} needs int8 or int16 indices and one step: give what `ecqx.quantize` returns")
+    if both := quantized.indices.keys() & quantized.rest.keys():
+        raise UserError(f"{min(both)} stands among the weights and in the rest: a net has each tensor once")
+    for name, value in (*quantized.indices.items(), *quantized.rest.items()):
+        if not isinstance(value, Tensor) or value.layout != torch.strided or value.is_meta:
+            raise UserError(f"{name} is no dense tensor with values: leave it out, or make it one")
+
+
+def _announced(header: Header) -> int:
+    """Return the bytes that the net of a file will take, after checking that it is one; nothing is decoded yet."""
+    notes, numbers = header.notes, {entry.name: entry for entry in header.numbers}
+    weights = [entry.name.removeprefix(WEIGHT) for entry in header.integers if entry.name.startswith(WEIGHT)]
+    masks = [entry for entry in header.integers if entry.name == MASKS]
+    if len(weights) + len(masks) != len(header.integers):
+        raise ValueError("integers that are neither weights nor masks")
+    if {STEP + name for name in weights} != {name for name in numbers if name.startswith(STEP)}:
+        raise ValueError("each weight needs one step")
+    if any(numbers[STEP + name].shape or not DTYPES[numbers[STEP + name].dtype].is_floating_point for name in weights):
+        raise ValueError("a step is one float number")
+    rest = {name.removeprefix(REST): entry for name, entry in numbers.items() if name.startswith(REST)}
+    if len(weights) + len(rest) != len(numbers) or rest.keys() & set(weights):
+        raise ValueError("numbers that are neither steps nor the rest of the net")
+    if not isinstance(notes["info"], dict):
+        raise ValueError("the info is no dict")
+    levels, folded, eps = notes.get("levels", []), notes.get("folded", []), notes.get("eps", 0.0)
+    for names in (levels, folded):
+        if not isinstance(names, list) or not all(type(name) is str for name in names) or len({*names}) != len(names):
+            raise ValueError("a list of names is none")
+    if type(eps) not in (float, int) or not 0 <= eps < math.inf:
+        raise ValueError("eps is no positive number")
+    wanted = header.plain + sum(8 * rest[name].items for name in levels)
+    if masks:
+        (joined,) = masks
+        if joined.dtype != "int8" or len(joined.shape) != 1 or not 0 == joined.low <= joined.high <= 1:
+            raise ValueError("the masks are no row of 0 and 1")
+        wanted += check_note(notes["paths"], joined.items)
+    return wanted
+
+
 def _stored(name: str, value: Tensor) -> tuple[Numbers, bytes]:
     if value.dtype not in NAMES:
         raise UserError(f"{name} is {value.dtype}, which cannot be stored: convert it to one of {', '.join(DTYPES)}")
     bitstream.check_size(name, value.shape)
     content = b""
     if value.numel():  # torch looks at the strides of what is empty, too
-        content = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+        content = (
+            value.detach()
+            .cpu()
+            .resolve_conj()
+            .resolve_neg()
+            .contiguous()
+            .reshape(-1)
+            .view(torch.uint8)
+            .numpy()
+            .tobytes()
+        )
     return Numbers(name, NAMES[value.dtype], tuple(value.shape)), content
 
 
@@ -188,11 +268,7 @@ def _assemble(header: Header, tensors: dict[str, Tensor]) -> Decoded:
         for prefix in (WEIGHT, STEP, REST)
     }
     indices, steps, rest = parts.values()
-    if indices.keys() != steps.keys() or any(step.ndim for step in steps.values()):
-        raise ValueError("each weight needs one step")
     notes = header.notes
-    if not isinstance(notes["info"], dict):
-        raise ValueError("the info is no dict")
     rest = batch_norm_folding.from_levels(rest, notes.get("levels", []))
     rest = batch_norm_folding.unfold(rest, notes.get("folded", []), notes.get("eps", 0.0))
     paths = split_masks(tensors[MASKS], notes["paths"]) if MASKS in tensors else {}

@@ -18,20 +18,54 @@ def join_masks(paths: dict[str, dict[str, Tensor]]) -> tuple[np.ndarray, dict]:
     UserError
         If a mask is no vector of bool.
     """
+    if not isinstance(paths, dict) or not all(isinstance(path, dict) for path in paths.values()):
+        raise UserError('the paths are a dict of experts, each a dict of masks: {"rail": path}')
+    if not all(isinstance(name, str) for name in (*paths, *(layer for path in paths.values() for layer in path))):
+        raise UserError("experts and layers are named by text: give {str(name): path}")
     places: dict[bytes, int] = {}
     layers = list(dict.fromkeys(layer for path in paths.values() for layer in path))
     experts = {}
     for expert, path in paths.items():
         for layer, mask in path.items():
-            if mask.dtype != torch.bool or mask.ndim != 1:
-                raise UserError(
-                    f"the mask of {layer} for {expert} is {mask.dtype} of shape {tuple(mask.shape)}: give one bool per "
-                    "output channel"
-                )
+            if not isinstance(mask, Tensor) or mask.dtype != torch.bool or mask.ndim != 1:
+                what = f"{mask.dtype} of shape {tuple(mask.shape)}" if isinstance(mask, Tensor) else type(mask).__name__
+                raise UserError(f"the mask of {layer} for {expert} is {what}: give one bool per output channel")
         numbers = {layer: places.setdefault(bytes(mask.tolist()), len(places)) for layer, mask in path.items()}
         experts[expert] = [numbers.get(layer, -1) for layer in layers]
     joined = np.frombuffer(b"".join(places), np.int8)
     return joined, {"layers": layers, "lengths": [len(mask) for mask in places], "experts": experts}
+
+
+def check_note(note: dict, filters: int) -> int:
+    """Return how many bytes `split_masks` will make of a note, after checking that it makes sense.
+
+    Parameters
+    ----------
+    note : dict
+        As `join_masks` returns it, from a file that anyone may have written.
+    filters : int
+        Length of all masks together.
+
+    Raises
+    ------
+    ValueError
+        If the note does not fit.
+    """
+    layers, lengths, experts = note["layers"], note["lengths"], note["experts"]
+    if not all(isinstance(part, list) for part in (layers, lengths)) or not isinstance(experts, dict):
+        raise ValueError("the note on masks has another form")
+    if not all(type(length) is int and 0 <= length <= filters for length in lengths) or sum(lengths) != filters:
+        raise ValueError("the lengths of the masks do not add up")
+    if not all(type(layer) is str for layer in layers) or len(set(layers)) != len(layers):
+        raise ValueError("the layers of the masks are no names")
+    taken = 0
+    for numbers in experts.values():
+        if not isinstance(numbers, list) or len(numbers) != len(layers):
+            raise ValueError("each expert needs a mask for each layer")
+        if not all(type(number) is int and -1 <= number < len(lengths) for number in numbers):
+            raise ValueError("an expert has a mask that is not there")
+        taken += sum(lengths[number] for number in numbers if number >= 0)
+    return taken
 
 
 def split_masks(joined: Tensor, note: dict) -> dict[str, dict[str, Tensor]]:
@@ -42,17 +76,10 @@ def split_masks(joined: Tensor, note: dict) -> dict[str, dict[str, Tensor]]:
     joined : Tensor
         (filters,), 0 or 1: all masks one after the other.
     note : dict
-        As `join_masks` returns it.
-
-    Raises
-    ------
-    ValueError, KeyError, TypeError, IndexError
-        If the note does not fit.
+        As `join_masks` returns it; `check_note` has checked it.
     """
     masks = [part.bool() for part in joined.split(note["lengths"])]
     paths = {}
     for expert, numbers in note["experts"].items():
-        if len(numbers) != len(note["layers"]):
-            raise ValueError("each expert needs a mask for each layer")
         paths[expert] = {layer: masks[number].clone() for layer, number in zip(note["layers"], numbers) if number >= 0}
     return paths

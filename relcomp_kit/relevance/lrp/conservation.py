@@ -57,8 +57,9 @@ def conservation(
     """Return what is left of the start at every sequential cut of a net, from its end to "input".
 
     A sequential cut is the output of a module that everything passes through on its way from the inputs to the outputs,
-    such as that of every residual block. There, the relevance of all values together with what the constants behind
-    it have kept must be the start. (Within one layer alone that is an identity, and proves nothing.)
+    such as that of every residual block. At each cut, the summed relevance plus what biases and shifts kept (those
+    between the cut and the outputs) must equal the start. (Within one layer alone that is an identity, and proves
+    nothing.)
 
     Parameters
     ----------

@@ -36,10 +36,13 @@ def weight_relevance(
     model : nn.Module
         In eval mode; gives logits (N, classes, ...) alone or under "out". It is left as it is, to the bit.
     batches : iterable of (x, target)
-        Images (N, ...) and true classes, 255 where there is none; ``x`` alone is enough but for the start "true".
+        Images (N, ...) and true classes, 255 where there is none. Targets are needed for ``start="true"`` (the default)
+        only, or by a function as start that reads them; else ``x`` alone is enough.
     rule : str
-        "epsilon" (on a ReLU net gradient times weight, at the price of one backward pass), or "z+", "gamma",
-        "alpha2-beta1" by zennit's composites; see `relcomp_kit.relevance.lrp.preparation.prepare`.
+        "epsilon" everywhere (on a ReLU net gradient times weight, at the price of one backward pass); or in
+        convolutions "z+", "gamma" (0.25) or "alpha2-beta1", with epsilon in linear layers. "z+" and "alpha2-beta1" are
+        zennit's (EpsilonPlusFlat, EpsilonAlpha2Beta1Flat) and use the flat rule in the first layer; "gamma" is the
+        kit's own rule and does not. See `relcomp_kit.relevance.lrp.preparation.prepare`.
     aggregate : {"sum", "abs_of_mean", "mean_of_abs"}
         Of the samples' relevances: their sum, with sign; the absolute value of their mean, in which samples for and
         against cancel; the mean of their absolute values, in which they do not.
@@ -48,7 +51,9 @@ def weight_relevance(
     normalize : bool
         Every sample starts with the same amount, instead of with its logits.
     momentum : float, optional
-        Instead of over all samples: aggregate each batch, and keep ``momentum`` of the old value at each.
+        By default, all samples are aggregated together. With a number in [0, 1), each batch is aggregated on its own,
+        and the result is their moving average: it starts as the value of the first batch, and at each later one becomes
+        ``momentum * average + (1 - momentum) * value of the batch``. Batches in which nothing starts are left out.
     concept : (str, int or sequence of int), optional
         A layer and channels of its output: only what flows through them counts. What lies behind the layer gets 0.
     class_ : int, optional
@@ -91,7 +96,8 @@ def weight_relevance_per_class(
     model : nn.Module
         In eval mode; gives logits (N, classes, ...) alone or under "out". It is left as it is, to the bit.
     batches : iterable of (x, target)
-        Images (N, ...) and true classes, 255 where there is none; ``x`` alone is enough but for the start "true".
+        Images (N, ...) and true classes, 255 where there is none. Targets are needed for ``start="true"`` (the default)
+        only; else ``x`` alone is enough.
     classes : sequence of int
         A start at "true" or "predicted" keeps the samples or pixels of the class.
     **options

@@ -90,6 +90,7 @@ def forced_tables(patch: pytest.MonkeyPatch, tables: bool) -> None:
 LAMBDAS = st.sampled_from([0.0, 1e-6, 0.01, 0.1, 0.3, 1.0, 3.0, 1e3])  # in squared steps
 
 
+@pytest.mark.slow
 @settings(max_examples=1500)
 @given(w=weights(), bits=st.integers(2, 8), lam=LAMBDAS, tables=st.booleans())
 def test_ecq_is_the_cheapest_centroid(w, bits, lam, tables):
@@ -120,6 +121,7 @@ def test_ties_go_to_the_index_nearer_to_zero(bits, exponent, seed, tables):
     assert torch.equal(index.double(), expected)
 
 
+@pytest.mark.slow
 @settings(max_examples=600)
 @given(
     w=weights(),

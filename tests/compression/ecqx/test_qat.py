@@ -189,6 +189,7 @@ def test_best_row_waits_for_the_end_of_warm_up():
     assert [best_row(rows[:count]) for count in (1, 2, 3, 4)] == [0, 1, 2, 2]
 
 
+@pytest.mark.slow
 def test_relevance_keeps_a_tenth_of_the_old(trained, digits):
     """Across the 62 steps of an epoch too; measured on the shadow, in eval mode, on training images."""
     run = start(trained, digits, relevance_every=10, relevance_batches=2)
@@ -209,6 +210,7 @@ def test_relevance_keeps_a_tenth_of_the_old(trained, digits):
         assert run.net.training
 
 
+@pytest.mark.slow
 def test_relevance_of_an_unconserved_net_grows_with_every_sum(scenes):
     """Each block hands on more than it received; up to the last sum nothing differs."""
     net, layers = load_net("compact-rail-scenes-0"), ("backbone.conv1", "backbone.layer4.0.conv1", "classifier.4")
@@ -284,6 +286,7 @@ class Killed(Exception):
     """Stands for the end of the process."""
 
 
+@pytest.mark.slow
 def test_training_goes_on_in_fp32_where_bf16_has_no_gradient(scenes):
     recipe = dataclasses.replace(RECIPE, arm="float", batch=2, precision="bf16")
     run = start(deeplab("compact", 7, seed=0), scenes, recipe)
@@ -310,6 +313,7 @@ CASES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("case", "killed_at"), [*((case, 5) for case in CASES), ("lrp", 3)])
 def test_a_killed_run_goes_on_to_the_same_result(case, killed_at, trained, request, tmp_path, monkeypatch):
     name, changes = CASES[case]
@@ -374,6 +378,7 @@ def test_the_state_of_another_training_is_refused(trained, digits, tmp_path):
         run.resume(tmp_path / "state", {"seed": 1})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("net", ["linear", "tanh", "relu"])
 def test_digits_sparse_and_hardly_worse(net, trained, digits, own_cache):
     recipe = QatRecipe("lrp", 4, 0.3, steps=120, batch=50, warm_up=20, validate_every=40)
@@ -390,6 +395,7 @@ def test_digits_sparse_and_hardly_worse(net, trained, digits, own_cache):
     assert all(math.isfinite(value) for value, unit in found.values() if unit)
 
 
+@pytest.mark.slow
 def test_scenes_sparse_and_better_than_the_most_frequent_class(scenes, own_cache):
     recipe = QatRecipe("lrp", 4, 0.1, steps=4, batch=4, validate_every=2, relevance_batches=1, exclude="classifier.4")
     net = load_net("compact-rail-scenes-0")
@@ -401,6 +407,7 @@ def test_scenes_sparse_and_better_than_the_most_frequent_class(scenes, own_cache
     assert max(row["pixel_accuracy"] for row in history) > most
 
 
+@pytest.mark.slow
 def test_a_large_net_takes_a_step(scenes, own_cache):
     recipe = QatRecipe("lrp", 4, 0.1, steps=1, batch=2, validate_every=1, relevance_batches=1)
     quantized, history = quantized_net(recipe, deeplab("resnet50", 7, seed=0), scenes, 0)

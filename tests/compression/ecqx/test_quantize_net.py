@@ -225,6 +225,7 @@ def test_other_tensors_are_no_quantized_net(tensors):
         ecqx.from_tensors(tensors)
 
 
+@pytest.mark.slow
 def test_a_trained_net_goes_on_working():
     """8 bit are as good as float, 4 bit less, 2 bit of no use without training."""
     net = load_net("compact-rail-scenes-0")

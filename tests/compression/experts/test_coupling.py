@@ -29,6 +29,7 @@ def residual_sums(blocks: tuple[int, ...]) -> set[frozenset[str]]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", ["compact", "resnet101"])
 def test_residual_sums_are_coupled_and_all_else_is_free(build, x, size):
     net = build(size)

@@ -45,6 +45,7 @@ def check_equal(net, path, x):
     return small
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", ["compact", "resnet50", "resnet101"])
 def test_every_size_of_deeplab_is_equal_to_the_gated_net(build, draw, size):
     net, x = build(size), draw(2, 3, 32, 40, seed=3)

@@ -84,6 +84,7 @@ def test_latencies_take_turns():
         experts.latencies({}, repeats=0)
 
 
+@pytest.mark.slow
 def test_files_run_elsewhere_with_equal_output(compact_net, x, tmp_path):
     path = experts.magnitude_path(compact_net, 0.4, x)
     small = experts.compact(compact_net, path, x)

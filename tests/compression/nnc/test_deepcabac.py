@@ -161,6 +161,7 @@ def indices(net: str, bits: int) -> dict[str, np.ndarray]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bits", [2, 3, 4, 6, 8])
 @pytest.mark.parametrize("net", nets())
 def test_trained_nets_take_no_more_than_from_nncodec(reference, net, bits):
@@ -185,6 +186,7 @@ def test_trained_nets_take_no_more_than_from_nncodec(reference, net, bits):
         assert np.array_equal(stock, rows), "nncodec reads our streams"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bits, most", [(2, 1.0), (3, 1.0), (4, 1.0), (6, 1.002), (8, 1.015)])
 @pytest.mark.parametrize("net", nets())
 def test_trained_nets_take_no_more_than_their_entropy(net, bits, most):

@@ -30,6 +30,7 @@ def compact():
     return load_net("compact-rail-scenes-0")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bits", [2, 4, 8])
 def test_a_trained_net_is_exact_and_small(compact, bits, same):
     quantized = ecqx.quantize(compact, bits, 0.05)
@@ -80,9 +81,11 @@ weights = st.dictionaries(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(weights, rests)
 def test_any_dict_of_tensors_is_exact(same, weights, rest):
+    rest = {name: value for name, value in rest.items() if name not in weights}
     quantized = Quantized(
         {n: index for n, (index, _) in weights.items()}, {n: s for n, (_, s) in weights.items()}, rest
     )
@@ -121,6 +124,7 @@ def outputs(net, quantized: Quantized) -> torch.Tensor:
     return found["out"] if isinstance(found, dict) else found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", ["small", "compact"])
 def test_folded_batch_norm_gives_the_same_outputs(which, small_net, compact):
     net = small_net if which == "small" else compact
@@ -265,3 +269,48 @@ def test_order_and_flags_travel_with_the_file(small, same):
     first, second = bitstream.read(data, "the file").integers
     assert first.order == 2 and second.unary == 128
     same(net, nnc.decode(data).quantized)
+
+
+def test_float_bits_leave_a_tensor_exact_whose_step_would_take_the_name_of_another():
+    rest = {"a": torch.tensor([1.0, 2.0]), "a.scale": torch.tensor(5.0), "b": torch.tensor([1.0, 2.0])}
+    found = nnc.decode(nnc.encode(Quantized({}, {}, rest), float_bits=8)).quantized.rest
+    assert torch.equal(found["a"], rest["a"]) and torch.equal(found["a.scale"], rest["a.scale"])
+    assert (found["b"] - rest["b"]).abs().max() <= 2 / 127 / 2
+
+
+def test_paths_may_stand_second(small):
+    paths = {"rail": {"0": torch.tensor([True] * 7 + [False])}}
+    assert nnc.encode(small, paths) == nnc.encode(small, paths=paths)
+
+
+@pytest.mark.parametrize(
+    "change, say",
+    [
+        ({"quantized": None}, "NoneType is no quantized net"),
+        ({"quantized": {"a": torch.ones(2)}}, "dict is no quantized net"),
+        ({"quantized": Quantized({}, {}, {1: torch.ones(2)})}, "named by text, not by 1"),
+        ({"quantized": Quantized({}, {"a": torch.tensor(1.0)}, {})}, "a needs int8 or int16 indices and one step"),
+        ({"quantized": Quantized({}, {}, {"a": None})}, "a is no dense tensor"),
+        ({"quantized": Quantized({}, {}, {"a": torch.ones(2, device="meta")})}, "a is no dense tensor"),
+        ({"quantized": Quantized({}, {}, {"a": torch.eye(2).to_sparse()})}, "a is no dense tensor"),
+        ({"paths": {1: {"0": torch.tensor([True])}}}, "named by text"),
+        ({"paths": {"e": None}}, "a dict of experts"),
+        ({"paths": {"0": torch.tensor([True])}}, "a dict of experts"),
+        ({"paths": {"e": {"0": [True]}}}, "is list: give one bool"),
+        ({"info": ["a"]}, "the info is a dict, not list"),
+        ({"info": "text"}, "the info is a dict, not str"),
+        ({"fold": True, "eps": -3}, "eps must be 0 or a positive number"),
+        ({"fold": True, "eps": float("nan")}, "eps must be 0 or a positive number"),
+    ],
+)
+def test_odd_input_is_one_sentence(small, change, say):
+    arguments = {"quantized": small} | change
+    with pytest.raises(UserError, match=say):
+        nnc.encode(arguments.pop("quantized"), **arguments)
+
+
+def test_conjugated_and_negated_views_are_stored_as_they_look():
+    value = torch.tensor([1 + 2j, 3 - 1j])
+    rest = {"c": value.conj(), "n": torch._neg_view(torch.tensor([1.0, -2.0]))}
+    found = nnc.decode(nnc.encode(Quantized({}, {}, rest))).quantized.rest
+    assert torch.equal(found["c"], value.conj().resolve_conj()) and found["n"].tolist() == [-1.0, 2.0]

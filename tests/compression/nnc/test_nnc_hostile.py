@@ -27,6 +27,7 @@ SEED = 0
 TRIES = int(os.environ.get("RELCOMP_HOSTILE", 200))
 MOST_BYTES = 2**26
 MOST_SECONDS = 5
+ONE_STEP = [["step:w"], ["float32"], [[]]]  # for a net of one weight
 KINDS = ("flip", "cut", "splice", "inflate", "swap")
 
 
@@ -150,10 +151,10 @@ def test_a_header_cannot_fill_the_memory(data):
             nnc.decode(closed(text, streams, plain))
     zeros = {
         "integers": [["weight:w"], ["int8"], [[2**31 - 1]], [0], [0], [0], [0], [11]],
-        "numbers": [],
+        "numbers": ONE_STEP,
         "notes": {"info": {}},
     }
-    with pytest.raises(UserError, match="2,147 MB when decoded and 1,074 MB are allowed"):
+    with pytest.raises(UserError, match="takes 2,147,483,651 bytes when decoded and 1,073,741,824 are allowed"):
         nnc.decode(closed(zeros, b""))
     assert len(content["integers"]) == 8
 
@@ -193,10 +194,11 @@ def test_a_stream_that_is_too_short_ends_the_work(shape):
     columns = [["weight:w"], ["int8"], [shape], [-128], [127], [len(stream)], [0], [128]]
     before = time.process_time()
     with pytest.raises(UserError, match="does not hold"):
-        nnc.decode(closed({"integers": columns, "numbers": [], "notes": {}}, stream))
+        nnc.decode(closed({"integers": columns, "numbers": ONE_STEP, "notes": {"info": {}}}, stream))
     assert time.process_time() - before < 1
 
 
+@pytest.mark.slow
 def test_the_longest_run_from_a_short_stream_is_bounded():
     """A stream of nothing but the likeliest answer stands for many integers: that work is bounded by its length."""
     levels = np.zeros((2000, 5000), np.int8)
@@ -292,3 +294,91 @@ def test_mutated_files_do_no_harm(data, capsys):
     assert sum(count for (_, forged, what), count in outcomes.items() if not forged and what == "refused") == TRIES // 2
     assert any(forged and what == "refused" for _, forged, what in outcomes)
     assert 1024 * grown <= 4 * MOST_BYTES
+
+
+def net_of(numbers: dict[str, torch.Tensor], notes: dict) -> bytes:
+    """A file whose rest and notes somebody made up."""
+    content, streams = opened(nnc.encode(Quantized({}, {}, numbers)))
+    content["notes"] |= notes
+    return closed(content, streams)
+
+
+def test_copies_of_one_mask_count_before_they_are_made():
+    """A mask of ten million zeros costs no byte; a hundred experts would make a gigabyte of it."""
+    content = {
+        "integers": [["masks"], ["int8"], [[10_000_000]], [0], [0], [0], [0], [11]],
+        "numbers": [],
+        "notes": {"info": {}, "paths": {"layers": ["a"], "lengths": [10_000_000], "experts": {}}},
+    }
+    content["notes"]["paths"]["experts"] = {str(number): [0] for number in range(200)}
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(UserError, match="takes 2,010,000,000 bytes when decoded"):
+        nnc.decode(closed(content, b""))
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000
+
+
+@pytest.mark.parametrize(
+    "step", [torch.ones(3), torch.tensor(1), torch.tensor(1 + 1j), torch.tensor(1, dtype=torch.float16)]
+)
+def test_levels_have_one_float_step(step):
+    levels = {"a": torch.ones(4, 1, dtype=torch.int16), "a.scale": step}
+    with pytest.raises(UserError, match="levels of a lack their step"):
+        nnc.decode(net_of(levels, {"levels": ["a"]}))
+
+
+def test_levels_count_as_what_they_become():
+    content = net_of({"a": torch.zeros(1000, dtype=torch.int16), "a.scale": torch.tensor(1.0)}, {"levels": ["a"]})
+    assert len(nnc.decode(content).quantized.rest["a"]) == 1000
+    with pytest.raises(UserError, match="takes 10,004 bytes when decoded and 5,000 are allowed"):
+        nnc.decode(content, most_bytes=5000)
+
+
+@pytest.mark.parametrize(
+    "notes",
+    [
+        {"eps": -1.0},
+        {"eps": float("nan")},
+        {"eps": "1e-5"},
+        {"levels": "a"},
+        {"levels": ["a", "a"]},
+        {"folded": [1]},
+        {"info": ["a"]},
+    ],
+)
+def test_notes_that_make_no_sense_are_one_sentence(notes):
+    with pytest.raises(UserError, match=r"the file (is no quantized net|holds a header)"):
+        nnc.decode(net_of({"a": torch.ones(3)}, notes))
+
+
+@pytest.mark.parametrize("name", ["weight:b", "step:b", "other:b", "b"])
+def test_numbers_are_steps_or_the_rest(name):
+    content, streams = opened(nnc.encode(Quantized({}, {}, {"a": torch.ones(3)})))
+    content["numbers"][0][0] = name
+    with pytest.raises(UserError, match="is no quantized net"):
+        nnc.decode(closed(content, streams))
+
+
+def test_a_net_has_each_tensor_once(data):
+    content, streams = opened(data)
+    content["numbers"][0] = [name.replace("rest:0.bias", "rest:0.weight") for name in content["numbers"][0]]
+    assert "rest:0.weight" in content["numbers"][0]
+    with pytest.raises(UserError, match="is no quantized net"):
+        nnc.decode(closed(content, streams))
+
+
+def test_a_file_of_very_many_tensors_is_refused():
+    many = {str(number): torch.zeros(1, dtype=torch.bool) for number in range(bitstream.MOST_TENSORS + 1)}
+    with pytest.raises(UserError, match="16,384 tensors at most"):
+        nnc.encode(Quantized({}, {}, many))
+
+
+@pytest.mark.parametrize("given", ["net.nnc", 5, 10**12, None, 1.5, [300], [1, 2]])
+def test_only_bytes_are_decoded(given):
+    with pytest.raises(UserError, match=r"give the bytes of a file, such as Path\('net.nnc'\).read_bytes"):
+        nnc.decode(given)
+
+
+@pytest.mark.parametrize("most", [-1, 1.5, float("nan"), None])
+def test_a_limit_is_a_number_of_bytes(data, most):
+    with pytest.raises(UserError, match="most_bytes is a whole number"):
+        nnc.decode(data, most_bytes=most)

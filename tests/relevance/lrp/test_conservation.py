@@ -31,6 +31,7 @@ def test_a_trained_net_conserves_at_every_cut(trained, scenes, rule, way):
     assert shares[0] < 0.2 < shares[-1], "biases all along the way have kept some"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("size", "cuts"), [("resnet50", 25), ("resnet101", 42)])
 @pytest.mark.parametrize("way", ["gradient", "zennit"])
 def test_large_nets_conserve(seeded, random, size, cuts, way):
@@ -100,6 +101,7 @@ def test_a_start_of_zero_has_no_shares(trained, scenes):
         conservation(trained, scenes[0], rule="epsilon", start=torch.zeros(1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("aggregate", ["sum", "abs_of_mean", "mean_of_abs"])
 def test_gradient_and_zennit_agree_on_epsilon(trained, scenes, flat, monkeypatch, aggregate):
     def relevance(rule, way):

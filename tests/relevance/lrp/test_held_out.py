@@ -57,6 +57,7 @@ def logits(net, x):
     return output["out"] if isinstance(output, dict) else output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NETS)
 def test_epsilon(make, images, flat, name):
     net = make(name)
@@ -79,6 +80,7 @@ def test_epsilon(make, images, flat, name):
         assert torch.cosine_similarity(flat(found), flat(expected), 0) >= 0.9999
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ALL_RULES)
 def test_zennit_agrees_on_epsilon(make, images, flat, name):
     fast, other = (
@@ -88,6 +90,7 @@ def test_zennit_agrees_on_epsilon(make, images, flat, name):
     assert torch.cosine_similarity(fast, other, 0) >= 0.999
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", OTHER_RULES)
 @pytest.mark.parametrize("name", ALL_RULES)
 def test_other_rules(make, images, name, rule):
@@ -107,6 +110,7 @@ def test_sums_outside_modules_are_named(make, images, rule):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_batch_norms_before_their_convolution_take_epsilon_only(seeded, images):
     net = seeded(models.densenet121, weights=None, num_classes=5)
     assert max(cut.error for cut in conservation(net, images, rule="epsilon").values()) <= 1e-3

@@ -193,6 +193,7 @@ def geometries(draw):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
 @pytest.mark.parametrize(("rule", "way"), WAYS)
 @given(geometry=geometries())
@@ -267,6 +268,7 @@ class Deep(nn.Module):
         return self.layers(x)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rule", "way"), WAYS)
 @pytest.mark.parametrize("aggregate", AGGREGATES)
 def test_samples_are_kept_apart_as_in_a_loop_over_them(seeded, random, rule, way, aggregate):

@@ -79,6 +79,7 @@ def test_a_normalised_sample_counts_as_much_as_any_other(small, batch):
     torch.testing.assert_close(found["conv.weight"], mean)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rule", "way"), WAYS)
 def test_memory_does_not_grow_with_the_batches(seeded, random, rule, way):
     net, alive = seeded(Small), []
@@ -142,6 +143,7 @@ def test_segmentation_keeps_the_pixels_of_the_class(trained, scenes):
     assert not rail["classifier.4.weight"][1:].any() and rail["classifier.4.weight"][0].any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rule", "way"), WAYS)
 def test_channels_of_a_cut_add_up(trained, scenes, flat, rule, way):
     """Below the layer the parts are the whole; in the layers behind it nothing is counted."""
@@ -236,6 +238,7 @@ CALLS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rule", "way"), WAYS)
 def test_the_net_is_left_as_it_was(scenes, rule, way):
     net = load_net("compact-rail-scenes-0")
@@ -308,6 +311,7 @@ def test_a_sum_without_a_rule_gives_all_to_both_branches(seeded, random):
     assert_close({name: sum(one[name] for one in per_class.values()) for name in found}, found)
 
 
+@pytest.mark.slow
 def test_without_a_rule_for_sums_the_relevance_of_a_resnet_explodes(seeded, random):
     net, x = seeded(resnet18, num_classes=5), random(2, 3, 32, 32)
     before = anatomy(net)
