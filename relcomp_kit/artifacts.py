@@ -2,10 +2,14 @@
 
 An artifact is named by everything that decides its content: recipe and its version, configuration,
 data hash and torch's minor version. Change one of them and it is made anew.
+
+A cache is disposable: each file holds a digest of its content and its own name. A file that is damaged, or lies under
+the name of another, is put aside with a line of warning and made again.
 """
 
 import hashlib
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -60,7 +64,18 @@ def write_artifact(path: Path, tensors: dict[str, torch.Tensor], info: dict) -> 
         The file.
     """
     own = {name: tensor.detach().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()}
-    return write_atomic(path, save(own, metadata={"info": json.dumps(info)}))
+    about = {"info": info, "name": Path(path).name, "sha256": _digest(own, info)}
+    return write_atomic(path, save(own, metadata={"about": json.dumps(about)}))  # keys come in any order
+
+
+def _digest(tensors: dict[str, torch.Tensor], info: dict) -> str:
+    """Return the SHA-256 of tensors and info; it takes a second for 1 to 2 GB."""
+    digest = hashlib.sha256(json.dumps(info).encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
+        if tensor.numel():
+            digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
 
 
 def read_artifact(path: Path) -> tuple[dict[str, torch.Tensor], dict]:
@@ -81,14 +96,71 @@ def read_artifact(path: Path) -> tuple[dict[str, torch.Tensor], dict]:
     Raises
     ------
     UserError
-        If the file cannot be read or is no artifact.
+        If the file cannot be read, is no artifact, or has another content than its digest says. Files of earlier
+        versions have none.
     """
     try:
-        with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not iterable itself)
-            return tensors, json.loads(file.metadata()["info"])
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        tensors, about = _open(path)
+        info = about["info"]
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"{path} is damaged ({error}); delete it and run again") from error
+    if "sha256" in about and about["sha256"] != _digest(tensors, info):
+        raise UserError(f"{path} is damaged (its SHA-256 is wrong); delete it and run again")
+    return tensors, info
+
+
+def read_cached(path: Path) -> tuple[dict[str, torch.Tensor], dict] | None:
+    """Read an artifact of the cache if it is whole; put it aside if it is not, with a line on stderr.
+
+    Parameters
+    ----------
+    path : Path
+        Where `write_artifact` wrote it.
+
+    Returns
+    -------
+    (dict of str to Tensor, dict) or None
+        Tensors on the CPU, and the info. None if there is no file, or one that is damaged, that was written under
+        another name, or that has no digest.
+
+    Raises
+    ------
+    UserError
+        If the file is there and this user may not read it.
+    """
+    try:
+        tensors, about = _open(path)
+        fits = about["name"] == path.name and about["sha256"] == _digest(tensors, about["info"])
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except PermissionError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}; choose another cache by $RELCOMP_CACHE") from error
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, AttributeError):
+        fits = False
+    if fits:
+        return tensors, about["info"]
+    set_aside(path)
+    return None
+
+
+def set_aside(path: Path) -> None:
+    """Rename a damaged file of the cache, so that it is made again, and say so on stderr.
+
+    Parameters
+    ----------
+    path : Path
+        The file; ".damaged" is added to its name.
+    """
+    path.replace(path.with_name(path.name + ".damaged"))
+    print(f"relcomp: {path.name} in the cache is damaged: it is put aside and made again", file=sys.stderr, flush=True)
+
+
+def _open(path: Path) -> tuple[dict[str, torch.Tensor], dict]:
+    """Return the tensors of a file, and its info with name and digest; earlier versions wrote the info alone."""
+    with safe_open(path, framework="pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not iterable itself)
+        metadata = file.metadata()
+    return tensors, json.loads(metadata["about"]) if "about" in metadata else {"info": json.loads(metadata["info"])}
 
 
 def load_or_make(
@@ -120,11 +192,12 @@ def load_or_make(
     Raises
     ------
     UserError
-        If the artifact in the cache is damaged, or the cache cannot be written to.
+        If the cache cannot be read or written to.
     """
     path = artifact_path(recipe, version, config, data_hash)
-    if path.is_file():
-        return read_artifact(path)
+    found = read_cached(path)
+    if found is not None:
+        return found
     partial = path.with_suffix(".partial")
     tensors, info = make(partial)
     write_artifact(path, tensors, info)

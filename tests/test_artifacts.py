@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from relcomp_kit import artifacts
-from relcomp_kit.artifacts import artifact_path, load_or_make, read_artifact, write_artifact
+from relcomp_kit.artifacts import artifact_path, load_or_make, read_artifact, read_cached, write_artifact
 from relcomp_kit.errors import UserError
 
 TENSORS = {"a": torch.arange(6.0).reshape(2, 3), "mask": torch.tensor([True, False]), "n": torch.tensor(3)}
@@ -90,3 +90,44 @@ def test_nothing_half_written_when_make_breaks_off(own_cache, error):
 
     assert torch.equal(load_or_make("r", 1, {}, "ab", resume)[0]["a"], TENSORS["a"])
     assert os.listdir(path.parent) == [path.name]
+
+
+def test_every_flipped_bit_is_noticed_and_the_artifact_made_again(own_cache, capsys):
+    path = artifact_path("r", 1, {}, "ab")
+    load_or_make("r", 1, {}, "ab", lambda partial: (TENSORS, INFO))
+    whole = path.read_bytes()
+    for place in range(8, len(whole)):  # the first 8 say how long the header is
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << place % 8
+        path.write_bytes(damaged)
+        tensors, info = load_or_make("r", 1, {}, "ab", lambda partial: (TENSORS, INFO))
+        assert info == INFO and all(torch.equal(tensors[name], tensor) for name, tensor in TENSORS.items())
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) >= len(whole) - 8 - 8, "a space that becomes another one is no damage"
+    assert all("is damaged: it is put aside and made again" in line for line in said)
+    assert path.with_name(path.name + ".damaged").is_file() and path.read_bytes() == whole
+
+
+@pytest.mark.parametrize("content", [b"", b"x", b"\xff" * 64, None])
+@pytest.mark.parametrize("kind", ["artifact", "partial"])
+def test_what_is_no_artifact_is_made_again(own_cache, content, kind):
+    path = artifact_path("r", 1, {}, "ab")
+    place = path if kind == "artifact" else path.with_suffix(".partial")
+    other = write_artifact(own_cache / "artifacts" / "other.safetensors", {"a": torch.ones(2)}, {})
+    place.write_bytes(other.read_bytes() if content is None else content)
+
+    def make(partial):
+        assert read_cached(partial) is None
+        return TENSORS, INFO
+
+    assert load_or_make("r", 1, {}, "ab", make)[1] == INFO
+
+
+def test_a_user_s_own_file_may_be_renamed_and_is_checked(tmp_path):
+    path = write_artifact(tmp_path / "x.safetensors", TENSORS, INFO).rename(tmp_path / "y.safetensors")
+    assert read_artifact(path)[1] == INFO
+    damaged = bytearray(path.read_bytes())
+    damaged[-1] ^= 1
+    path.write_bytes(damaged)
+    with pytest.raises(UserError, match="SHA-256 is wrong"):
+        read_artifact(path)

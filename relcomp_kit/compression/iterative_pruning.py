@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from relcomp_kit.artifacts import read_artifact, write_artifact
+from relcomp_kit.artifacts import read_cached, write_artifact
 from relcomp_kit.compression import pruning
 from relcomp_kit.compression.pruning_plan import Plan, split_images
 from relcomp_kit.datasets.images import ImageSet
@@ -186,15 +186,19 @@ class _Run:
         tensors |= self.net.state_dict() | {"counts": torch.stack(self.counts)}
         write_artifact(path, tensors, {"curve": self.curve, "sgd_step": self.sgd_step})
 
-    def resume(self, path: Path) -> None:
-        """Take up a state that `save` kept."""
-        tensors, info = read_artifact(path)
+    def resumed(self, path: Path) -> bool:
+        """Take up a state that `save` kept, and say whether there was one."""
+        found = read_cached(path)
+        if found is None:
+            return False
+        tensors, info = found
         self.curve, self.sgd_step = info["curve"], info["sgd_step"]
         self.counts = list(tensors.pop("counts"))
         for kind, named in self.extras().items():
             for full_name in [name for name in tensors if name.startswith(kind + ".")]:
                 named[full_name.removeprefix(kind + ".")] = tensors.pop(full_name)
         self.net.load_state_dict(tensors)
+        return True
 
     def result(self) -> dict[str, Tensor]:
         """Return the tensors of the finished curve."""
@@ -248,14 +252,12 @@ def prune_iteratively(
     if plan.rule == "match" and (counts is None or len(counts) <= plan.steps):
         raise UserError(f"the rule 'match' needs the counts of another curve of at least {plan.steps} pruning steps")
     run = _Run(dataset, plan)
-    if partial and partial.is_file():
-        run.resume(partial)
-    elif start:
-        run.net.load_state_dict(start)
-        run.sgd_step = plan.first_training
-        run.note()
-    else:
-        run.tune(plan.first_training)
+    if partial is None or not run.resumed(partial):
+        if start:
+            run.net.load_state_dict(start)
+            run.sgd_step = plan.first_training
+        else:
+            run.tune(plan.first_training)
         run.note()
     for step in range(len(run.curve["left"]) - 1, plan.steps):
         if run.finished():

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from relcomp_kit.artifacts import read_artifact, write_artifact
+from relcomp_kit.artifacts import read_cached, write_artifact
 from relcomp_kit.datasets.scene_set import VOID, SceneSet
 from relcomp_kit.datasets.scenes import REMEMBERED_BYTES, remember
 from relcomp_kit.datasets.transforms import normalize
@@ -226,7 +226,7 @@ class Run:
 
     def resume(self, files: Files) -> None:
         """Go on from the written state, if there is one: the first process reads it for all."""
-        found = read_artifact(files.partial) if self.group.rank == 0 and files.partial.is_file() else None
+        found = read_cached(files.partial) if self.group.rank == 0 else None
         found = self.group.from_first(found)
         if found is None:
             return

@@ -1,13 +1,15 @@
 """Run the points of a sweep that have no record yet."""
 
+import hashlib
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+from relcomp_kit.artifacts import set_aside
 from relcomp_kit.errors import UserError
-from relcomp_kit.files import make_folder, read_json, write_atomic, write_json
+from relcomp_kit.files import make_folder, write_atomic, write_json
 from relcomp_kit.progress import Progress
 from relcomp_kit.sweeps.local import cores, run_here
 from relcomp_kit.sweeps.point import Failure, Point, measure
@@ -49,7 +51,7 @@ def missing(points: Sequence[Point], folder: Path) -> list[Point]:
     list of Point
         Those that are left to run, in the same order.
     """
-    return [point for point in points if not record_file(folder, point).is_file()]
+    return [point for point in points if _kept(folder, point) is None]
 
 
 def read_records(points: Sequence[Point], folder: Path) -> list[dict]:
@@ -67,13 +69,30 @@ def read_records(points: Sequence[Point], folder: Path) -> list[dict]:
     list of dict
         The records in the order of the points; see `relcomp_kit.sweeps.point.measure`.
 
-    Raises
-    ------
-    UserError
-        If a record cannot be read as JSON.
     """
-    files = (record_file(folder, point) for point in points)
-    return [read_json(file) for file in files if file.is_file()]
+    found = (_kept(folder, point) for point in points)
+    return [record for record in found if record is not None]
+
+
+def _kept(folder: Path, point: Point) -> dict | None:
+    """Return the record of a point, None if there is none; a damaged one, or one of another point, is put aside."""
+    file = record_file(folder, point)
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+        digest = record.pop("sha256")
+        fits = digest == _digest(record) and record["point"] == json.loads(json.dumps(point.values))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
+        fits = False
+    if fits:
+        return record
+    set_aside(file)
+    return None
+
+
+def _digest(record: dict) -> str:
+    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
 
 
 def check_workers(workers: int | None, cluster: str | None) -> None:
@@ -154,7 +173,8 @@ def _run_and_record(points: Sequence[Point], folder: Path, run: Callable[[Mappin
                 write_atomic(trace, outcome.traceback or outcome.sentence + "\n")
                 progress.say(f"relcomp: {name} ({by_name[name].label}) failed: {outcome.sentence} (more in {trace})")
             else:
-                write_json(record, json.loads(outcome))
+                found = json.loads(outcome)
+                write_json(record, found | {"sha256": _digest(found)})
                 trace.unlink(missing_ok=True)
             progress.advance()
     return failed

@@ -231,7 +231,9 @@ def test_nan_in_an_image_is_refused_before_anything_is_pruned():
         prune_iteratively(dataclasses.replace(TINY, train=Split(images, TINY.train.labels)), PLAN)
 
 
-def test_damaged_state_is_refused(tmp_path):
+def test_a_damaged_state_is_put_aside_and_the_run_begins_anew(tmp_path, capsys):
     (tmp_path / "partial").write_bytes(b"no safetensors")
-    with pytest.raises(UserError, match=r"is damaged .*; delete it and run again"):
-        prune_iteratively(TINY, PLAN, partial=tmp_path / "partial")
+    found = prune_iteratively(TINY, PLAN, partial=tmp_path / "partial")[1]["curve"]
+    assert found == prune_iteratively(TINY, PLAN)[1]["curve"]
+    assert "partial in the cache is damaged: it is put aside" in capsys.readouterr().err
+    assert (tmp_path / "partial.damaged").read_bytes() == b"no safetensors"

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from zennit.canonizers import SequentialMergeBatchNorm
 
-from relcomp_kit.artifacts import read_artifact, write_artifact
+from relcomp_kit.artifacts import read_cached, write_artifact
 from relcomp_kit.compression.ecqx.assignment import Assignment, Grid, fit
 from relcomp_kit.compression.ecqx.quantize_net import check_relevance, normalized, plan
 from relcomp_kit.compression.ecqx.quantized import Quantized, to_tensors
@@ -54,8 +54,7 @@ def train(run: "Run", partial: Path, identity: dict, report: Report | None) -> N
     UserError
         If the loss is not finite, or the file holds the state of another training.
     """
-    if partial.is_file():
-        run.resume(partial, identity)
+    run.resume(partial, identity)
     cuda = run.task.device.type == "cuda"
     with torch.random.fork_rng(devices=[run.task.device] if cuda else []):
         while run.done < run.recipe.steps:
@@ -259,8 +258,11 @@ class Run:
         write_artifact(partial, tensors, info)
 
     def resume(self, partial: Path, identity: dict) -> None:
-        """Go on from a written state."""
-        tensors, info = read_artifact(partial)
+        """Go on from a written state, if there is one."""
+        found = read_cached(partial)
+        if found is None:
+            return
+        tensors, info = found
         if info["identity"] != json.loads(json.dumps(identity)):
             raise UserError(f"{partial} is the state of another training: delete it")
         self.done, self.share, self.history = info["step"], info["lambda_share"], info["history"]

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from relcomp_kit import datasets
-from relcomp_kit.artifacts import artifact_path, load_or_make, read_artifact
+from relcomp_kit.artifacts import artifact_path, load_or_make, read_artifact, read_cached
 from relcomp_kit.compression.iterative_pruning import prune_iteratively
 from relcomp_kit.compression.pruning_plan import Plan, split_images
 from relcomp_kit.errors import UserError
@@ -133,7 +133,8 @@ def run_arms(dataset, arms: list[Arm]) -> dict[Arm, tuple[dict[str, Tensor], dic
     """
 
     def missing(some: list[Arm]) -> list[Arm]:
-        return [arm for arm in some if not artifact_path(RECIPE, VERSION, arm.config(), dataset.sha256).is_file()]
+        paths = {arm: artifact_path(RECIPE, VERSION, arm.config(), dataset.sha256) for arm in some}
+        return [arm for arm, path in paths.items() if read_cached(path) is None]
 
     first = [arm for arm in arms if not arm.like]
     first += [Arm(arm.like) for arm in arms if arm.like and Arm(arm.like) not in first]
