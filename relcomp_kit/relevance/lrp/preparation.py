@@ -24,7 +24,7 @@ def prepare(
         "epsilon" everywhere; or in convolutions "z+", "gamma" (0.25) or "alpha2-beta1", with epsilon in linear layers
         and, but for "gamma", the flat rule in the first layer (zennit's EpsilonPlusFlat, EpsilonAlpha2Beta1Flat).
     way : {"gradient", "zennit"}, optional
-        How epsilon is computed; the gradient's way is the cheaper one and the default. The other rules are zennit's.
+        How epsilon is computed; the gradient's way is the cheaper one and the default. The other rules run in zennit.
     canonizers : sequence of zennit canonizers, optional
         Instead of the kit's choice; asks for zennit's way.
 
