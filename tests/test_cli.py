@@ -52,6 +52,7 @@ def ran(monkeypatch, tmp_path):
     return outcomes, wrote
 
 
+@pytest.mark.slow
 def test_help_imports_nothing_heavy():
     code = f"""
 import sys
@@ -121,6 +122,7 @@ def test_record_keeps_only_what_succeeded(ran, monkeypatch, tmp_path):
     assert kept == [("01_a", "quick")]
 
 
+@pytest.mark.slow
 def test_report_shows_the_claims_of_a_run(monkeypatch, tmp_path, capsys):
     claim = {"id": "T9", "measured": "655", "verdict": "partly", "dataset": "mnist", "seeds": [0]}
     record = {"lesson": "02_x", "profile": "quick", "dataset": "mnist", "commit": "c", "claims": [claim]}

@@ -63,6 +63,7 @@ def faults(name: str, one: object, in_all: bool) -> list[str]:
     return [f"{code} {text}" for code, text in errors]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODULES)
 def test_docstrings_say_what_goes_in_and_comes_out(name):
     module, in_all = importlib.import_module(name), exported()

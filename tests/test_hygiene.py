@@ -213,6 +213,7 @@ def imports() -> dict[str, set[str]]:
     return found
 
 
+@pytest.mark.slow
 def test_imports_run_one_way():
     rooms = ["relcomp_kit", *(f"relcomp_kit.{name}" for name in ROOMS)]
 
@@ -230,6 +231,7 @@ def test_imports_run_one_way():
     assert not wrong, "\n".join(wrong)
 
 
+@pytest.mark.slow
 def test_no_modules_import_each_other_in_a_ring():
     left = imports()
     while free := [module for module, others in left.items() if not others & left.keys()]:

@@ -64,6 +64,7 @@ def test_formula_is_within_one_of_the_recurrence(c0):
             assert recurrence(c0, sf) == [c0]
 
 
+@pytest.mark.slow
 @given(values=st.lists(st.integers(0, 9), min_size=1, max_size=40), sf=st.floats(0.05, 1))
 def test_empirical_count_measured_every_step_is_the_pruning_ties_included(values, sf):
     importance = torch.tensor([values], dtype=torch.float32)

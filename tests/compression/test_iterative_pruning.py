@@ -161,6 +161,7 @@ def test_probabilistic_rule_goes_towards_its_share():
     assert curve["left"][-1][0] / curve["left"][0][0] == pytest.approx(0.25, abs=0.1)
 
 
+@pytest.mark.slow
 def test_text_protocol_trains_until_stable():
     curve = prune_iteratively(TINY, changed(protocol="text", steps=1))[1]["curve"]
     assert curve["sgd_steps"][0] >= 300 and curve["sgd_steps"][0] % 100 == 0

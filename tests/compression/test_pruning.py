@@ -39,6 +39,7 @@ def by_hand(importance, mask, sf, ties_go):
     return result
 
 
+@pytest.mark.slow
 @given(layer=layers(), sf=st.sampled_from([0.25, 0.5, 1.0]), ties_go=st.booleans())
 def test_median_rule_is_the_plain_loop_ties_included(layer, sf, ties_go):
     assert pruning.median_threshold_step(*layer, sf, ties_go=ties_go).tolist() == by_hand(*layer, sf, ties_go)
@@ -51,6 +52,7 @@ def test_median_rule_is_the_plain_loop_for_any_sf(seed, sf):
     assert pruning.median_threshold_step(importance, mask, sf).tolist() == by_hand(importance, mask, sf, True)
 
 
+@pytest.mark.slow
 @given(layer=layers(st.floats(0, 1e6, width=32)), sf=st.floats(0.001, 1), exponent=st.integers(-20, 20))
 def test_masks_only_shrink_and_the_unit_of_importance_does_not_matter(layer, sf, exponent):
     importance, mask = layer
@@ -73,6 +75,7 @@ def test_the_worked_row_of_ten():
     assert pruning.thresholds(row, seven, 0.6).tolist() == pytest.approx([7 * 0.6 ** (10 / 7)])
 
 
+@pytest.mark.slow
 @given(layer=layers(), data=st.data())
 def test_keep_ranks_keeps_exactly_that_many_and_the_best(layer, data):
     importance, mask = layer
@@ -87,6 +90,7 @@ def test_keep_ranks_keeps_exactly_that_many_and_the_best(layer, data):
     assert torch.equal(pruning.keep_ranks(importance, mask, one)[0], new[0])
 
 
+@pytest.mark.slow
 @given(layer=layers(), rate=st.floats(0.01, 1))
 def test_constant_rate_removes_at_least_one_and_empties_in_the_end(layer, rate):
     importance, mask = layer

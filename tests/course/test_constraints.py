@@ -41,6 +41,7 @@ def test_the_records_versions_are_the_pinned_ones(pins):
         assert str(pins[canonicalize_name(name)].specifier) == f"=={version}"
 
 
+@pytest.mark.slow
 def test_what_is_needed_is_found_through_the_installed_packages():
     found = constraints.requirements()
     assert {"torch", "numba", "llvmlite", "matplotlib", "nbval"} <= found.keys(), "direct ones, and theirs"

@@ -75,6 +75,7 @@ def test_pack_is_the_same_every_time(house, tmp_path):
     assert one.read_bytes() == other.read_bytes()
 
 
+@pytest.mark.slow
 def test_no_solution_of_any_lesson_is_in_the_pack(tmp_path):
     with zipfile.ZipFile(exercises.write_pack(tmp_path / "pack.zip")) as pack:
         assert pack.testzip() is None

@@ -116,6 +116,7 @@ def states(packs, seconds=process.SECONDS):
     return {mark.student: mark.state for mark in marks.grade(marks.asked(packs), seconds)}
 
 
+@pytest.mark.slow
 def test_honest_students(class_room):
     packs, hand_in = class_room
     for student, (code, _) in HONEST.items():
@@ -170,6 +171,7 @@ def test_cage_shows_neither_the_users_files_nor_the_network(class_room, monkeypa
     assert found["folder"].state == "wrong"
 
 
+@pytest.mark.slow
 def test_packs_of_all_kinds(class_room, tmp_path):
     """A folder, a zip, a zip in a folder; of copies the one at the top; odd names do nothing."""
     packs, hand_in = class_room

@@ -146,6 +146,7 @@ def all_exercises():
                 yield source, re.search(r"def (\w+)\(", cell.source)[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrong", [lambda *given: given[0], lambda *given: 0, lambda *given: None])
 @pytest.mark.parametrize(("source", "name"), list(all_exercises()), ids=lambda part: getattr(part, "stem", part))
 def test_graders_accept_the_solution_and_reject_wrong_answers(source, name, wrong, capsys):

@@ -100,6 +100,7 @@ def house(make_house):
     return sources
 
 
+@pytest.mark.slow
 def test_tags_decide_what_is_shown(house, tmp_path):
     (file,) = slides.write_slides(tmp_path / "slides")
     page = file.read_text(encoding="utf-8")
@@ -161,6 +162,7 @@ def test_too_much_goes_on_further_slides_and_nothing_is_lost(browser, house, tmp
     assert found[1]["text"].startswith("Try slides"), "a further slide says what it goes on with"
 
 
+@pytest.mark.slow
 def test_every_lesson_is_readable_at_1280x720(browser, decks):
     for file in decks:
         assert_readable(measured(browser, file))

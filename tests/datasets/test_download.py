@@ -113,6 +113,7 @@ def test_probe_ends_even_if_requests_does_not(tiny_registry, own_cache, monkeypa
     assert time.monotonic() - start < download.READ_SECONDS
 
 
+@pytest.mark.slow
 def test_stalling_server_leaves_no_half_file(tiny_registry, own_cache, archives, monkeypatch):
     monkeypatch.setattr(download, "READ_SECONDS", 0.5)
     done = Event()

@@ -249,6 +249,7 @@ def test_hash_is_over_names_sizes_and_split(root, monkeypatch):
     assert load_scenes("railsem19").sha256 != before
 
 
+@pytest.mark.slow
 @given(st.sets(st.text("abc01", min_size=1), min_size=3, max_size=60), st.sampled_from([0.1, 0.2, 0.5]), st.randoms())
 def test_held_out_scenes_are_decided_by_their_names_alone(stems, share, random):
     listed = [(Path(f"/one/{stem}.jpg"), Path(f"/one/{stem}.png")) for stem in sorted(stems)]

@@ -194,6 +194,7 @@ def explained(image: np.ndarray, label: np.ndarray) -> float:
     return (sums**2 / np.maximum(np.bincount(classes), 1)).sum() / (colours**2).sum()
 
 
+@pytest.mark.slow
 def test_a_label_fits_its_image_best_where_it_is(scenes):
     """Two pixels away in any direction it explains less of the colours."""
     moves = [(down, right) for down in (0, -2, 2) for right in (0, -2, 2)]
@@ -236,6 +237,7 @@ def test_a_split_holds_the_scenes_of_its_seeds():
             split[index]
 
 
+@pytest.mark.slow
 def test_snow_never_falls_in_the_usual_mixture():
     found = [draw_scene(seed).weather for seed in range(500)]
     assert set(found) == set(USUAL) == set(WEATHERS) - {"snow"}
@@ -252,6 +254,7 @@ def test_a_scene_is_the_same_at_every_size(seed):
     assert (render(seed, (192, 320))[1][::2, ::2] == label).mean() > 0.9
 
 
+@pytest.mark.slow
 @settings(max_examples=20)
 @given(
     seed=st.integers(0, 2**63 - 1),

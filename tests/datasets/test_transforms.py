@@ -37,6 +37,7 @@ def contradictions(image, label):
     return int((label.long()[pure] != red[pure] // 25).sum())
 
 
+@pytest.mark.slow
 @given(st.integers(20, 90), st.integers(30, 130), st.integers(0, 5))
 def test_resizing_keeps_image_and_label_together(height, width, seed):
     image, label = transforms.resize(*patchwork(seed=seed), (height, width))
@@ -54,6 +55,7 @@ def test_a_halved_label_is_not_shifted():
     assert inner.abs().max() <= 1  # of four pixels mixed, the nearest is one of the middle two
 
 
+@pytest.mark.slow
 @given(st.integers(0, 2**63 - 1))
 def test_augmentation_keeps_image_and_label_together(seed):
     augment = transforms.training_transform((32, 48), scale=(0.5, 2.0), jitter=0)

@@ -113,6 +113,7 @@ def passes(net):
     handle.remove()
 
 
+@pytest.mark.slow
 def test_nothing_is_computed_twice(net, state, passes):
     before = fingerprint(net.net)
     first = state("scene synthetic 11; rel rail keep=0.33 vs magnitude keep=0.44; heat off")
@@ -178,6 +179,7 @@ def test_a_coded_net_and_the_experts_in_it(net, make_file):
         answer(State(net=name, paths=(PathChoice("stored", ("rial",)),)))
 
 
+@pytest.mark.slow
 def test_a_net_of_unknown_scenes_has_paths_without_relevance(make_file):
     name = make_file("unknown.nnc")
     found = answer(State(net=name, paths=(PathChoice("magnitude", ()),), heat=None))
@@ -235,6 +237,7 @@ def test_large_nets_come_from_the_cache(own_cache, net, monkeypatch):
     assert nets.load(name).classes == net.classes and nets.load(name).size == (96, 160)
 
 
+@pytest.mark.slow
 def test_relevance_that_is_not_committed_is_measured_once(own_cache, net, monkeypatch):
     monkeypatch.setattr(relevance, "SCENES", 1)
     monkeypatch.setattr(relevance, "_file", lambda name: own_cache / name)

@@ -59,12 +59,14 @@ def test_every_state_is_a_line_that_reads_back(state, before):
     assert as_line(parse(line, before)) == line
 
 
+@pytest.mark.slow
 @given(st.lists(st.text(min_size=1), min_size=1, unique=True))
 def test_any_names_can_be_quoted(known):
     (words,) = commands(" ".join(quote(name, {"vs"}) for name in known))
     assert names(words, known, "class") == tuple(known)
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(st.text(st.sampled_from('rel vs;"=\\. keep0.4snow'), max_size=40))
 def test_any_text_is_read_or_refused_in_a_sentence(text):

@@ -61,6 +61,7 @@ def test_a_fault_of_the_kit_is_one_sentence(page, monkeypatch):
     assert (page.message.value, page.state.paths[0].keep) == ("", 0.3)
 
 
+@pytest.mark.slow
 def test_a_file_that_is_no_net_is_named_in_the_page(tmp_path):
     file = tmp_path / "no net.nnc"
     file.write_bytes(b"nothing")
@@ -78,6 +79,7 @@ def test_a_file_of_unknown_scenes_opens_with_its_expert(make_file, net):
     assert page.state.paths[0].classes == ("an expert",)
 
 
+@pytest.mark.slow
 def test_what_the_browser_rounds_is_no_change(page):
     page.change(lambda state: parse("rel rial", state))
     said = page.message.value
@@ -124,6 +126,7 @@ def test_missing_voila_is_said(monkeypatch):
         serve.serve(browser=False)
 
 
+@pytest.mark.slow
 def test_the_help_gives_way_to_the_view_that_is_chosen(page):
     page.help.value = True
     assert (page.help_text.layout.display, page.table.layout.display) == (None, "none")

@@ -21,7 +21,7 @@ from relcomp_kit.demonstrator import State, parse
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")]
 PATIENCE = 120_000  # milliseconds; only a busy machine needs them
 START = "scene synthetic 13 day; classes rail; rel rail keep=0.8 vs magnitude; heat rail; channel off; measure off"
 

@@ -76,6 +76,7 @@ def test_changed_pixels(state):
     assert (found.net.prediction[lost] == found.truth[lost]).all()
 
 
+@pytest.mark.slow
 def test_an_upload_shows_agreement_in_place_of_iou(state, monkeypatch):
     monkeypatch.setitem(uploads._kept, "a $x$ photo.png", torch.randint(0, 255, (3, 100, 160)).byte())
     figure = render(state(f'{ONE}; scene upload "a $x$ photo.png"; heat off'))
@@ -129,6 +130,7 @@ def test_names_in_the_table_are_no_markup(state, monkeypatch):
     assert "<img" not in render_layers(state("rel random keep=0.123"))
 
 
+@pytest.mark.slow
 def test_filters_of_a_layer(state):
     figure = render_filters(state(f"{THREE}; channel backbone.layer2.0.conv1 3"))
     assert "backbone.layer2.0.conv1: relevance of its filters for rail, %" in words(figure)
@@ -140,6 +142,7 @@ def test_filters_of_a_layer(state):
     )
 
 
+@pytest.mark.slow
 def test_a_channel(state, monkeypatch):
     monkeypatch.setattr(relevance, "REFERENCE_SCENES", 6)
     relevance._reference_scenes.cache_clear()

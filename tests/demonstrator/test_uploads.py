@@ -62,6 +62,7 @@ def test_a_camera_held_upright_gives_an_upright_image():
     assert image[0, 2, -3] > 200 and image[1, 2, -3] < 80 and image[1, 2, 3] > 200
 
 
+@pytest.mark.slow
 def test_large_photographs_are_made_smaller():
     image = uploads.decode(file(Image.new("RGB", (5000, 3900), "green"), "JPEG"), "a")
     assert max(image.shape) == 1600 and abs(image.shape[1] / image.shape[2] - 0.78) < 0.01
@@ -110,6 +111,7 @@ def test_a_damaged_file_is_an_image_or_refused(data):
     assert image.dtype == torch.uint8 and image.shape[0] == 3 and max(image.shape) <= 1600
 
 
+@pytest.mark.slow
 @given(st.integers(16, 300), st.integers(16, 300))
 def test_the_middle_is_cut_out(height, width):
     image = uploads.fit(torch.zeros(3, height, width, dtype=torch.uint8), (96, 160))

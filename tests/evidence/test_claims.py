@@ -45,6 +45,7 @@ def test_ledger_holds_every_claim_once_with_all_that_a_row_needs():
         claims.find("T99")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", sorted({row["command"] for row in claims.table([])}))
 def test_every_claim_names_a_command_that_the_command_line_takes(command):
     group = typer.main.get_command(app.app)
@@ -57,6 +58,7 @@ def test_every_claim_names_a_command_that_the_command_line_takes(command):
                 runner.check_dataset(sources[0], asked["dataset"])
 
 
+@pytest.mark.slow
 def test_what_can_only_hold_on_a_stand_in_says_what_is_missing_and_how_to_test_it():
     rows = {row["id"]: row for row in claims.table([])}
     for claim in claims.ledger():
@@ -163,6 +165,7 @@ def test_record_lies_in_the_cache_when_no_folder_is_named(own_cache, monkeypatch
     assert record.Record("x", "quick", "mnist").save() == own_cache / "records" / "x.json"
 
 
+@pytest.mark.slow
 def test_table_has_a_row_for_every_claim(written):
     rows = {row["id"]: row for row in claims.table([written[0]], "quick")}
     assert list(rows) == IDS

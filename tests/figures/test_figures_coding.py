@@ -8,12 +8,14 @@ from relcomp_kit import figures
 from relcomp_kit.figures.style import FOR
 
 
+@pytest.mark.slow
 def test_the_interval_shrinks_as_the_message_says(draw):
     (axis,) = draw(figures.shrinking_interval, {"0": 0.8, "+": 0.1, "-": 0.1}, ["0", "+", "0", "0"]).axes
     ends = [text.get_text() for text in axis.texts if text.get_text()[0].isdigit() and text.get_text() != "0"]
     assert ends == ["1", "0.8", "0.64", "0.72", "0.64", "0.704"]
 
 
+@pytest.mark.slow
 def test_the_smallest_code_is_red(draw):
     (axis,) = draw(figures.code_sizes, {"Huffman": 1.4, "entropy": 1.0, "DeepCABAC": 0.9}, "bits", mark="entropy").axes
     assert [to_hex(bar.get_facecolor()) == FOR for bar in axis.patches] == [False, False, True]

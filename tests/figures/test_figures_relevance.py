@@ -90,6 +90,7 @@ def test_small_net_writes_every_number(draw, sizes):
     assert shown.texts.count("hidden") == len(sizes) - 2
 
 
+@pytest.mark.slow
 def test_small_net_gives_zero_neither_sign_nor_colour(draw):
     tiny = torch.full((2, 2), -1e-7)
     shown = draw(figures.small_net, torch.zeros(2), [tiny], [torch.zeros(2)], [tiny], [tiny[0], tiny[0]])
@@ -109,6 +110,7 @@ def test_heatmaps_of_scenes(draw, scenes):
     assert shown.red() > 500 and shown.blue() > 500
 
 
+@pytest.mark.slow
 def test_heatmaps_are_red_for_and_blue_against_whatever_one_pixel_says(draw):
     map_ = torch.ones(28, 28)
     map_[:, 14:] = -1
@@ -156,6 +158,7 @@ def test_weight_against_relevance_counts_the_corners(draw, shape):
     assert not [text for text in shown.texts if "yet" in text]
 
 
+@pytest.mark.slow
 def test_equal_weights_are_ranked_by_lot(draw):
     shown = draw(figures.weight_against_relevance, torch.zeros(100_000), torch.zeros(100_000))
     shares = [float(text.split("\n")[-1].removesuffix(" %")) for text in shown.texts if "yet" in text]
@@ -206,6 +209,7 @@ def test_agreement_is_sorted_and_controls_are_grey(draw, seeds):
     assert draw(figures.agreement, {"random": [0.3], "magnitude": [0.5, NAN]}).red() == 0 < shown.red()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("highest_first", [True, False])
 def test_areas(draw, highest_first):
     values = {"LRP": [0.8, 0.82, NAN], "random": [0.4], "gradient": [0.0, 0.0]}

@@ -112,6 +112,7 @@ def test_crops_of_single_pixels_at_the_edge(draw, shape, corner):
     assert shown.count((1, 200, 3)) > 10
 
 
+@pytest.mark.slow
 def test_crop_of_a_bent_thin_piece_shows_some_of_it(draw):
     truth = np.ones((300, 300), np.uint8)
     truth[:, (0, -1)] = truth[-1] = 0

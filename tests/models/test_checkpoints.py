@@ -33,6 +33,7 @@ def folder(tmp_path, monkeypatch):
     return folder
 
 
+@pytest.mark.slow
 def test_a_net_comes_back_in_half_the_bytes(net, tmp_path):
     file = save_half(tmp_path / "net.safetensors", net.state_dict(), INFO)
     assert file.stat().st_size == pytest.approx(2 * sum(p.numel() for p in net.parameters()), rel=0.03)
@@ -61,6 +62,7 @@ def test_what_half_precision_cannot_hold_stays_float32(tmp_path):
     assert kept["bn4.running_var"].dtype == kept["bn4.running_mean"].dtype == torch.float16
 
 
+@pytest.mark.slow
 def test_a_committed_net_is_found_by_its_name_with_its_log(net, folder, tmp_path):
     file = save_half(tmp_path / "compact-stripes-0.safetensors", net.state_dict(), INFO)
     file.with_suffix(".csv").write_text("step\n1\n")
@@ -117,6 +119,7 @@ def test_committed_checkpoints_stay_small(net, folder, tmp_path, monkeypatch):
     assert list(committed()) == ["net"] and not (folder / "other.safetensors").exists()
 
 
+@pytest.mark.slow
 def test_every_committed_checkpoint_loads():
     for name, entry in committed().items():
         assert (checkout() / "data" / "checkpoints" / entry["file"]).stat().st_size == entry["size"]

@@ -1,5 +1,6 @@
 """The small convolutional net: shape, seed, and that it learns."""
 
+import pytest
 import torch
 
 from relcomp_kit import datasets
@@ -18,6 +19,7 @@ def test_output_has_one_value_per_class_and_the_seed_decides_it():
     assert not torch.equal(net(images), conv_net(seed=2)(images))
 
 
+@pytest.mark.slow
 def test_it_learns_digits():
     digits = datasets.load("digits")
     images, labels = digits.train.images * 2 - 1, digits.train.labels

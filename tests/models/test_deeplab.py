@@ -25,6 +25,7 @@ def parameters(net) -> int:
     return sum(parameter.numel() for parameter in net.parameters())
 
 
+@pytest.mark.slow
 def test_parameters_are_the_published_ones_without_auxiliary_classifier():
     assert parameters(deeplab("resnet101", 21)) * 4 / 1e6 == pytest.approx(235, abs=0.5)
     assert 1.85e6 < parameters(deeplab("compact", 7)) < 2e6
@@ -41,6 +42,7 @@ def test_output_has_the_size_of_the_input_at_stride_eight(size):
     assert list(output) == ["out"] and output["out"].shape == (1, 7, 64, 96)
 
 
+@pytest.mark.slow
 def test_compact_has_torchvisions_names_and_dilations():
     small, large = dict(deeplab("compact", 7).named_modules()), dict(deeplab("resnet50", 7).named_modules())
     assert small.keys() <= large.keys()
@@ -166,6 +168,7 @@ def test_other_bytes_are_refused_and_not_kept(published, own_cache):
     assert not list((own_cache / "weights").iterdir())
 
 
+@pytest.mark.slow
 def test_a_damaged_file_and_a_pickle_with_code_are_refused(published, own_cache):
     _, file, publish = published
     publish("http://127.0.0.1:9")

@@ -80,6 +80,7 @@ def test_step_leaves_masked_weights_and_its_arguments_alone():
         assert not torch.equal(layer.weight[~masked], old.weight[~masked])
 
 
+@pytest.mark.slow
 @given(samples=st.integers(1, 60), size=st.integers(1, 60), seed=st.integers(0, 5), epoch=st.integers(0, 4))
 def test_an_epoch_repeats_no_image_and_leaves_out_less_than_a_batch(samples, size, seed, epoch):
     batches = Batches(samples, seed, size)
@@ -170,6 +171,7 @@ def test_noise_has_the_published_shares():
     assert others.mean().item() == pytest.approx(0, abs=0.003)
 
 
+@pytest.mark.slow
 @given(low=st.floats(-1, 1), seed=st.integers(0, 100))
 def test_noise_stays_in_range_and_depends_on_its_seed(low, seed):
     images = torch.linspace(low, 1, 64)

@@ -46,6 +46,7 @@ def splits(draw):
     return classes, predicted, np.where(void, VOID, truth)
 
 
+@pytest.mark.slow
 @given(splits(), st.integers(1, 4))
 def test_metrics_are_those_counted_by_hand(split, batch):
     classes, predicted, truth = split

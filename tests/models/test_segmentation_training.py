@@ -161,6 +161,7 @@ def test_training_stops_when_validation_does_not_become_better(tmp_path):
     assert seen == [], "a run that has stopped does not go on"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weights", [None, torch.tensor([0.5, 1.0, 3.0])])
 def test_loss_is_the_mean_over_labelled_pixels(weights):
     net = deeplab("compact", 3)
@@ -310,6 +311,7 @@ def test_a_machine_that_does_not_come_is_waited_for_so_long(monkeypatch):
         launch(fail_in_the_second, machines=2)
 
 
+@pytest.mark.slow
 def test_a_trained_net_comes_from_the_cache(own_cache, tmp_path, monkeypatch):
     recipe = dataclasses.replace(RECIPE, steps=2, validate_every=1)
     first, note = trained(recipe, stripes(), 0, note={"commit": "abc"})

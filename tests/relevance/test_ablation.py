@@ -150,6 +150,7 @@ CASES = [
 cases = pytest.mark.parametrize(("make", "dense", "measure", "absolute"), CASES)
 
 
+@pytest.mark.slow
 @cases
 def test_every_channel_by_brute_force(make, dense, measure, absolute):
     net, batches = seeded(make), images(3, 2, dense=dense)
@@ -194,6 +195,7 @@ def test_nets_of_torchvision(make):
             assert value == pytest.approx(expected, rel=1e-6, abs=1e-11), name
 
 
+@pytest.mark.slow
 def test_deeplab():
     net = seeded(deeplab, "compact", 4)
     batches = images(2, channels=3, side=24)

@@ -45,6 +45,7 @@ def information(column, labels, net):
     return float(neuron_importance(net, x, labels, "information")[0][0])
 
 
+@pytest.mark.slow
 def test_information_of_the_class_itself_of_noise_and_of_nothing(make_net):
     net, labels = make_net(), torch.arange(3000) % 3
     assert information(labels.double(), labels, net) == pytest.approx(math.log(3))

@@ -24,6 +24,7 @@ from relcomp_kit.relevance.faithfulness import (
 )
 
 
+@pytest.mark.slow
 @given(
     rows=st.lists(st.lists(st.integers(0, 5), min_size=6, max_size=6).filter(lambda row: len(set(row)) > 1), min_size=2)
 )
@@ -83,6 +84,7 @@ def gone(model: nn.Module, filters: bool) -> dict[str, torch.Tensor]:
     return {name: value == 0 for name, value in layer_weights(model).items()}
 
 
+@pytest.mark.slow
 @given(
     seed=st.integers(0, 9),
     share=st.floats(0, 1, exclude_max=True),

@@ -166,6 +166,7 @@ def test_magnitude_is_the_absolute_weight(make_net):
         assert torch.equal(value, layer.weight.detach().abs())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("classes", SUBSETS)
 def test_clamped_outputs_take_the_class_away(make_net, make_images, classes):
     net, (x, _) = make_net(masked=False, classes=classes, seed=4), make_images(30)

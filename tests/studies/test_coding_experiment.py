@@ -32,6 +32,7 @@ def test_a_point_says_what_files_take_and_how_decoded_nets_do():
     assert whole["weights"][0] > 2 * small["weights"][0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "words"),
     [

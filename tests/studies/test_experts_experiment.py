@@ -36,6 +36,7 @@ def test_a_short_training_comes_from_the_cache_the_second_time():
     assert first["training time"] == again["training time"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "words"),
     [

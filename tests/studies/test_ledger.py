@@ -2,6 +2,8 @@
 
 from collections import Counter
 
+import pytest
+
 from relcomp_kit.evidence import claims, record
 from relcomp_kit.studies import ledger, whole_picture
 from relcomp_kit.studies.whole_picture import Family, Panel, Point
@@ -49,6 +51,7 @@ def test_verdicts_are_listed_by_work():
     ]
 
 
+@pytest.mark.slow
 def test_recorded_verdicts_follow_from_recorded_margins():
     entries = [entry for one in claims.recorded().values() for entry in one["claims"]]
     assert len(entries) > 30

@@ -87,6 +87,7 @@ def test_an_arm_from_the_shared_net_is_the_arm_trained_alone(own_cache, monkeypa
     assert info["curve"] == alone_info["curve"]
 
 
+@pytest.mark.slow
 def test_sweeps_find_the_arms_of_the_lesson(own_cache, monkeypatch):
     monkeypatch.setenv("RELCOMP_THREADS", "1")
     groups = pruning_arms(TINY)
@@ -117,6 +118,7 @@ def test_a_failing_arm_is_told_with_its_traceback(own_cache, monkeypatch):
         run_arms(datasets.load("digits"), pruning_arms(TINY)["unpruned"])
 
 
+@pytest.mark.slow
 def test_every_group_of_arms_runs(own_cache, monkeypatch):
     monkeypatch.setenv("RELCOMP_THREADS", "1")
     groups = pruning_arms(TINY)

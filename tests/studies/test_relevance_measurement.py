@@ -97,6 +97,7 @@ def test_measured_holds_every_measure(results, data):
             assert len(starts) == 1  # nothing removed: one and the same net
 
 
+@pytest.mark.slow
 def test_random_orders_begin_with_the_whole_net_and_differ(nets, data, tmp_path, monkeypatch):
     monkeypatch.setenv("RELCOMP_CACHE", str(tmp_path))
     monkeypatch.setattr(study, "RANDOM_ORDERS", 2)
@@ -104,6 +105,7 @@ def test_random_orders_begin_with_the_whole_net_and_differ(nets, data, tmp_path,
     assert one[0] == other[0] and one[1] != other[1]
 
 
+@pytest.mark.slow
 def test_record_decides_four_claims_and_is_summed_up(results, nets):
     record = Record("04_ask_which_weights_matter", "quick", "rail-scenes")
     random = [[[0.9, 0.3], [0.9, 0.5]]]

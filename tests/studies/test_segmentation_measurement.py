@@ -153,6 +153,7 @@ def test_full_trains_all_nets_that_the_profile_names(committed, own_cache, monke
         ]
 
 
+@pytest.mark.slow
 def test_what_was_trained_stays_in_the_cache(own_cache, monkeypatch):
     recipe = Recipe("compact", "rail-scenes", (32, 40), steps=2, batch=4, validate_every=1, precision="fp32")
     data = scene_set()
@@ -254,6 +255,7 @@ def test_a_new_classifier_is_one_new_convolution_on_a_frozen_net(net):
     torch.testing.assert_close(net.state_dict(), before, rtol=0, atol=0)
 
 
+@pytest.mark.slow
 def test_training_a_new_classifier_changes_nothing_else(net):
     before = copy.deepcopy(net.state_dict())
     task = new_task.Relabelled(scenes(12), (0, 1, 1))

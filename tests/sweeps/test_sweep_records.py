@@ -13,6 +13,7 @@ def points(fake_plan):
     return read_plan(fake_plan("ok", "ok"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["empty", "truncated", "changed", "swapped", "no digest", "a list"])
 def test_a_damaged_record_is_run_again(points, tmp_path, starts, damage, capsys):
     out = tmp_path / "out"

@@ -39,6 +39,7 @@ def test_kth_smallest_where_the_sample_misleads(monkeypatch):
         assert kth_smallest(values, k) == k - 1
 
 
+@pytest.mark.slow
 @given(count=st.integers(1, 3000), bits=st.integers(2, 8), seed=st.integers(0, 100), exponent=st.integers(-30, 30))
 def test_step_is_the_percentile_over_the_levels_of_a_side(count, bits, seed, exponent):
     w = torch.randn(count, generator=torch.Generator().manual_seed(seed)) * 10.0**exponent

@@ -108,6 +108,7 @@ def test_ecq_is_the_cheapest_centroid(w, bits, lam, tables):
     assert not index[w == 0].any()
 
 
+@pytest.mark.slow
 @given(bits=st.integers(2, 8), exponent=st.integers(-100, 100), seed=st.integers(0, 1000), tables=st.booleans())
 def test_ties_go_to_the_index_nearer_to_zero(bits, exponent, seed, tables):
     step = 2.0**exponent
@@ -183,6 +184,7 @@ def test_ecqx_is_the_cheapest_centroid_at_a_beta_that_keeps_the_sparsity(w, bits
         assert fitted.beta == start
 
 
+@pytest.mark.slow
 @given(w=weights(dtypes=(torch.float32, torch.float64)), bits=st.integers(2, 8), level=st.sampled_from([0.0, 0.3, 1.0]))
 def test_relevance_that_says_nothing_changes_nothing(w, bits, level):
     step, levels = ecqx.centroid_step(w, bits), ecqx.level_range(w, bits)
@@ -201,6 +203,7 @@ def test_relevant_weights_stay_and_irrelevant_ones_go():
     assert zeros[1] > before[1] + 0.05
 
 
+@pytest.mark.slow
 @given(w=weights(), bits=st.integers(2, 8))
 def test_lambda_max_sends_the_extreme_weight_to_zero_and_less_does_not(w, bits):
     step, levels = ecqx.centroid_step(w, bits), ecqx.level_range(w, bits)
@@ -214,6 +217,7 @@ def test_lambda_max_sends_the_extreme_weight_to_zero_and_less_does_not(w, bits):
     assert ecqx.assign(w, step, levels, largest * (1 - 1e-6)).any()
 
 
+@pytest.mark.slow
 def test_many_weights_go_through_tables_and_come_out_the_same(monkeypatch):
     w = draw_weights("heavy", 300_000, torch.float32, 0.01, 0).view(300, 1000)
     r = draw_weights("positive", 300_000, torch.float32, 1.0, 1).view(300, 1000)

@@ -114,6 +114,7 @@ def test_one_step_by_hand(scale):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arm", ["ecq", "lrp"])
 def test_the_shadow_lies_in_memory_of_its_own(trained, digits, arm):
     before = copy.deepcopy(trained.state_dict())
@@ -436,6 +437,7 @@ def test_a_recipe_that_makes_no_sense_is_refused(changes, words):
         dataclasses.replace(RECIPE, **changes)
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_together_is_said_in_one_sentence(trained, digits, scenes, own_cache):
     with pytest.raises(UserError, match="the images of digits have 64 pixels and the net takes 9"):
         quantized_net(RECIPE, mlp(9), digits, 0)

@@ -53,6 +53,7 @@ def test_every_size_of_deeplab_is_equal_to_the_gated_net(build, draw, size):
     assert experts.parameters(small)[experts.ALL] < 0.5 * experts.parameters(net)[experts.ALL]
 
 
+@pytest.mark.slow
 def test_the_trained_net_is_equal_to_the_gated_net(trained, draw):
     x = draw(2, 3, 48, 80)
     for keep, by in ((0.5, "filters"), (0.7, "score")):
@@ -99,6 +100,7 @@ def test_an_expert_can_be_trained(compact_net, x):
     assert all(value.grad is not None for value in small.parameters())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bits", [2, 4])
 def test_a_quantized_net_keeps_indices_and_steps_exactly(trained, draw, bits):
     x = draw(1, 3, 48, 80)
@@ -135,6 +137,7 @@ def test_what_a_net_makes_of_0_is_noticed(draw):
         compact(net, {"0": torch.ones(8, dtype=torch.bool)}, x)
 
 
+@pytest.mark.slow
 def test_bad_input_is_said_in_a_sentence(compact_net, trained, build, x):
     path = some_path(compact_net, x)
     one = dict(path)

@@ -138,6 +138,7 @@ def test_gradients_flow_to_the_weights_of_a_gated_net(compact_net, x):
     assert torch.equal(grad.flatten(1).any(1), path["backbone.conv1"])
 
 
+@pytest.mark.slow
 def test_bad_input_is_said_in_a_sentence(compact_net, build, x):
     path = some_path(compact_net, x)
     with pytest.raises(UserError, match=r"has no mask for backbone\.layer1\.2"), gate(build("resnet50"), path):

@@ -59,6 +59,7 @@ def test_parameters_and_macs_by_hand(net, draw):
     assert experts.parameters(small) == left | {ALL: sum(left.values())}
 
 
+@pytest.mark.slow
 def test_macs_of_deeplab_are_the_published_ones():
     with torch.device("meta"):
         net = deeplabv3_resnet50(weights=None, weights_backbone=None, num_classes=21, aux_loss=True)
@@ -99,6 +100,7 @@ def test_files_run_elsewhere_with_equal_output(compact_net, x, tmp_path):
     assert file.stat().st_size < 1.5 * 4 * experts.parameters(small)[ALL]
 
 
+@pytest.mark.slow
 def test_bad_files_and_examples_are_said_in_a_sentence(compact_net, x, tmp_path):
     (tmp_path / "broken.onnx").write_bytes(b"no protobuf")
     with pytest.raises(UserError, match="cannot be opened as ONNX"):

@@ -64,6 +64,7 @@ def matrices(draw, most_side: int = 24) -> np.ndarray:
     return matrix.astype(np.int16)
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(matrices(), st.sampled_from([1, 11, 128]), st.booleans(), st.booleans())
 def test_streams_are_those_of_nncodec(reference, matrix, unary, skip, search):
@@ -74,6 +75,7 @@ def test_streams_are_those_of_nncodec(reference, matrix, unary, skip, search):
     assert np.array_equal(their_integers(reference, stream, matrix.shape, low, high, unary), matrix)
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(matrices(), st.sampled_from([1, 2, 11, 128]), st.booleans())
 def test_what_is_encoded_is_decoded(matrix, unary, skip):
@@ -85,6 +87,7 @@ def test_what_is_encoded_is_decoded(matrix, unary, skip):
     assert np.array_equal(restored, matrix)
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(matrices(8), st.sampled_from([2, 11]), st.booleans())
 def test_plain_python_writes_and_reads_the_same(matrix, unary, skip):

@@ -110,6 +110,7 @@ def call(monkeypatch, *arguments) -> int:
     return stop.value.code or 0
 
 
+@pytest.mark.slow
 def test_commands_make_the_same_net_again(small, small_net, monkeypatch, tmp_path, capsys, same):
     monkeypatch.chdir(tmp_path)
     about = {"classes": ["rail", "[sky]"], "seed": 0}
@@ -135,6 +136,7 @@ def test_commands_make_the_same_net_again(small, small_net, monkeypatch, tmp_pat
     )
 
 
+@pytest.mark.slow
 def test_a_committed_net_is_quantized_on_the_way(monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
     assert call(monkeypatch, "encode", "compact-rail-scenes-0", "-o", "net.nnc", "--bits", 2, "--fold") == 0
@@ -144,6 +146,7 @@ def test_a_committed_net_is_quantized_on_the_way(monkeypatch, tmp_path, capsys):
     assert decoded.info["net"] == "compact" and decoded.info["bits"] == 2 and "log" not in decoded.info
 
 
+@pytest.mark.slow
 def test_bad_input_is_one_sentence(small, small_net, monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
     write_artifact(tmp_path / "float.safetensors", dict(small_net.state_dict()), {})

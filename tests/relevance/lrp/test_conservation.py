@@ -21,6 +21,7 @@ def test_error_and_bias_share_by_hand():
     assert found.bias_share == pytest.approx((0.2 + 0.5) / 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rule", "way"), CONSERVING)
 def test_a_trained_net_conserves_at_every_cut(trained, scenes, rule, way):
     found = conservation(trained, scenes[0], rule=rule, way=way)
@@ -40,6 +41,7 @@ def test_large_nets_conserve(seeded, random, size, cuts, way):
     assert max(cut.error for cut in found.values()) <= 1e-3
 
 
+@pytest.mark.slow
 def test_alpha_beta_loses_what_no_input_speaks_against(trained, scenes):
     """Where a neuron has no negative addend there is nothing to take beta from: reported, not hidden."""
     found = conservation(trained, scenes[0], rule="alpha2-beta1")["input"]
@@ -47,6 +49,7 @@ def test_alpha_beta_loses_what_no_input_speaks_against(trained, scenes):
     assert 0.1 < found.bias_share < 0.9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rule", "error"), [("epsilon", 1e6), ("z+", 10)])
 def test_a_broken_canonizer_is_seen_and_named(trained, scenes, rule, error):
     broken = conservation(trained, scenes[0], rule=rule, canonizers=MERGED_ONLY, strict=False)

@@ -134,6 +134,7 @@ def test_classes_in_one_pass_are_those_asked_for_one_by_one(small, random, rule,
         assert_close({name: sum(one[name] for one in found.values()) for name in every}, every)
 
 
+@pytest.mark.slow
 def test_segmentation_keeps_the_pixels_of_the_class(trained, scenes):
     x, labels = scenes
     rail = weight_relevance(trained, [scenes], class_=0)
@@ -165,6 +166,7 @@ def test_channels_of_a_cut_add_up(trained, scenes, flat, rule, way):
     assert (sum(maps) - expected).norm() <= 1e-4 * expected.norm()
 
 
+@pytest.mark.slow
 def test_a_channel_before_a_sum_is_not_the_sum(trained, scenes, flat):
     """torchvision adds the shortcut to this layer's output in place; zennit's canonizer makes a module of the sum."""
     layer = "backbone.layer2.0.bn3"
@@ -174,6 +176,7 @@ def test_a_channel_before_a_sum_is_not_the_sum(trained, scenes, flat):
     assert torch.cosine_similarity(flat(fast), flat(other), 0) >= 0.999
 
 
+@pytest.mark.slow
 def test_a_concept_with_classes_and_batches(trained, scenes):
     options = {"concept": (STEM, 7), "aggregate": "sum"}
     found = weight_relevance_per_class(trained, cut(scenes, 3, 1), [0, 2], **options)
