@@ -73,9 +73,22 @@ def _digest(tensors: dict[str, torch.Tensor], info: dict) -> str:
     digest = hashlib.sha256(json.dumps(info).encode())
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
-        if tensor.numel():
-            digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+        digest.update(raw_bytes(tensor))
     return digest.hexdigest()
+
+
+def raw_bytes(tensor: torch.Tensor) -> bytes:
+    """Return the numbers of a tensor as they lie in memory, row by row.
+
+    Parameters
+    ----------
+    tensor : Tensor
+        Dense, of any type, shape and device.
+    """
+    if not tensor.numel():  # torch looks at the strides of what is empty, too
+        return b""
+    plain = tensor.detach().cpu().resolve_conj().resolve_neg().contiguous()
+    return plain.reshape(-1).view(torch.uint8).numpy().tobytes()
 
 
 def read_artifact(path: Path) -> tuple[dict[str, torch.Tensor], dict]:

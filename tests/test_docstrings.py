@@ -1,6 +1,7 @@
 """Public docstrings are numpydoc: every argument has its line, what stands in ``__all__`` says what comes back too."""
 
 import dataclasses
+import functools
 import importlib
 import inspect
 import pkgutil
@@ -35,6 +36,7 @@ def public(module) -> dict[str, object]:
     return {f"{module.__name__}.{name}": one for name, one in own.items()}
 
 
+@functools.cache
 def exported() -> set[object]:
     """Return what stands in the ``__all__`` of any package."""
     packages = [module.name for module in pkgutil.walk_packages(relcomp_kit.__path__, "relcomp_kit.") if module.ispkg]
@@ -57,10 +59,9 @@ def faults(name: str, one: object, in_all: bool) -> list[str]:
     if inspect.isclass(one) and (dataclasses.is_dataclass(one) or issubclass(one, Exception)) and not in_all:
         return [] if one.__doc__ else ["no docstring"]
     wanted = MISSING if in_all or arguments(one) > 1 else {"GL08"}
-    errors = [(code, text) for code, text in validation.validate(name)["errors"] if code in wanted]
     if in_all and inspect.isfunction(one) and inspect.signature(one).return_annotation not in (None, "None"):
-        errors += [(code, text) for code, text in validation.validate(name)["errors"] if code in RESULT]
-    return [f"{code} {text}" for code, text in errors]
+        wanted = wanted | RESULT
+    return [f"{code} {text}" for code, text in validation.validate(name)["errors"] if code in wanted]
 
 
 @pytest.mark.slow

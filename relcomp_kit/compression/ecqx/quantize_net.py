@@ -99,11 +99,12 @@ def plan(
     UserError
         For a value outside its range, weights that are NaN or infinite, or a name that the net does not have.
     """
-    return {name: grid for name, _, grid, _ in _planned(model, bits, Lambda, exclude, step, extreme)}
+    planned = _planned(quantizable(model, exclude), bits, Lambda, step, extreme)
+    return {name: grid for name, _, grid, _ in planned}
 
 
 def _planned(
-    model: nn.Module, bits: int, Lambda: float, exclude: Iterable[str], step: str, extreme: str
+    weights: dict[str, Tensor], bits: int, Lambda: float, step: str, extreme: str
 ) -> Iterator[tuple[str, Tensor, Grid, np.ndarray]]:
     """Yield the name of each weight tensor, the tensor, its grid, and the share of its weights at every level."""
     check_bits(bits)
@@ -111,7 +112,6 @@ def _planned(
         raise UserError(f"Lambda must be 0 or a positive number, not {Lambda}")
     if extreme not in EXTREMES:
         raise UserError(f"there is no extreme {extreme!r}; choose one of {', '.join(EXTREMES)}")
-    weights = quantizable(model, exclude)
     largest = max(weight.numel() for weight in weights.values())
     for name, weight in weights.items():
         check_weight(weight, name)
@@ -183,10 +183,11 @@ def quantize(
     assign : the rule for one tensor, and its special cases.
     truncated : the indices that the published code stores.
     """
+    weights = quantizable(model, exclude)
     if relevance is not None:
-        check_relevance(relevance, quantizable(model, exclude))
+        check_relevance(relevance, weights)
     indices, steps = {}, {}
-    for name, weight, grid, share in _planned(model, bits, Lambda, exclude, step, extreme):
+    for name, weight, grid, share in _planned(weights, bits, Lambda, step, extreme):
         part = None if relevance is None else normalized(relevance[name])
         indices[name] = fit(weight, grid, relevance=part, give_back=give_back, share=share)[1].cpu()
         steps[name] = torch.tensor(grid.step, dtype=weight.dtype)

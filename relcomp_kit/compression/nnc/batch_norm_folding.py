@@ -157,8 +157,10 @@ def from_levels(state: dict[str, Tensor], names: list[str]) -> dict[str, Tensor]
     fine = dict(state)
     for name in names:
         step = fine.pop(name + SCALE, None)
-        if step is None or step.ndim or step.dtype not in PRECISE or state.get(name, step).dtype != torch.int16:
+        if step is None or step.ndim or step.dtype not in PRECISE:
             raise ValueError(f"the levels of {name} lack their step")
+        if name not in state or state[name].dtype != torch.int16:
+            raise ValueError(f"{name} holds no levels")
         fine[name] = (state[name].double() * step.double()).to(step.dtype)
     return fine
 

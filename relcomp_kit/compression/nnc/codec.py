@@ -7,6 +7,7 @@ from lzma import LZMAError
 import torch
 from torch import Tensor
 
+from relcomp_kit.artifacts import raw_bytes
 from relcomp_kit.compression.ecqx.quantized import Quantized
 from relcomp_kit.compression.nnc import batch_norm_folding, bitstream
 from relcomp_kit.compression.nnc.bitstream import Header, Numbers
@@ -108,9 +109,7 @@ def encode(
         notes |= {"folded": folded, "eps": eps}
     if coarse:
         notes["levels"] = coarse
-    integers = []
-    for name, index in quantized.indices.items():
-        integers.append((WEIGHT + name, index.detach().cpu().numpy()))
+    integers = [(WEIGHT + name, index.detach().cpu().numpy()) for name, index in quantized.indices.items()]
     if paths:
         joined, notes["paths"] = join_masks(paths)
         integers.append((MASKS, joined))
@@ -233,20 +232,7 @@ def _stored(name: str, value: Tensor) -> tuple[Numbers, bytes]:
     if value.dtype not in NAMES:
         raise UserError(f"{name} is {value.dtype}, which cannot be stored: convert it to one of {', '.join(DTYPES)}")
     bitstream.check_size(name, value.shape)
-    content = b""
-    if value.numel():  # torch looks at the strides of what is empty, too
-        content = (
-            value.detach()
-            .cpu()
-            .resolve_conj()
-            .resolve_neg()
-            .contiguous()
-            .reshape(-1)
-            .view(torch.uint8)
-            .numpy()
-            .tobytes()
-        )
-    return Numbers(name, NAMES[value.dtype], tuple(value.shape)), content
+    return Numbers(name, NAMES[value.dtype], tuple(value.shape)), raw_bytes(value)
 
 
 def _tensors(header: Header, parts: list[bytes]) -> dict[str, Tensor]:

@@ -7,6 +7,7 @@ the artifact cache, so a second call, or one after a kill, computes only what is
 import functools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -93,13 +94,17 @@ def _dataset(name: str):
     return datasets.load(name)
 
 
+def _path(arm: Arm, data_hash: str) -> Path:
+    return artifact_path(RECIPE, VERSION, arm.config(), data_hash)
+
+
 def _run(name: str, arm: Arm) -> None:
     """Compute one arm, with one thread: more threads do not speed up a net this small."""
     torch.set_num_threads(1)
     dataset = _dataset(name)
     counts = None
     if arm.like:
-        counts = read_artifact(artifact_path(RECIPE, VERSION, Arm(arm.like).config(), dataset.sha256))[0]["counts"]
+        counts = read_artifact(_path(Arm(arm.like), dataset.sha256))[0]["counts"]
         counts = counts[-1:].expand_as(counts) if arm.at_once else counts
 
     def make(partial):
@@ -132,21 +137,20 @@ def run_arms(dataset, arms: list[Arm]) -> dict[Arm, tuple[dict[str, Tensor], dic
         If an arm fails, with its traceback.
     """
 
-    def missing(some: list[Arm]) -> list[Arm]:
-        paths = {arm: artifact_path(RECIPE, VERSION, arm.config(), dataset.sha256) for arm in some}
-        return [arm for arm, path in paths.items() if read_cached(path) is None]
-
+    found = {}
     first = [arm for arm in arms if not arm.like]
     first += [Arm(arm.like) for arm in arms if arm.like and Arm(arm.like) not in first]
     for stage in (first, [arm for arm in arms if arm.like]):
-        todo = sorted(set(missing(stage)), key=lambda arm: arm.plan.seed)
+        kept = {arm: read_cached(_path(arm, dataset.sha256)) for arm in stage}
+        todo = sorted((arm for arm in kept if kept[arm] is None), key=lambda arm: arm.plan.seed)
         jobs = {str(i): functools.partial(_run, dataset.name, arm) for i, arm in enumerate(todo)}
         with Progress(f"pruning curves on {cores()} cores", len(jobs)) as progress:
             for _, outcome in _outcomes(jobs):
                 if isinstance(outcome, Failure):
                     raise RuntimeError(f"{outcome.sentence}\n{outcome.traceback}")
                 progress.advance()
-    return {arm: read_artifact(artifact_path(RECIPE, VERSION, arm.config(), dataset.sha256)) for arm in arms}
+        found |= {arm: one or read_artifact(_path(arm, dataset.sha256)) for arm, one in kept.items()}
+    return {arm: found[arm] for arm in arms}
 
 
 def _outcomes(jobs: dict[str, Callable[[], None]]) -> Iterator[tuple[str, object]]:
@@ -186,7 +190,7 @@ def prune(*, seed: int, dataset: str = "mnist", at_once: bool = False, **plan: P
     elif at_once:
         raise UserError("at_once is for the rule 'match': leave one of them out")
     _run(dataset, arm)
-    _, info = read_artifact(artifact_path(RECIPE, VERSION, arm.config(), data.sha256))
+    _, info = read_artifact(_path(arm, data.sha256))
     curve = info["curve"]
     return {
         "weights left": (curve["left"], "weights per layer"),

@@ -249,3 +249,10 @@ def test_gradient_scales():
     assert scaled("signed").tolist() == [1, -2, -4.5, 2]
     with pytest.raises(UserError, match="no gradient scale 'unsigned'; choose one of none, abs, signed"):
         scaled("unsigned")
+
+
+def test_what_is_left_out_may_be_named_once_only():
+    net = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.Linear(3, 2))
+    relevance = {name: torch.ones_like(value) for name, value in net.named_parameters()}
+    found = ecqx.quantize(net, 4, 0.05, relevance=relevance, exclude=iter(["0"]))
+    assert found.indices.keys() == {"1.weight"} and "0.weight" in found.rest
