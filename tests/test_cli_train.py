@@ -114,7 +114,7 @@ def test_a_net_is_recorded_with_its_log(call, tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["resnet18"], "there is no net 'resnet18'; choose one of compact, resnet50, resnet101"),
+        (["resnet19"], "there is no net 'resnet19'; choose one of compact, resnet50, resnet101, mlp-gsc"),
         (["--dataset", "mnist"], "there is no set of scenes 'mnist'; choose one of rail-scenes, railsem19"),
         (["--size", "96"], "--size is '96': write height x width in pixels, such as 96x160"),
         (["--size", "8x8"], "32 pixels each at least, not (8, 8)"),

@@ -21,7 +21,14 @@ def fetch(names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Da
 
 
 def train(
-    net: Annotated[str, typer.Argument(metavar="[NET]", help="compact, resnet50 or resnet101.")] = "compact",
+    net: Annotated[
+        str,
+        typer.Argument(
+            metavar="[NET]",
+            help="To segment scenes: compact, resnet50 or resnet101. To classify, each on its own set: mlp-gsc, vgg16, "
+            "resnet20, -32, -44, -56 or resnet18.",
+        ),
+    ] = "compact",
     dataset: Annotated[str, typer.Option(metavar="NAME", help="Set of scenes, for example camvid.")] = "rail-scenes",
     profile: Annotated[str, typer.Option(help="The recipe: quick takes a few steps; see also --steps.")] = "full",
     seed: Annotated[int, typer.Option(help="Decides initial weights and the order of the images.")] = 0,
@@ -44,7 +51,12 @@ def train(
     resume: Annotated[bool, typer.Option(help="Go on where a training was cut off; use what is finished.")] = True,
     record: Annotated[bool, typer.Option("--record", help="Maintainers: keep the net under data/checkpoints.")] = False,
 ) -> None:
-    """Train a net that segments scenes, and test it."""
+    """Train a net that segments scenes, or one that classifies, and test it."""
+    from relcomp_kit.models.classifiers import NETS
+
+    if net in NETS:
+        _train_classifier(net, seed, out, {"steps": steps, "batch": batch, "learning_rate": lr, "precision": precision})
+        return
     from relcomp_kit.datasets.scenes import describe, load_scenes
     from relcomp_kit.files import cache_dir, read_json
     from relcomp_kit.models.checkpoints import commit_checkpoint
@@ -85,6 +97,17 @@ def train(
     )
     if record:
         print(f"recorded in {commit_checkpoint(file)}")
+
+
+def _train_classifier(net: str, seed: int, out: Path, changes: dict) -> None:
+    """Train a net on the set that it is for."""
+    from relcomp_kit.files import cache_dir
+    from relcomp_kit.studies.quantization.classifiers import train_classifier
+
+    with interruptible(f"what was reached at the last validation is in {cache_dir()}"):
+        file, scores = train_classifier(net, seed, out, **changes)
+    told = ", ".join(f"{value:.1%} {name.replace('_', ' ')}" for name, value in scores.items())
+    print(f"{file}: {told} on the test split")
 
 
 def sweep(

@@ -10,8 +10,8 @@ from relcomp_kit.datasets.download import NAMES, fetch
 
 __all__ = ["NAMES", "ImageSet", "SceneSet", "Split", "banner", "describe", "fetch", "load", "load_scenes"]
 
-HOME = {name: "images" for name in ("ImageSet", "Split", "banner", "load")}
-HOME |= {"SceneSet": "scene_set", "describe": "scenes", "load_scenes": "scenes"}
+HOME = {name: "images" for name in ("ImageSet", "Split", "banner")}
+HOME |= {"load": "catalogue", "SceneSet": "scene_set", "describe": "scenes", "load_scenes": "scenes"}
 
 
 def __getattr__(name: str):

@@ -3,6 +3,8 @@
 import gzip
 import os
 import sys
+import tarfile
+import tempfile
 from pathlib import Path
 from threading import Thread
 
@@ -16,6 +18,7 @@ else:
 
 REGISTRY = Path(__file__).resolve().parents[2] / "data" / "registry.toml"
 NAMES = ("mnist", "fashion-mnist", "digits")
+ARCHIVES = ("cifar10", "speech-commands", "voc")  # one file to download and unpack each
 PROBE_SECONDS = 5  # in all, for the first answer of a server
 READ_SECONDS = 4  # for each further piece
 ON_DISK = "point RELCOMP_DATA at a folder that holds it"
@@ -37,8 +40,8 @@ def entry(name: str) -> dict:
 
 def check_name(name: str) -> None:
     """Raise a `UserError` for a data set that the kit does not know."""
-    if name not in NAMES:
-        raise UserError(f"unknown data set {name!r}: choose one of {', '.join(NAMES)}")
+    if name not in NAMES + ARCHIVES:
+        raise UserError(f"unknown data set {name!r}: choose one of {', '.join(NAMES + ARCHIVES)}")
 
 
 def offline() -> bool:
@@ -88,7 +91,7 @@ def missing(name: str, root: Path) -> list[str]:
 
 
 def fetch(name: str, folder: Path | None = None, *, base_url: str | None = None) -> Path:
-    """Download a data set, check its sha256, and unpack it where `load` looks.
+    """Download a data set, check its hash, and unpack it where `load` looks.
 
     A set that lies in ``$RELCOMP_DATA`` is left there, unless ``folder`` or ``base_url`` asks for a download. Archives
     that are already there with the right hash are not downloaded again; unpacked files are written anew.
@@ -96,7 +99,7 @@ def fetch(name: str, folder: Path | None = None, *, base_url: str | None = None)
     Parameters
     ----------
     name : str
-        One of `NAMES`.
+        One of `NAMES` or `ARCHIVES`.
     folder : Path, optional
         The root folder; default is ``data`` in the cache.
     base_url : str, optional
@@ -119,18 +122,43 @@ def fetch(name: str, folder: Path | None = None, *, base_url: str | None = None)
         raise UserError("digits come with scikit-learn: there is nothing to fetch")
     known = entry(name)
     own = data_dir() if folder is None and base_url is None else None
-    if own and not missing(name, own):
+    if own and name in ARCHIVES and (own / known["makes"]).is_dir():
+        return own / known["makes"]
+    if own and name in NAMES and not missing(name, own):
         return own / known["folder"] / "raw"
     url = base_url or known["url"]
     if offline():
         raise Unreachable(f"RELCOMP_OFFLINE is set, so {known['title']} is not downloaded: unset it to download")
     root = files.cache_dir() / "data" if folder is None else Path(folder).expanduser().resolve()
+    if name in ARCHIVES:
+        return _fetch_archive(known, url, root)
     probe(known["title"], url + next(iter(known["gz"])) + ".gz")
     raw = files.make_folder(root / known["folder"] / "raw")
     for file, sha256 in known["gz"].items():
-        archive = _download(known["title"], f"{url}{file}.gz", sha256, raw)
+        archive = _download(known["title"], f"{url}{file}.gz", f"sha256:{sha256}", raw)
         files.write_atomic(raw / file, gzip.decompress(archive.read_bytes()))
     return raw
+
+
+def _fetch_archive(known: dict, url: str, root: Path) -> Path:
+    """Download an archive and unpack it beside its place, then move it there: an interrupted run leaves no half set."""
+    made = root / known["makes"]
+    if made.is_dir():
+        return made
+    probe(known["title"], url + known["archive"])
+    archive = _download(known["title"], url + known["archive"], known["hash"], files.make_folder(root))
+    if not hasattr(tarfile, "data_filter"):  # came with 3.10.12 and 3.11.4
+        raise UserError(f"this Python cannot unpack safely: unpack {archive} into {root / known['into']} yourself")
+    with tempfile.TemporaryDirectory(dir=root, prefix=".unpacking-") as temporary:
+        try:
+            with tarfile.open(archive) as packed:
+                packed.extractall(Path(temporary) / known["into"], filter="data")  # no links or paths that lead outside
+            files.make_folder(made.parent)
+            (Path(temporary) / known["makes"]).replace(made)
+        except (tarfile.TarError, OSError, EOFError) as error:
+            raise UserError(f"{archive} cannot be unpacked ({error}): make room for it, or delete it") from error
+    archive.unlink()
+    return made
 
 
 def probe(title: str, url: str, cure: str = ON_DISK) -> None:
@@ -171,7 +199,7 @@ def probe(title: str, url: str, cure: str = ON_DISK) -> None:
         raise unreachable(title, url, outcome[0] if outcome else None, cure)
 
 
-def _download(title: str, url: str, sha256: str, folder: Path) -> Path:
+def _download(title: str, url: str, known_hash: str, folder: Path) -> Path:
     """Download one archive through pooch, which writes atomically and checks the hash."""
     import pooch
     import requests
@@ -180,12 +208,13 @@ def _download(title: str, url: str, sha256: str, folder: Path) -> Path:
     downloader = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=READ_SECONDS)
     name = url.rsplit("/", 1)[1]
     try:
-        return Path(pooch.retrieve(url, f"sha256:{sha256}", fname=name, path=folder, downloader=downloader))
+        return Path(pooch.retrieve(url, known_hash, fname=name, path=folder, downloader=downloader))
     except requests.RequestException as error:
         raise unreachable(title, url, error) from error
     except ValueError as error:
         raise UserError(
-            f"{url} sent bytes that are not {title}'s (wrong sha256): a login page or proxy may have answered; "
+            f"{url} sent bytes that are not {title}'s (wrong {known_hash.partition(':')[0]}): "
+            "a login page or proxy may have answered; "
             "try another network, or set RELCOMP_OFFLINE=1 to work without"
         ) from error
 

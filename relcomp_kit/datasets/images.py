@@ -23,9 +23,9 @@ class Split:
     Parameters
     ----------
     images : Tensor
-        Grey images (N, 1, H, W), float32 in [0, 1].
+        (N, C, H, W): grey ones float32 in [0, 1]; those of `relcomp_kit.datasets.labelled` uint8.
     labels : Tensor
-        Class of every image (N,), int64.
+        Class of every image (N,), int64. Where an image has several: (N, classes), uint8, 1 for each that is there.
     """
 
     images: Tensor
@@ -39,7 +39,7 @@ class ImageSet:
     Parameters
     ----------
     name : str
-        The set's name, one of `relcomp_kit.datasets.NAMES`.
+        The set's name, one of `relcomp_kit.datasets.NAMES` or of `relcomp_kit.datasets.labelled.NAMES`.
     train, validation, test : Split
         Images and labels to train with, to choose settings by, and to report results on.
     classes : tuple of str
@@ -160,7 +160,7 @@ def _read(name: str, root: Path, source: str) -> ImageSet:
             raise _damaged(name, raw / f"{part}-labels-idx1-ubyte", "a label is no class")
         parts[part] = (data.data, data.targets)
     images, labels = parts["train"]
-    train_index, validation_index = _split(known["train"], known["validation"])
+    train_index, validation_index = split_indices(known["train"], known["validation"])
     identity = [sorted(hashes.items()), SPLIT_SEED, known["train"], known["validation"]]
     return ImageSet(
         name=name,
@@ -190,8 +190,19 @@ def _damaged(name: str, path: Path, reason: str) -> UserError:
     )
 
 
-def _split(train: int, validation: int) -> tuple[Tensor, Tensor]:
-    """Return the sorted indices of training and validation images, the same on every machine."""
+def split_indices(train: int, validation: int) -> tuple[Tensor, Tensor]:
+    """Return the sorted indices of training and validation images, the same on every machine.
+
+    Parameters
+    ----------
+    train, validation : int
+        How many there are to be of each.
+
+    Returns
+    -------
+    (Tensor, Tensor)
+        Indices (train,) and (validation,), int64, which together are all.
+    """
     order = np.random.Generator(np.random.PCG64(SPLIT_SEED)).permutation(train + validation)
     return torch.from_numpy(np.sort(order[:train])), torch.from_numpy(np.sort(order[train:]))
 

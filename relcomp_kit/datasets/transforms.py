@@ -20,6 +20,53 @@ def normalize(images: Tensor) -> Tensor:
     return functional.normalize(functional.to_dtype(images, torch.float32, scale=True), MEAN, STD)
 
 
+def standardize(images: Tensor) -> Tensor:
+    """Return uint8 images as float32 as nets want them: colour ones by `normalize`, grey ones scaled to [-1, 1].
+
+    Parameters
+    ----------
+    images : Tensor
+        (N, 3, H, W) or (N, 1, H, W), uint8.
+
+    Returns
+    -------
+    Tensor
+        The same shape, float32.
+    """
+    return normalize(images) if images.shape[1] == 3 else images.float() / 127.5 - 1
+
+
+def crop_and_mirror(images: Tensor, seed: int, *, most: int = 4, mirror: bool = True) -> Tensor:
+    """Shift every image at random, black pixels coming in, and mirror half of them: the usual change of CIFAR-10.
+
+    Parameters
+    ----------
+    images : Tensor
+        (N, C, H, W), uint8.
+    seed : int
+        The same images and seed give the same result.
+    most : int
+        Pixels that an image is shifted by at most, up, down, left and right.
+    mirror : bool
+        Whether half of the images are mirrored left and right.
+
+    Returns
+    -------
+    Tensor
+        (N, C, H, W), uint8.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    count, _, height, width = images.shape
+    padded = torch.nn.functional.pad(images, (most,) * 4)
+    top, left = torch.randint(2 * most + 1, (2, count), generator=generator)
+    rows, columns = top[:, None] + torch.arange(height), left[:, None] + torch.arange(width)
+    if mirror:
+        turned = torch.rand(count, generator=generator) < 0.5
+        columns = torch.where(turned[:, None], columns.flip(1), columns)
+    first = torch.arange(count)[:, None, None]
+    return padded[first, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2).contiguous()
+
+
 def resize(
     image: tv_tensors.Image, label: tv_tensors.Mask, size: tuple[int, int]
 ) -> tuple[tv_tensors.Image, tv_tensors.Mask]:

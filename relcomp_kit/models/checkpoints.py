@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from relcomp_kit.artifacts import read_artifact, write_artifact
 from relcomp_kit.errors import UserError
 from relcomp_kit.files import checkout, write_atomic
+from relcomp_kit.models.classifiers import NETS, classifier
 from relcomp_kit.models.deeplab import deeplab
 
 if sys.version_info >= (3, 11):
@@ -36,7 +37,8 @@ def save_half(path: Path, state: dict[str, Tensor], info: dict) -> Path:
     state : dict of str to Tensor
         State of a net; whole numbers stay as they are.
     info : dict
-        JSON-able, with ``net`` (a size of `relcomp_kit.models.deeplab.deeplab`) and ``classes`` (names), and all that
+        JSON-able, with ``net`` (a size of `relcomp_kit.models.deeplab.deeplab`, or a key of
+        `relcomp_kit.models.classifiers.NETS`) and ``classes`` (names), and all that
         is needed to make the net again: recipe, seed, metrics, commit.
 
     Returns
@@ -110,7 +112,7 @@ def load(name: str | Path, classes: Sequence[str] | None = None) -> tuple[nn.Mod
             f"the net {name} knows the classes {', '.join(info['classes'])}, not {', '.join(classes)}: "
             "take a net that was trained on this set"
         )
-    net = deeplab(info["net"], len(info["classes"]))
+    net = classifier(info["net"]) if info["net"] in NETS else deeplab(info["net"], len(info["classes"]))
     try:
         net.load_state_dict(state)
     except RuntimeError as error:

@@ -3,14 +3,7 @@
 Chen, Papandreou, Schroff, Adam: "Rethinking Atrous Convolution for Semantic Image Segmentation", 2017.
 """
 
-import io
-import socket
-import sys
 from collections import OrderedDict
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
-from http.client import HTTPException
-from pickle import UnpicklingError
 
 import torch
 from torch import Tensor, nn
@@ -25,9 +18,8 @@ from torchvision.models.segmentation import (
 )
 from torchvision.models.segmentation.deeplabv3 import ASPP
 
-from relcomp_kit.datasets import download
 from relcomp_kit.errors import UserError
-from relcomp_kit.files import cache_dir, make_folder
+from relcomp_kit.models.pretrained import downloaded_state
 
 SIZES = ("compact", "resnet50", "resnet101")
 PLANES = (16, 32, 64, 128)  # of compact's four stages of two Bottlenecks: a quarter of ResNet-50's
@@ -92,8 +84,6 @@ def deeplab(size: str, classes: int, *, pretrained: bool = False, seed: int = 0)
 def coco_state(size: str) -> dict[str, Tensor]:
     """Return torchvision's weights of "resnet50" or "resnet101" from the cache, downloaded on first use.
 
-    The download is checked against the hash in its name and read without unpickling anything but tensors.
-
     Parameters
     ----------
     size : str
@@ -111,42 +101,7 @@ def coco_state(size: str) -> dict[str, Tensor]:
     UserError
         If the server sends other bytes, or the file is damaged.
     """
-    weights, title = COCO_WEIGHTS[size], f"DeepLabV3 {size} trained on COCO"
-    file = make_folder(cache_dir() / "weights") / weights.url.rsplit("/", 1)[1]
-    cure = f"put it there yourself, as {file}"
-    if not file.is_file():
-        if download.offline():
-            raise download.Unreachable(f"RELCOMP_OFFLINE is set, so {title} is not downloaded: unset it, or {cure}")
-        download.probe(title, weights.url, cure)
-    try:
-        with _time_limit(download.READ_SECONDS), redirect_stdout(io.StringIO()):  # the loader prints where it writes
-            return weights.get_state_dict(
-                model_dir=str(file.parent),
-                progress=sys.stderr.isatty(),
-                check_hash=True,
-                map_location="cpu",
-                weights_only=True,
-            )
-    except (OSError, HTTPException) as error:
-        raise download.unreachable(title, weights.url, error, cure) from error
-    except (RuntimeError, UnpicklingError, EOFError) as error:
-        state = (
-            f"{file} is damaged: delete it"
-            if file.is_file()
-            else f"{weights.url} sent other bytes (wrong hash): try another network"
-        )
-        raise UserError(f"{title} cannot be used, {state}, and try again") from error
-
-
-@contextmanager
-def _time_limit(seconds: float) -> Iterator[None]:
-    """Let a stalled download fail: torch's loader gives its connections no time limit of their own."""
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(seconds)
-    try:
-        yield
-    finally:
-        socket.setdefaulttimeout(before)
+    return downloaded_state(COCO_WEIGHTS[size], f"DeepLabV3 {size} trained on COCO")
 
 
 def _take_over(net: nn.Module, state: dict[str, Tensor]) -> None:

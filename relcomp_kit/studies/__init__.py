@@ -8,6 +8,7 @@ from relcomp_kit.sweeps.experiments import register
 
 register("code", "relcomp_kit.studies.coding.experiment:code")
 register("expert", "relcomp_kit.studies.experts.experiment:expert")
+register("one-shot", "relcomp_kit.studies.quantization.experiment:one_shot")
 register("prune", "relcomp_kit.studies.pruning.experiment:prune")
 register("quantize", "relcomp_kit.studies.quantization.experiment:quantize")
 register("train", "relcomp_kit.studies.segmentation.experiment:train")

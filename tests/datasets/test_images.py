@@ -35,7 +35,7 @@ def test_real_mnist_has_the_official_test_set_and_a_full_training_set(mnist):
 
 
 def test_split_is_a_partition_and_the_same_on_every_machine():
-    train, validation = images._split(55_000, 5_000)
+    train, validation = images.split_indices(55_000, 5_000)
     assert torch.equal(torch.cat([train, validation]).sort().values, torch.arange(60_000))
     assert validation[:5].tolist() == [11, 22, 36, 37, 68]
 
@@ -43,7 +43,7 @@ def test_split_is_a_partition_and_the_same_on_every_machine():
 def test_tiny_set_holds_the_bytes_of_its_files(tiny_data, tiny_files):
     found = datasets.load("mnist")
     raw = np.frombuffer(tiny_files["train-images-idx3-ubyte"][16:], np.uint8).reshape(30, 1, 28, 28)
-    index, _ = images._split(25, 5)
+    index, _ = images.split_indices(25, 5)
     assert torch.equal(found.train.images, torch.from_numpy(raw[index.numpy()]).float() / 255)
     assert found.train.labels.tolist() == (index % 10).tolist()
     assert found.test.labels.tolist() == list(range(10))

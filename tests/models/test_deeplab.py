@@ -15,6 +15,7 @@ from torchvision.models import Weights, WeightsEnum
 from zennit.composites import EpsilonPlus
 from zennit.torchvision import ResNetCanonizer
 
+from relcomp_kit.datasets import download
 from relcomp_kit.datasets.download import Unreachable
 from relcomp_kit.errors import UserError
 from relcomp_kit.models import deeplab as module
@@ -201,8 +202,8 @@ def test_without_a_network_one_sentence_comes_at_once(published, monkeypatch):
 
 def test_a_server_that_breaks_off_after_the_first_answer_is_given_up(published, monkeypatch):
     _, _, publish = published
-    monkeypatch.setattr(module.download, "probe", lambda *_: None)
-    monkeypatch.setattr(module.download, "READ_SECONDS", 0.3)
+    monkeypatch.setattr(download, "probe", lambda *_: None)
+    monkeypatch.setattr(download, "READ_SECONDS", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as silent:  # takes the connection and never answers
         publish(f"http://127.0.0.1:{silent.getsockname()[1]}")
         with pytest.raises(Unreachable, match=r"no answer in time|no connection"):

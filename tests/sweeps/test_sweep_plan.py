@@ -40,12 +40,15 @@ def test_names_are_decided_by_experiment_version_and_values_alone(fake, write_pl
     assert len({one.name, *(dataclasses.replace(one, **change).name for change in changed)}) == 4
 
 
+EXPERIMENTS = "code, expert, one-shot, prune, quantize, train"
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
         ("experiment = ", "is no TOML: Invalid value"),
-        ("[fixed]\nx = 1", "names no experiment: choose one of code, expert, prune, quantize, train"),
-        ('experiment = "nope"', "there is no experiment 'nope'; choose one of code, expert, prune, quantize, train"),
+        ("[fixed]\nx = 1", f"names no experiment: choose one of {EXPERIMENTS}"),
+        ('experiment = "nope"', f"there is no experiment 'nope'; choose one of {EXPERIMENTS}"),
         ("experiment = 3", "write experiment as in `experiment = "),
         (HEAD + "grid = [1]", "write grid as in"),
         (HEAD + "extra = [1]", "write extra as in"),

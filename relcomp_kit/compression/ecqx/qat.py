@@ -39,8 +39,8 @@ def quantized_net(
     recipe : QatRecipe
         The settings of the training.
     net : nn.Module
-        A DeepLabV3 for scenes; for small images a `MaskedNet`, or any net of images in rows that gives logits. It is
-        left as it is.
+        A DeepLabV3 for scenes; for small grey images a `MaskedNet`, or any net of images in rows that gives logits; for
+        larger ones any net that takes them and gives logits. It is left as it is.
     data : ImageSet or SceneSet
         The test split is not touched.
     seed : int

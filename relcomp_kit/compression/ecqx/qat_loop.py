@@ -26,7 +26,7 @@ from relcomp_kit.compression.ecqx.quantize_net import check_relevance, normalize
 from relcomp_kit.compression.ecqx.quantized import Quantized, to_tensors
 from relcomp_kit.compression.ecqx.recipe import QatRecipe
 from relcomp_kit.compression.ecqx.straight_through import scale_gradient
-from relcomp_kit.compression.ecqx.tasks import Batch, Images, Scenes
+from relcomp_kit.compression.ecqx.tasks import Batch, Images, Pictures, Scenes
 from relcomp_kit.errors import UserError
 from relcomp_kit.models.masked_net import MaskedLayer
 from relcomp_kit.models.scene_batches import draw
@@ -82,7 +82,7 @@ class Run:
         The trained net; copied.
     recipe : QatRecipe
         The settings, resolved.
-    task : Images or Scenes
+    task : Images, Pictures or Scenes
         Gives batches, loss and scores.
     seed : int
         Decides dropout and random relevance; the task has its own.
@@ -95,7 +95,7 @@ class Run:
         The same in full precision, in memory of its own.
     """
 
-    def __init__(self, net: nn.Module, recipe: QatRecipe, task: Images | Scenes, seed: int):
+    def __init__(self, net: nn.Module, recipe: QatRecipe, task: Images | Pictures | Scenes, seed: int):
         self.recipe, self.task, self.seed = recipe, task, seed
         self.net = copy.deepcopy(net).to(task.device).to(memory_format=torch.channels_last).train()
         for layer in self.net.modules():

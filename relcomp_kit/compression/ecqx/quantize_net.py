@@ -84,7 +84,7 @@ def plan(
         What entropy weighs against distance, 0 or more; see `quantize`.
     exclude : iterable of str
         Names of parameters, or of layers with all in them, that get no grid.
-    step : {"p99.9", "least-squares"}
+    step : {"p99.9", "p99.9-interpolated", "least-squares"}
         How the grid is spread, as in `centroid_step`.
     extreme : {"max", "centroid"}
         The weight that lambda_max is made for; see `quantize`.
@@ -160,7 +160,7 @@ def quantize(
         The most sparsity of a tensor that its relevance may give back, in [0, 1].
     exclude : iterable of str
         Names of parameters, or of layers with all in them, that stay float.
-    step : {"p99.9", "least-squares"}
+    step : {"p99.9", "p99.9-interpolated", "least-squares"}
         How the grid is spread, as in `centroid_step`. The published P99.9 spends it on the tails: at 2 bit, where it is
         the one centroid above 0, weights of a normal distribution go to 0 up to 1.6 standard deviations.
     extreme : {"max", "centroid"}

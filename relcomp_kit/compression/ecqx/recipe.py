@@ -56,9 +56,12 @@ class QatRecipe:
     validate_every : int
         Steps between two validations.
     precision : {"fp32", "bf16", "auto"}
-        As in `relcomp_kit.models.device.choose_precision`; for scenes.
-    class_weights, augment
+        As in `relcomp_kit.models.device.choose_precision`; not for small grey images.
+    class_weights
         As in `relcomp_kit.models.recipe.Recipe`; for scenes.
+    augment : bool
+        Change every image at random: scenes as in `relcomp_kit.models.recipe.Recipe`, others by
+        `relcomp_kit.datasets.transforms.crop_and_mirror`; not small grey images.
     noise, signed : bool
         As in `relcomp_kit.models.masked_net_training.prepare`; for small images.
     """

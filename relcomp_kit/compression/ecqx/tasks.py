@@ -1,22 +1,23 @@
-"""What a net is trained for: batches, loss and scores, of small images with labels and of scenes."""
+"""What a net is trained for: batches, loss and scores, of images with labels and of scenes."""
 
 import functools
 
 import torch
 from torch import Tensor, nn
+from torchmetrics.functional.classification import multilabel_average_precision
 
 from relcomp_kit.compression.ecqx.recipe import QatRecipe
 from relcomp_kit.datasets.images import ImageSet
 from relcomp_kit.datasets.scene_set import VOID, SceneSet
 from relcomp_kit.datasets.scenes import remember
-from relcomp_kit.datasets.transforms import normalize
+from relcomp_kit.datasets.transforms import crop_and_mirror, normalize, standardize
 from relcomp_kit.errors import UserError
 from relcomp_kit.models.device import autocast, choose_device
 from relcomp_kit.models.masked_net import MaskedNet
 from relcomp_kit.models.masked_net_training import Batches, Samples, accuracy, one_hot_others_cold, prepare
 from relcomp_kit.models.metrics import evaluate
 from relcomp_kit.models.recipe import Recipe
-from relcomp_kit.models.scene_batches import TrainingBatches
+from relcomp_kit.models.scene_batches import TrainingBatches, draw
 from relcomp_kit.models.segmentation_training import class_weights
 
 Batch = tuple[Tensor, Tensor]
@@ -77,6 +78,66 @@ class Images:
     def scores(self, net: nn.Module, split: str) -> dict[str, float]:
         """Return how well a net does on the validation or the test split."""
         return {"accuracy": accuracy(net, self.splits[split])}
+
+
+class Pictures:
+    """Images of 8 bit with labels, for any net that takes them: cross entropy of its logits.
+
+    Where an image has several labels, the loss is the binary cross entropy, and the score the mean average precision.
+
+    Parameters
+    ----------
+    net : nn.Module
+        Takes (N, C, H, W), gives logits (N, classes).
+    recipe : QatRecipe
+        Its ``batch``, ``precision`` and ``augment`` count; resolved. With ``augment`` colour images are shifted by up
+        to 4 pixels and mirrored, log-mel pictures shifted in time by as much as 40 ms.
+    data : ImageSet
+        Images uint8, of `relcomp_kit.datasets.labelled`.
+    seed : int
+        Decides the order of the images and their change.
+    """
+
+    def __init__(self, net: nn.Module, recipe: QatRecipe, data: ImageSet, seed: int):
+        self.device, self.precision, self.augment, self.seed = choose_device(), recipe.precision, recipe.augment, seed
+        self.classes, self.size = len(data.classes), data.train.images.shape[2:]
+        self.several = data.train.labels.ndim == 2
+        self.chosen_by = "mean_average_precision" if self.several else "accuracy"
+        self.train, self.splits = data.train, {"validation": data.validation, "test": data.test}
+        self.batches = Batches(len(data.train.labels), seed, recipe.batch)
+
+    def batch(self, step: int) -> Batch:
+        """Return the inputs and labels of a training batch."""
+        chosen = self.batches[step]
+        images = self.train.images[chosen]
+        if self.augment:
+            images = crop_and_mirror(images, draw(self.seed, step, 3), mirror=images.shape[1] == 3)
+        return self._input(images), self.train.labels[chosen].to(self.device)
+
+    def _input(self, images: Tensor) -> Tensor:
+        return standardize(images.to(self.device)).contiguous(memory_format=torch.channels_last)
+
+    def loss(self, net: nn.Module, batch: Batch) -> Tensor:
+        """Return the loss on a batch."""
+        x, labels = batch
+        output = self._logits(net, x)
+        if self.several:
+            return nn.functional.binary_cross_entropy_with_logits(output, labels.float())
+        return nn.functional.cross_entropy(output, labels)
+
+    def _logits(self, net: nn.Module, x: Tensor) -> Tensor:
+        with autocast(self.precision, self.device):
+            return _checked(net(x), self.classes).float()
+
+    @torch.no_grad()
+    def scores(self, net: nn.Module, split: str) -> dict[str, float]:
+        """Return how well a net does on the validation or the test split."""
+        chosen = self.splits[split]
+        pieces = chosen.images.split(500)
+        logits = torch.cat([self._logits(net, self._input(piece)).cpu() for piece in pieces])
+        if self.several:
+            return {self.chosen_by: multilabel_average_precision(logits, chosen.labels.long(), self.classes).item()}
+        return {self.chosen_by: (logits.argmax(1) == chosen.labels).double().mean().item()}
 
 
 class Scenes:
@@ -142,13 +203,13 @@ class Scenes:
         return {"pixel_accuracy": found["pixel_accuracy"], "miou": found["miou"]}
 
 
-def task_of(net: nn.Module, recipe: QatRecipe, data: ImageSet | SceneSet, seed: int) -> Images | Scenes:
+def task_of(net: nn.Module, recipe: QatRecipe, data: ImageSet | SceneSet, seed: int) -> Images | Pictures | Scenes:
     """Return what a net is trained for on a data set.
 
     Parameters
     ----------
     net : nn.Module
-        Segments scenes, or takes small images in rows.
+        Segments scenes, takes small images in rows, or larger ones as they are.
     recipe : QatRecipe
         The settings, resolved.
     data : ImageSet or SceneSet
@@ -165,6 +226,8 @@ def task_of(net: nn.Module, recipe: QatRecipe, data: ImageSet | SceneSet, seed: 
         raise UserError(f"seed {seed} is below 0: take 0 or a higher number")
     if isinstance(data, SceneSet):
         return Scenes(net, recipe, data, seed)
+    if data.train.images.dtype == torch.uint8:
+        return Pictures(net, recipe, data, seed)
     return Images(net, recipe, data, seed)
 
 

@@ -1,23 +1,33 @@
-"""The experiment "quantize": quantization-aware training of a trained net, by recipe and seed."""
+"""The experiments "quantize", quantization-aware training of a trained net, and "one-shot", quantization without it."""
 
+import copy
 import functools
 from dataclasses import replace
 
+import torch
 from torch import nn
 
 from relcomp_kit import datasets
-from relcomp_kit.compression.ecqx.qat import VERSION, QatRecipe, measure
+from relcomp_kit.compression import ecqx
+from relcomp_kit.compression.ecqx.qat import VERSION, QatRecipe, measure, quantized_net
+from relcomp_kit.compression.ecqx.recipe import resolve
+from relcomp_kit.compression.ecqx.tasks import task_of
+from relcomp_kit.compression.nnc import encode
+from relcomp_kit.datasets import labelled
 from relcomp_kit.datasets.download import NAMES
 from relcomp_kit.datasets.images import ImageSet
 from relcomp_kit.datasets.scene_set import SceneSet
 from relcomp_kit.datasets.scenes import remember
 from relcomp_kit.models import checkpoints
+from relcomp_kit.relevance.faithfulness import random_scores
+from relcomp_kit.relevance.lrp import weight_relevance
+from relcomp_kit.studies.quantization.classifiers import load, trained_classifier
 from relcomp_kit.studies.saliency import HIDDEN
 from relcomp_kit.studies.segmentation.measurement import from_checkpoint, recipe_for, train_now
 from relcomp_kit.studies.segmentation.training import provenance
 from relcomp_kit.studies.thesis_net import trained_net
 
-__all__ = ["VERSION", "quantize"]
+__all__ = ["VERSION", "one_shot", "quantize"]
 
 
 def quantize(*, seed: int, net: str = "compact", dataset: str = "rail-scenes", **recipe: QatRecipe) -> dict:
@@ -29,7 +39,8 @@ def quantize(*, seed: int, net: str = "compact", dataset: str = "rail-scenes", *
         Of the net, and of its quantization.
     net : str
         A size of DeepLabV3 for scenes: the committed checkpoint, or a net trained by the "full" recipe. For small
-        images a key of `relcomp_kit.studies.saliency.HIDDEN` ("tanh", "ReLU"): the thesis' net, as published.
+        images a key of `relcomp_kit.studies.saliency.HIDDEN` ("tanh", "ReLU"): the thesis' net, as published. For the
+        larger sets as in `relcomp_kit.studies.quantization.classifiers.trained_classifier`.
     dataset : str
         A set of scenes, or of small images.
     **recipe
@@ -37,7 +48,63 @@ def quantize(*, seed: int, net: str = "compact", dataset: str = "rail-scenes", *
     """
     chosen = QatRecipe(**recipe)
     model, data = kept(net, dataset, seed)
-    return measure(chosen, model, data, seed) | {"data": data.sha256, "made by": provenance()["commit"]}
+    found = measure(chosen, model, data, seed)
+    if dataset in labelled.NAMES and chosen.arm != "float":
+        found["file size"] = (len(encode(quantized_net(chosen, model, data, seed)[0])), "bytes")
+    return found | {"data": data.sha256, "made by": provenance()["commit"]}
+
+
+def one_shot(
+    *,
+    net: str,
+    dataset: str,
+    arm: str,
+    seed: int,
+    bits: int = 4,
+    Lambda: float = 0.05,
+    step_rule: str = "p99.9-interpolated",
+    rule: str = "epsilon",
+    aggregate: str = "mean_of_abs",
+    relevance_images: int = 1000,
+) -> dict:
+    """Quantize a trained net at once, without any training; return its scores in the test and its size.
+
+    Parameters
+    ----------
+    net, dataset : str
+        As in `quantize`; a larger set.
+    arm : {"ecq", "lrp", "magnitude", "random", "float"}
+        As in `relcomp_kit.compression.ecqx.recipe.QatRecipe`; "float" is the net as it is.
+    seed : int
+        Of the net if it is trained here, of the order of the images, and of random relevance.
+    bits, Lambda, step_rule, rule, aggregate
+        As in `relcomp_kit.compression.ecqx.recipe.QatRecipe`.
+    relevance_images : int
+        Training images that relevance is measured on, in batches of 100.
+    """
+    model, data = kept(net, dataset, seed)
+    task = task_of(model, resolve(QatRecipe(batch=100)), data, seed)
+    model.to(task.device)
+    about = {"data": data.sha256, "made by": provenance()["commit"]}
+    if arm == "float":
+        return about | {"accuracy": (task.scores(model, "test")[task.chosen_by], "share")}
+    relevance = None
+    if arm == "lrp":
+        batches = (task.batch(index) for index in range(relevance_images // 100))
+        relevance = weight_relevance(model, batches, rule=rule, aggregate=aggregate)
+    elif arm in ("magnitude", "random"):
+        relevance = {name: weight.detach().abs() for name, weight in model.named_parameters()}
+        if arm == "random":
+            relevance = random_scores(relevance, torch.Generator().manual_seed(seed))
+    quantized = ecqx.quantize(model, bits, Lambda, relevance=relevance, step=step_rule)
+    changed = copy.deepcopy(model)
+    changed.load_state_dict(ecqx.state_dict(quantized))
+    return about | {
+        "accuracy": (task.scores(changed, "test")[task.chosen_by], "share"),
+        "sparsity": (quantized.sparsity, "share"),
+        "coded size": (quantized.coded_bytes, "bytes"),
+        "file size": (len(encode(quantized)), "bytes"),
+    }
 
 
 def trained(net: str, dataset: str, seed: int, profile: str = "full") -> tuple[nn.Module, ImageSet | SceneSet]:
@@ -52,6 +119,9 @@ def trained(net: str, dataset: str, seed: int, profile: str = "full") -> tuple[n
     profile : {"quick", "full"}
         On scenes: how large they are, and how long a net without a committed checkpoint is trained.
     """
+    if dataset in labelled.NAMES:
+        data = load(dataset)
+        return trained_classifier(net, data, seed)[0], data
     return _thesis_net(net, dataset, seed) if dataset in NAMES else _segmenter(net, dataset, seed, profile)
 
 

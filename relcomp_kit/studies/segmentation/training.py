@@ -10,6 +10,7 @@ from relcomp_kit.datasets.scenes import SCENE_NAMES
 from relcomp_kit.errors import UserError
 from relcomp_kit.files import make_folder, read_json, write_json
 from relcomp_kit.models.checkpoints import load_net, name_of, save_half
+from relcomp_kit.models.classifiers import NETS
 from relcomp_kit.models.deeplab import SIZES
 from relcomp_kit.models.device import choose_device, describe_device
 from relcomp_kit.models.metrics import evaluate, plain
@@ -59,7 +60,7 @@ def choose_recipe(net: str, dataset: str, profile: str, *, pretrained: bool = Fa
     UserError
         If there is no such net or set of scenes.
     """
-    for name, known, what in ((net, SIZES, "net"), (dataset, SCENE_NAMES, "set of scenes")):
+    for name, known, what in ((net, (*SIZES, *NETS), "net"), (dataset, SCENE_NAMES, "set of scenes")):
         if name not in known:
             raise UserError(f"there is no {what} {name!r}; choose one of {', '.join(known)}")
     recipe = training_recipe(net, dataset, profile, pretrained=pretrained)
