@@ -1,6 +1,7 @@
 """Images and labels in files: found in pairs, decoded and checked when they are asked for."""
 
 import hashlib
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,17 +11,21 @@ from PIL import Image
 from torch.utils.data import Dataset
 from torchvision import tv_tensors
 
+from relcomp_kit.datasets.pictures import BROKEN, LONGEST_START, format_of, other_format, to_rgb, upright
 from relcomp_kit.datasets.scene_set import VOID
 from relcomp_kit.datasets.transforms import resize
 from relcomp_kit.errors import UserError
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
-BROKEN = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)  # what PIL raises on a damaged file
+MOST_PIXELS = 100 * 10**6  # of a picture: 0.3 GB in memory
 Pair = tuple[Path, Path]  # image, label
 
 
 class Pairs(Dataset):
     """A split whose scenes lie in files.
+
+    Image and label are each turned as their EXIF orientation says: a label without one has to be drawn over the image
+    as people see it. What is transparent in an image is white, 16 bits become 8, an animation shows its first picture.
 
     Parameters
     ----------
@@ -48,12 +53,13 @@ class Pairs(Dataset):
 
     def __getitem__(self, index: int) -> tuple[tv_tensors.Image, tv_tensors.Mask]:
         image_path, label_path = self.pairs[index]
-        pixels = np.array(_open(image_path).convert("RGB"))
+        pixels = np.array(to_rgb(_open(image_path)))
         classes = self.read_label(label_path)
         if pixels.shape[:2] != classes.shape:
             raise UserError(
                 f"{label_path} has {classes.shape[0]}x{classes.shape[1]} pixels and its image {image_path.name} has "
-                f"{pixels.shape[0]}x{pixels.shape[1]}: put an image and a label of the same size there"
+                f"{pixels.shape[0]}x{pixels.shape[1]}, both turned as their EXIF says: put an image and a label of the "
+                "same size there"
             )
         image = tv_tensors.Image(torch.from_numpy(pixels).permute(2, 0, 1).contiguous())
         label = tv_tensors.Mask(torch.from_numpy(classes))
@@ -122,7 +128,7 @@ def read_colours(path: Path, palette: tuple[tuple[int, int, int], ...]) -> np.nd
     UserError
         If the file cannot be decoded, or no pixel has a colour of the palette.
     """
-    pixels = np.array(_open(path).convert("RGB")).astype(np.int32)
+    pixels = np.array(to_rgb(_open(path))).astype(np.int32)
     code = pixels[..., 0] << 16 | pixels[..., 1] << 8 | pixels[..., 2]
     classes = np.full(code.shape, VOID, np.uint8)
     for index, (red, green, blue) in enumerate(palette):
@@ -241,10 +247,28 @@ def _by_name(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
 
 
 def _open(path: Path) -> Image.Image:
-    """Decode a whole picture, or say which file is none."""
+    """Decode a whole picture and turn it upright, or say which file is none."""
     try:
-        with Image.open(path) as picture:
-            picture.load()
-            return picture
+        with path.open("rb") as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of Pillow's own bound, and of damaged notes about the picture
+            start = file.read(LONGEST_START)
+            kind, other = format_of(start), other_format(start)
+            if other:
+                raise UserError(f"{path} is {other}, whatever its name says: convert it to PNG or JPEG")
+            if kind is None:
+                raise ValueError("neither PNG nor JPEG")
+            file.seek(0)
+            with Image.open(file, formats=[kind]) as picture:
+                width, height = picture.size
+                if width * height > MOST_PIXELS:
+                    raise UserError(
+                        f"{path} has {width:,}x{height:,} pixels, more than {MOST_PIXELS:,}: make it smaller"
+                    )
+                picture.load()
+                return upright(picture)
+    except UserError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise UserError(f"{path} has more than {MOST_PIXELS:,} pixels: make it smaller") from error
     except BROKEN as error:
         raise UserError(f"{path} is no picture that can be read: put the set's original file there") from error

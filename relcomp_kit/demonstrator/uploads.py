@@ -9,10 +9,11 @@ from collections import OrderedDict
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 from torchvision.transforms.v2 import functional
 
+from relcomp_kit.datasets.pictures import BROKEN, format_of, other_format, to_rgb, upright
 from relcomp_kit.errors import UserError
 
 MOST_BYTES = 10 * 10**6
@@ -26,7 +27,6 @@ READ_THE_START = f"""<script>
 const read = FileReader.prototype.readAsArrayBuffer
 FileReader.prototype.readAsArrayBuffer = function (file) {{ read.call(this, file.slice(0, {MOST_BYTES + 1})) }}
 </script>"""
-FORMATS = {b"\x89PNG\r\n\x1a\n": "PNG", b"\xff\xd8\xff": "JPEG"}  # how a file begins
 
 _kept: OrderedDict[str, Tensor] = OrderedDict()
 _given: dict[str, str] = {}  # name to the hash of its file, of forgotten images too: a name stands for one image
@@ -52,9 +52,10 @@ def decode(data: bytes, name: str) -> Tensor:
         raise UserError(f"{name} is empty: choose a PNG or JPEG image")
     if len(data) > MOST_BYTES:
         raise UserError(f"{name} is too large: choose an image of up to {MOST_BYTES / 1e6:.0f} MB")
-    kind = next((kind for start, kind in FORMATS.items() if data.startswith(start)), None)
+    kind = format_of(data)
     if kind is None:
-        raise UserError(f"{name} is neither PNG nor JPEG: convert it to one of them")
+        other = other_format(data)
+        raise UserError(f"{name} is {f'{other}, ' if other else ''}neither PNG nor JPEG: convert it to one of them")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of Pillow's own, laxer bound, and of damaged notes about the picture
@@ -67,28 +68,18 @@ def decode(data: bytes, name: str) -> Tensor:
             if min(width, height) < SMALLEST:
                 raise UserError(f"{name} has {width}x{height} pixels: choose an image of {SMALLEST} at least each way")
             picture.draft("RGB", (LONGEST, LONGEST))  # lets JPEG decode at a fraction of the size
+            picture = to_rgb(upright(picture))
             picture.thumbnail((LONGEST, LONGEST), Image.Resampling.BILINEAR)
-            if picture.mode.startswith(("I", "F")):
-                raise UserError(f"{name} has more than 8 bits a channel: convert it to a usual PNG or JPEG")
-            pixels = np.array(_upright(picture))
+            pixels = np.array(picture)
     except UserError:
         raise
     except Image.DecompressionBombError as error:
         raise UserError(
             f"{name} has too many pixels: choose one of up to {MOST_PIXELS / 1e6:.0f} megapixels"
         ) from error
-    except Exception as error:  # Pillow's decoders raise types of many kinds on damaged files
+    except BROKEN as error:
         raise UserError(f"{name} cannot be decoded: it is damaged or cut short, choose another image") from error
     return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
-
-
-def _upright(picture: Image.Image) -> Image.Image:
-    """Return the picture in RGB, turned as its EXIF says, on white where it is transparent."""
-    picture = ImageOps.exif_transpose(picture)
-    if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
-        picture = picture.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
-    return picture.convert("RGB")
 
 
 def fit(image: Tensor, size: tuple[int, int]) -> Tensor:
