@@ -21,6 +21,10 @@ from relcomp_kit.errors import UserError
 from relcomp_kit.files import cache_dir, write_atomic
 
 
+class ForeignFile(UserError):
+    """A safetensors file of another program: whole, but without what the kit has to know about it."""
+
+
 def artifact_path(recipe: str, version: int, config: dict, data_hash: str) -> Path:
     """Return the file of an artifact; the name holds the recipe and a hash of all that decides the content.
 
@@ -115,6 +119,8 @@ def read_artifact(path: Path) -> tuple[dict[str, torch.Tensor], dict]:
     try:
         tensors, about = _open(path)
         info = about["info"]
+    except ForeignFile:
+        raise
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"{path} is damaged ({error}); delete it and run again") from error
     if "sha256" in about and about["sha256"] != _digest(tensors, info):
@@ -172,7 +178,9 @@ def _open(path: Path) -> tuple[dict[str, torch.Tensor], dict]:
     """Return the tensors of a file, and its info with name and digest; earlier versions wrote the info alone."""
     with safe_open(path, framework="pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not iterable itself)
-        metadata = file.metadata()
+        metadata = file.metadata() or {}
+    if not metadata.keys() & {"about", "info"}:
+        raise ForeignFile(f"{path} was not written by this kit: name a file that `relcomp train` or `decode` wrote")
     return tensors, json.loads(metadata["about"]) if "about" in metadata else {"info": json.loads(metadata["info"])}
 
 

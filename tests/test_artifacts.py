@@ -42,15 +42,21 @@ def test_everything_that_decides_the_content_decides_the_name(own_cache, monkeyp
     assert artifact_path(**arguments) not in others | {name}
 
 
-@pytest.mark.parametrize("damage", ["truncated", "garbage", "no info", "missing"])
+@pytest.mark.parametrize("metadata", [None, {}, {"format": "pt"}])
+def test_a_file_of_another_program_is_not_said_to_be_damaged(tmp_path, metadata):
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(artifacts.save(TENSORS, metadata))
+    with pytest.raises(UserError, match=r"x\.safetensors was not written by this kit: name a file that"):
+        read_artifact(path)
+
+
+@pytest.mark.parametrize("damage", ["truncated", "garbage", "missing"])
 def test_damaged_file_is_named(tmp_path, damage):
     path = write_artifact(tmp_path / "x.safetensors", TENSORS, INFO)
     if damage == "truncated":
         path.write_bytes(path.read_bytes()[:-5])
     elif damage == "garbage":
         path.write_bytes(b"garbage")
-    elif damage == "no info":
-        path.write_bytes(artifacts.save(TENSORS))
     else:
         path.unlink()
     with pytest.raises(UserError, match=r"x\.safetensors is damaged .*; delete it and run again"):

@@ -12,7 +12,7 @@ from relcomp_kit.artifacts import read_artifact, write_artifact
 from relcomp_kit.errors import UserError
 from relcomp_kit.files import checkout, write_atomic
 from relcomp_kit.models.classifiers import NETS, classifier
-from relcomp_kit.models.deeplab import deeplab
+from relcomp_kit.models.deeplab import SIZES, deeplab
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -222,7 +222,7 @@ def _read(file: Path) -> tuple[dict[str, Tensor], dict]:
     if not file.is_file():
         raise UserError(f"{file} is missing: `relcomp train` makes such a file")
     state, info = read_artifact(file)
-    if not {"net", "classes"} <= info.keys():
+    if not (isinstance(info, dict) and info.get("net") in SIZES and isinstance(info.get("classes"), list)):
         raise UserError(f"{file} does not say which net and classes it is for: take a file that `relcomp train` made")
     return state, info
 

@@ -42,20 +42,25 @@ def downloaded_state(weights: WeightsEnum, title: str) -> dict[str, Tensor]:
     """
     file = make_folder(cache_dir() / "weights") / weights.url.rsplit("/", 1)[1]
     cure = f"put it there yourself, as {file}"
-    if not file.is_file():
+    if not file.exists():
         if download.offline():
             raise download.Unreachable(f"RELCOMP_OFFLINE is set, so {title} is not downloaded: unset it, or {cure}")
         download.probe(title, weights.url, cure)
     try:
         with _time_limit(download.READ_SECONDS), redirect_stdout(io.StringIO()):  # the loader prints where it writes
-            return weights.get_state_dict(
+            found = weights.get_state_dict(
                 model_dir=str(file.parent),
                 progress=sys.stderr.isatty(),
                 check_hash=True,
                 map_location="cpu",
                 weights_only=True,
             )
+        if not isinstance(found, dict) or not all(isinstance(value, Tensor) for value in found.values()):
+            raise UnpicklingError("no state of a net")
+        return found
     except (OSError, HTTPException) as error:
+        if file.exists():  # there, but a folder or not to be read
+            raise UserError(f"{title} cannot be used, {file} cannot be read ({error.strerror}): {cure}") from error
         raise download.unreachable(title, weights.url, error, cure) from error
     except (RuntimeError, UnpicklingError, EOFError) as error:
         state = (

@@ -209,3 +209,19 @@ def test_a_server_that_breaks_off_after_the_first_answer_is_given_up(published, 
         with pytest.raises(Unreachable, match=r"no answer in time|no connection"):
             deeplab("resnet50", 5, pretrained=True)
     assert socket.getdefaulttimeout() is None
+
+
+@pytest.mark.parametrize("content", [[1.0], {"a": 1}, {"a": [torch.ones(1)]}, 3, None, b"", b"text", "folder"], ids=str)
+def test_weights_in_the_cache_that_are_no_state(own_cache, content):
+    name = module.COCO_WEIGHTS["resnet50"].url.rsplit("/", 1)[1]
+    file = own_cache / "weights" / name
+    file.parent.mkdir(parents=True)
+    if content == "folder":
+        file.mkdir()
+    elif isinstance(content, bytes):
+        file.write_bytes(content)
+    else:
+        torch.save(content, file)
+    with pytest.raises(UserError, match=f"cannot be used, {file} (is damaged: delete it|cannot be read)") as found:
+        module.coco_state("resnet50")
+    assert "\n" not in str(found.value)
