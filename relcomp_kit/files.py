@@ -1,12 +1,21 @@
 """Where things lie, and how they are written: atomically, so that an interrupted run loses nothing."""
 
+import errno
 import json
 import os
 import re
+import shutil
+import stat
 import tempfile
+import uuid
+from contextlib import suppress
 from pathlib import Path
 
 from relcomp_kit.errors import UserError
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the disk, the user's share of it, or the limit on a file
+NOWHERE = "it is a link that leads nowhere"
+LONGEST_PREFIX = 40  # letters of a name that its temporary file has too: a name may have 255 bytes
 
 
 def checkout() -> Path:
@@ -26,29 +35,113 @@ def checkout() -> Path:
 
 
 def cache_dir() -> Path:
-    """Return the folder for downloads and trained artifacts: ``$RELCOMP_CACHE``, or the user's cache."""
-    chosen = os.environ.get("RELCOMP_CACHE")
-    if chosen:
-        return Path(chosen).expanduser().resolve()
+    """Return the folder for downloads and trained artifacts: ``$RELCOMP_CACHE``, or the user's cache.
+
+    Raises
+    ------
+    UserError
+        If neither can be told, as for a user without a home folder.
+    """
     import platformdirs
 
-    return Path(platformdirs.user_cache_dir("relcomp_kit"))
+    chosen = os.environ.get("RELCOMP_CACHE")
+    try:
+        folder = Path(chosen or platformdirs.user_cache_dir("relcomp_kit")).expanduser()  # "~" where there is no home
+    except RuntimeError as error:  # no such user, or one without a home folder
+        raise UserError(
+            f"{chosen or 'the folder of the cache'} cannot be found ({error}): set RELCOMP_CACHE to a folder that you "
+            "can write to"
+        ) from error
+    return folder.resolve() if chosen else folder
+
+
+def refusal(place: Path, error: OSError, needed: int | None = None) -> UserError:
+    """Return the sentence for a place that the system does not let be written: where, why, and what to do.
+
+    Parameters
+    ----------
+    place : Path
+        The file or folder.
+    error : OSError
+        What the system says.
+    needed : int, optional
+        Bytes to be written, for a disk that is full.
+    """
+    reason, cure = error.strerror or str(error), "choose another folder"
+    with suppress(UserError):
+        if Path(os.path.abspath(place)).is_relative_to(cache_dir()):
+            cure = "set RELCOMP_CACHE to another folder"
+    if error.errno in FULL:
+        reason, cure = reason + _room(place, needed), f"make room, or {cure}"
+    elif error.errno == errno.ENAMETOOLONG:
+        cure = "choose a shorter name"
+    elif isinstance(error, FileExistsError):
+        reason = NOWHERE if place.is_symlink() else "it is a file, not a folder"
+    return UserError(f"cannot write to {place}: {reason}; {cure}")
+
+
+def _room(place: Path, needed: int | None) -> str:
+    """Say how many bytes are needed, and how many are free on the disk of a place."""
+    found = [] if needed is None else [f"{needed:,} bytes are needed"]
+    there = next((folder for folder in Path(os.path.abspath(place)).parents if folder.is_dir()), None)
+    if there:
+        with suppress(OSError):
+            found.append(f"{shutil.disk_usage(there).free:,} are free")
+    return f" ({', '.join(found)})" if found else ""
 
 
 def make_folder(folder: Path) -> Path:
-    """Make a folder that can be written to, or say in one sentence why that fails."""
+    """Make a folder that can be written to, or say in one sentence why that fails; a link to a folder is followed."""
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise UserError(f"cannot write to {folder}: {error.strerror}; choose another folder") from error
+        raise refusal(folder, error) from error
     return folder
+
+
+def check_file(path: Path) -> Path:
+    """Return the file that is written for a path, or refuse the path; nothing is made or changed.
+
+    As for ``cp``, a link is followed and stays a link, if it leads to a file.
+
+    Parameters
+    ----------
+    path : Path
+        Where a file shall be written.
+
+    Returns
+    -------
+    Path
+        The path itself, or what its link leads to.
+
+    Raises
+    ------
+    UserError
+        If a folder is there, a link that leads nowhere, or a file that this user may not change.
+    """
+    path = Path(path)
+    try:
+        if path.is_symlink() and not path.exists():
+            raise UserError(f"cannot write to {path}: {NOWHERE}; choose another name")
+        if path.is_dir():
+            raise UserError(f"cannot write to {path}: it is a folder; name a file")
+        if not path.exists():
+            return path
+        if not os.access(path, os.W_OK):
+            raise PermissionError(errno.EACCES, "it is write-protected")
+    except OSError as error:
+        raise refusal(path, error) from error
+    return path.resolve() if path.is_symlink() and path.is_file() else path
 
 
 def write_atomic(path: Path, content: bytes | str) -> Path:
     """Write a whole file or nothing: into a temporary file beside it, flushed, then renamed.
+
+    As with ``cp``, a file that is there keeps its mode, a new one has what the user's umask leaves, and a link is
+    followed: what it leads to is replaced. A device or pipe, such as ``/dev/stdout``, is written to as it is.
 
     Parameters
     ----------
@@ -60,26 +153,33 @@ def write_atomic(path: Path, content: bytes | str) -> Path:
     Returns
     -------
     Path
-        The file.
+        The file that was written; not the path given if that is a link.
 
     Raises
     ------
     UserError
-        If the folder cannot be written to.
+        If the folder or the file cannot be written to, or the disk is full.
     """
-    path = Path(path)
-    make_folder(path.parent)
     data = content.encode() if isinstance(content, str) else content
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    path = check_file(path)
+    make_folder(path.parent)
+    temporary = path.with_name(f".{path.name[:LONGEST_PREFIX]}.{uuid.uuid4().hex}")
     try:
-        with os.fdopen(handle, "wb") as file:
+        if path.exists() and not path.is_file():
+            path.write_bytes(data)
+            return path
+        mode = stat.S_IMODE(path.stat().st_mode) if path.is_file() else None
+        with temporary.open("xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
+        if mode is not None:
+            temporary.chmod(mode)
         os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+    except BaseException as error:
+        temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise refusal(path, error, len(data)) from error
         raise
     return path
 

@@ -3,6 +3,8 @@
 import gzip
 import hashlib
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -23,6 +25,25 @@ def own_cache(tmp_path, monkeypatch):
     folder = tmp_path / "cache"
     monkeypatch.setenv("RELCOMP_CACHE", str(folder))
     return folder
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A folder that is a disk of 100 kB."""
+    if sys.platform != "linux" or os.geteuid():
+        pytest.skip("only root can mount a disk")
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=100k", "tmpfs", folder], capture_output=True).returncode:
+        pytest.skip("this machine lets nobody mount a disk")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+@pytest.fixture
+def remount(small_disk):
+    """``remount("size=1m")`` changes how the small disk is mounted."""
+    return lambda options: subprocess.run(["mount", "-o", f"remount,{options}", small_disk], check=True)
 
 
 def idx(array) -> bytes:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from relcomp_kit.cli.options import file_to_write
 from relcomp_kit.errors import UserError
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="Made by `relcomp encode`.")]
@@ -16,7 +17,10 @@ def encode(
     model: Annotated[
         str, typer.Argument(metavar="MODEL", help="Safetensors file of a quantized net; with --bits, of a trained one.")
     ],
-    out: Annotated[Path, typer.Option("-o", "--out", metavar="FILE", help="Where the coded net goes.")],
+    out: Annotated[
+        Path,
+        typer.Option("-o", "--out", metavar="FILE", help="Where the coded net goes.", callback=file_to_write),
+    ],
     bits: Annotated[
         int | None, typer.Option(help="Quantize a trained net by ECQ first: 2 to 8. MODEL may be a committed net.")
     ] = None,
@@ -35,13 +39,16 @@ def encode(
     quantized, info = _read_net(model, bits, lam)
     experts = _read_paths(paths) if paths else None
     data = nnc.encode(quantized, paths=experts, info=info, fold=fold, eps=eps, float_bits=float_bits)
-    write_atomic(out, data)
-    print(f"{out}: {len(data):,} bytes, 1/{quantized.original_bytes / len(data):.1f} of the float32 net")
+    written = write_atomic(out, data)
+    print(f"{written}: {len(data):,} bytes, 1/{quantized.original_bytes / len(data):.1f} of the float32 net")
 
 
 def decode(
     file: File,
-    out: Annotated[Path, typer.Option("-o", "--out", metavar="MODEL", help="Where the safetensors file goes.")],
+    out: Annotated[
+        Path,
+        typer.Option("-o", "--out", metavar="MODEL", help="Where the safetensors file goes.", callback=file_to_write),
+    ],
     plain: Annotated[bool, typer.Option("--float", help="Write weights instead of indices and steps.")] = False,
 ) -> None:
     """Decode a net into a safetensors file, and experts' masks into one beside it."""
@@ -50,8 +57,8 @@ def decode(
 
     decoded = nnc.decode(_read_bytes(file), source=str(file))
     to_tensors = ecqx.state_dict if plain else ecqx.to_tensors
-    write_artifact(out, to_tensors(decoded.quantized), decoded.info)
-    print(f"{out}: {len(decoded.quantized.indices)} quantized tensors, {len(decoded.quantized.rest)} others")
+    written = write_artifact(out, to_tensors(decoded.quantized), decoded.info)
+    print(f"{written}: {len(decoded.quantized.indices)} quantized tensors, {len(decoded.quantized.rest)} others")
     if decoded.paths:
         masks = {f"{expert}:{layer}": mask for expert, path in decoded.paths.items() for layer, mask in path.items()}
         beside = write_artifact(out.with_suffix(PATHS_SUFFIX), masks, {})

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from relcomp_kit.cli.options import DEFAULT_OUT, Lessons, Out, interruptible
+from relcomp_kit.cli.options import DEFAULT_OUT, Lessons, Out, file_to_write, interruptible
 
 
 def run(
@@ -92,8 +92,12 @@ def render(lessons: Lessons = None) -> None:
 
 def report(
     out: Out = DEFAULT_OUT,
-    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the report as one page.")] = None,
-    markdown: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the claims as Markdown.")] = None,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the report as one page.", callback=file_to_write)
+    ] = None,
+    markdown: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the claims as Markdown.", callback=file_to_write)
+    ] = None,
 ) -> None:
     """Show the claims of a run beside the recorded ones; only these if there is no run."""
     from rich.console import Console

@@ -15,6 +15,15 @@ Out = Annotated[Path, typer.Option(help="Folder of the run: executed notebooks, 
 DEFAULT_OUT = Path("relcomp-out")
 
 
+def file_to_write(path: Path | None) -> Path | None:
+    """Refuse a path that no file can be written to before anything is computed: the callback of such options."""
+    from relcomp_kit.files import check_file
+
+    if path is not None:
+        check_file(path)
+    return path
+
+
 @contextmanager
 def interruptible(kept: str) -> Iterator[None]:
     """Answer Ctrl-C with one sentence that says what is kept, and exit status 130."""

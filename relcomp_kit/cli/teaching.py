@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from relcomp_kit.cli.options import Lessons
+from relcomp_kit.cli.options import Lessons, file_to_write
 
 
 def slides(
@@ -24,7 +24,8 @@ def exercises(
     lessons: Lessons = None,
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the students' notebooks go.")] = Path("exercises"),
     zip_file: Annotated[
-        Path | None, typer.Option("--zip", metavar="FILE.zip", help="Write one zip instead, to give out.")
+        Path | None,
+        typer.Option("--zip", metavar="FILE.zip", help="Write one zip instead, to give out.", callback=file_to_write),
     ] = None,
     colab: Annotated[
         str | None,

@@ -58,7 +58,7 @@ def train(
         _train_classifier(net, seed, out, {"steps": steps, "batch": batch, "learning_rate": lr, "precision": precision})
         return
     from relcomp_kit.datasets.scenes import describe, load_scenes
-    from relcomp_kit.files import cache_dir, read_json
+    from relcomp_kit.files import cache_dir, make_folder, read_json
     from relcomp_kit.models.checkpoints import commit_checkpoint
     from relcomp_kit.studies.profiles import STEPS
     from relcomp_kit.studies.segmentation import training as train_net
@@ -78,6 +78,8 @@ def train(
     )
     if record:
         train_net.check_fit_to_record(recipe)
+    for folder in filter(None, (out, tensorboard)):
+        make_folder(folder)  # or it would be said after the training
     scenes = load_scenes(dataset, recipe.size)
     print(describe(scenes), flush=True)
     if recipe.steps < STEPS[net]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import relcomp_kit
 from relcomp_kit.errors import UserError
+from relcomp_kit.files import refusal
 
 
 def documented() -> list[str]:
@@ -44,7 +45,7 @@ def write_api(out: Path) -> Path:
     try:
         pdoc(*_not_found_alone(documented()), output_directory=out)
     except OSError as error:
-        raise UserError(f"the pages cannot be written to {out}: {error.strerror}") from error
+        raise refusal(out, error) from error
     return out / "index.html"
 
 

@@ -79,9 +79,12 @@ def _memory() -> Finding:
 
 
 def _disk() -> Finding:
-    folder = cache_dir()
-    while not folder.exists():
-        folder = folder.parent
+    try:
+        folder = cache_dir()
+        while not folder.exists():
+            folder = folder.parent
+    except (OSError, UserError) as error:  # where nobody may look, or there is no home
+        return Finding("warn", "disk", f"free space for the cache cannot be told ({error}), {DISK_GB} GB needed")
     free = shutil.disk_usage(folder).free / 1e9
     return Finding("ok" if free >= DISK_GB else "warn", "disk", f"{free:.0f} GB free for the cache, {DISK_GB} needed")
 

@@ -56,13 +56,7 @@ def check_request(names: Sequence[str], profile: str, out: Path, dataset: str | 
         for source in sources:
             check_dataset(source, dataset)
     kernel.data_environment()
-    try:
-        make_folder(cache_dir())
-    except UserError as error:
-        reason = error.__cause__.strerror
-        raise UserError(
-            f"the cache {cache_dir()} cannot be written to ({reason}): set RELCOMP_CACHE to a folder that can"
-        ) from error
+    make_folder(cache_dir())
     for folder in (out, out / "notebooks", out / "html", out / "records"):
         make_folder(folder)
     return sources

@@ -62,7 +62,7 @@ def data_dir() -> Path | None:
     chosen = os.environ.get("RELCOMP_DATA")
     if not chosen:
         return None
-    folder = Path(chosen).expanduser().resolve()
+    folder = Path(os.path.expanduser(chosen)).resolve()
     if not folder.is_dir():
         raise UserError(f"RELCOMP_DATA names {folder}, which is not a folder: correct it, or unset it")
     os.environ["RELCOMP_DATA"] = str(folder)
@@ -217,6 +217,8 @@ def _download(title: str, url: str, known_hash: str, folder: Path) -> Path:
             "a login page or proxy may have answered; "
             "try another network, or set RELCOMP_OFFLINE=1 to work without"
         ) from error
+    except OSError as error:
+        raise files.refusal(folder / name, error) from error
 
 
 def unreachable(title: str, url: str, error: Exception | None, cure: str = ON_DISK) -> Unreachable:

@@ -304,7 +304,7 @@ def test_a_folder_that_cannot_be_written_to_is_refused(house, tmp_path):
 def test_a_cache_that_cannot_be_written_to_is_said_before_anything_runs(house, tmp_path, monkeypatch):
     (tmp_path / "cache").write_text("a file", encoding="utf-8")
     monkeypatch.setenv("RELCOMP_CACHE", str(tmp_path / "cache"))
-    with pytest.raises(UserError, match=r"the cache .*cache cannot be written to .*: set RELCOMP_CACHE"):
+    with pytest.raises(UserError, match=r"cannot write to .*cache: .*; set RELCOMP_CACHE"):
         runner.check_request([], "quick", tmp_path / "out")
 
 

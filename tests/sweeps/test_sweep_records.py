@@ -37,3 +37,19 @@ def test_a_damaged_record_is_run_again(points, tmp_path, starts, damage, capsys)
     assert run_missing(points, out, workers=1) == 0
     again = read_records(points, out)
     assert [one["measurements"] for one in again] == [one["measurements"] for one in right]
+
+
+@pytest.mark.slow
+def test_records_on_a_full_disk_go_on_with_room(fake_plan, relcomp, small_disk, capsys):
+    plan, out, filler = fake_plan("square", "square"), small_disk / "records", small_disk / "filler"
+    out.mkdir()
+    with pytest.raises(OSError), filler.open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+    assert relcomp("sweep", plan, "--workers", "1", "--out", out) == 1
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith(f"relcomp: cannot write to {out}") and "No space left" in last and "are needed" in last
+    assert not list(out.iterdir())
+    filler.unlink()
+    assert relcomp("sweep", plan, "--workers", "1", "--out", out) == 0
+    assert len(list(out.glob("fake-*.json"))) == 2

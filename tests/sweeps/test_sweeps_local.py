@@ -116,7 +116,7 @@ def test_a_worker_of_another_version_refuses(fake_plan, monkeypatch):
             "--workers is for this machine and --cluster for another",
         ),
         (["--workers", "0"], "--workers is 0: take 1 or more"),
-        (["--out", "plan.toml"], "cannot write to plan.toml: File exists; choose another folder"),
+        (["--out", "plan.toml"], "cannot write to plan.toml: it is a file, not a folder; choose another folder"),
         (["--cluster", "tcp://127.0.0.1:1"], "no Dask scheduler answers at 'tcp://127.0.0.1:1'"),
         (["--cluster", "nope://127.0.0.1:1"], "no Dask scheduler answers at 'nope://127.0.0.1:1'"),
         (["--cluster", "127.0.0.1"], "no Dask scheduler answers at '127.0.0.1'"),
