@@ -222,7 +222,7 @@ def _read(file: Path) -> tuple[dict[str, Tensor], dict]:
     if not file.is_file():
         raise UserError(f"{file} is missing: `relcomp train` makes such a file")
     state, info = read_artifact(file)
-    if not (isinstance(info, dict) and info.get("net") in SIZES and isinstance(info.get("classes"), list)):
+    if not (isinstance(info, dict) and info.get("net") in (*SIZES, *NETS) and isinstance(info.get("classes"), list)):
         raise UserError(f"{file} does not say which net and classes it is for: take a file that `relcomp train` made")
     return state, info
 
