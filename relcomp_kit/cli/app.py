@@ -8,6 +8,7 @@ import typer
 
 from relcomp_kit.cli import coding, demonstration, lessons, machine, teaching, training
 from relcomp_kit.errors import UserError, printable
+from relcomp_kit.threads import patient
 
 COMMANDS = (
     *(machine.check, lessons.run, lessons.lab, training.fetch, training.train, training.sweep),
@@ -36,6 +37,7 @@ def main() -> None:
     """
     for stream in filter(None, (sys.stdout, sys.stderr)):  # None where it is closed
         stream.reconfigure(errors="backslashreplace")  # rather than to fail on a name that a terminal cannot show
+    os.environ.update(patient())  # before anything imports torch
     try:
         try:
             app()

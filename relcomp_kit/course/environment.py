@@ -8,6 +8,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from relcomp_kit import threads
 from relcomp_kit.datasets.download import NAMES, data_dir, missing
 from relcomp_kit.errors import UserError
 from relcomp_kit.files import cache_dir, make_folder
@@ -92,7 +93,11 @@ def _disk() -> Finding:
 def _threads() -> Finding:
     import torch
 
-    return Finding("ok", "threads", f"{torch.get_num_threads()} used by torch, {os.cpu_count()} processors")
+    used = torch.get_num_threads()
+    detail = f"{used} used by torch, {os.cpu_count()} processors, {threads.cores()} for relcomp"
+    if hint := "" if threads.own_choice() else threads.advice(used):
+        return Finding("warn", "threads", f"{detail}; {hint}")
+    return Finding("ok", "threads", detail)
 
 
 def _gpu() -> Finding:

@@ -10,6 +10,7 @@ from nbformat import NotebookNode
 
 from relcomp_kit.datasets.download import data_dir
 from relcomp_kit.files import cache_dir, checkout
+from relcomp_kit.threads import patient
 
 
 def notebooks_folder() -> Path:
@@ -87,7 +88,7 @@ def kernel_environment(extra: dict[str, str]) -> Iterator[None]:
         spec.parent.mkdir()
         write_kernel_spec(spec, extra_arguments=["--log-level=CRITICAL"])
         paths = [folder, *filter(None, [before.get("JUPYTER_PATH")])]
-        os.environ.update(data_environment() | extra | {"JUPYTER_PATH": os.pathsep.join(paths)})
+        os.environ.update(patient() | data_environment() | extra | {"JUPYTER_PATH": os.pathsep.join(paths)})
         os.environ.pop("MPLBACKEND", None)  # figures belong into the notebook
         try:
             yield

@@ -13,8 +13,9 @@ from relcomp_kit.errors import UserError
 from relcomp_kit.evidence import claims, report, report_page
 from relcomp_kit.files import cache_dir, checkout, make_folder, read_json, write_atomic, write_json
 from relcomp_kit.studies.profiles import get_profile
-from relcomp_kit.sweeps.local import cores, run_here
+from relcomp_kit.sweeps.local import run_here
 from relcomp_kit.sweeps.point import Failure
+from relcomp_kit.threads import cores
 
 LAST = "09"  # takes stock of the others
 MEMORY = 6e9  # bytes of two lessons: a kernel and its sweep take up to 3 GB
@@ -162,7 +163,7 @@ def run_lessons(
         if jobs == 1:
             yield from (run_lesson(source, parameters, out, on_cell(source.stem)) for source in stage)
             continue
-        todo = {source.stem: partial(_run_apart, source, parameters, out, jobs) for source in stage}
+        todo = {source.stem: partial(_run_apart, source, parameters, out) for source in stage}
         for name, outcome in run_here(todo, jobs):
             if isinstance(outcome, Failure):
                 title = notebooks.lesson_title(notebooks.read_source(notebooks.find_lessons([name])[0]))
@@ -171,9 +172,8 @@ def run_lessons(
             yield outcome
 
 
-def _run_apart(source: Path, parameters: dict[str, str], out: Path, jobs: int) -> LessonResult:
-    """Run a lesson in a process that other lessons run beside: it, and its sweeps, take their share of the cores."""
-    os.environ["RELCOMP_THREADS"] = os.environ["OMP_NUM_THREADS"] = str(max(1, cores() // jobs))
+def _run_apart(source: Path, parameters: dict[str, str], out: Path) -> LessonResult:
+    """Run a lesson in a process that other lessons run beside; its kernel and sweeps inherit its share of the cores."""
     return run_lesson(source, parameters, out, lambda **done: None)
 
 

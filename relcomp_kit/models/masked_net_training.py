@@ -4,8 +4,7 @@ The gradient is written out by hand. On a net this small autograd's bookkeeping 
 two matrix products with the first layer bound a step, and this loop stays within twice their time.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -15,6 +14,7 @@ from relcomp_kit.datasets.images import Split
 from relcomp_kit.datasets.noise import corrupt, scale
 from relcomp_kit.errors import UserError
 from relcomp_kit.models.masked_net import ACTIVATIONS, MaskedNet
+from relcomp_kit.threads import using
 
 LEARNING_RATE = 0.1
 BATCH_SIZE = 200
@@ -151,17 +151,6 @@ def sgd_step(net: MaskedNet, x: Tensor, target: Tensor, learning_rate: float = L
     return values[-1]
 
 
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Let PyTorch use one thread: on steps this small, threads wait for each other longer than they work."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 def train(
     net: MaskedNet,
     samples: Samples,
@@ -199,7 +188,7 @@ def train(
     int
         Number of the step to go on with.
     """
-    with one_thread():
+    with using(1):  # on steps this small, threads wait for each other longer than they work
         for step in range(first_step, first_step + steps):
             if before_step:
                 before_step(step)

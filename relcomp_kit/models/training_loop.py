@@ -3,7 +3,6 @@
 import copy
 import json
 import math
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from relcomp_kit.models.metrics import evaluate, plain
 from relcomp_kit.models.recipe import Recipe
 from relcomp_kit.models.scene_batches import TrainingBatches, draw
 from relcomp_kit.models.training_log import write_csv, write_tensorboard
+from relcomp_kit.threads import cores
 
 Report = Callable[[int, int, str], None]
 MOST_WORKERS = 8
@@ -104,7 +104,7 @@ def fit(
 
 def workers(group: Group) -> int:
     """Return how many processes load the batches of one that trains; 0 if it does so itself."""
-    return 0 if group.device.type == "cpu" else min(MOST_WORKERS, (os.cpu_count() or 1) // group.size)
+    return 0 if group.device.type == "cpu" else min(MOST_WORKERS, cores() // group.size)
 
 
 def memory_share(group: Group) -> int:

@@ -10,24 +10,13 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from contextlib import contextmanager
 
-import joblib
 from joblib.externals.loky import ProcessPoolExecutor, process_executor
 
-from relcomp_kit.errors import UserError
+from relcomp_kit import threads
 from relcomp_kit.sweeps.point import Failure, attempt, sentence
 
 POLL = 0.2  # seconds, after which Ctrl-C is answered
 DIED = "the process that ran it died twice, as happens when memory runs out: take fewer workers"
-
-
-def cores() -> int:
-    """Return how many cores to use: ``$RELCOMP_THREADS``, or those that this process may use."""
-    chosen = os.environ.get("RELCOMP_THREADS")
-    if chosen:
-        if not chosen.isdecimal() or int(chosen) == 0:
-            raise UserError(f"RELCOMP_THREADS is {chosen!r}: set it to a number of threads, 1 or more, or unset it")
-        return int(chosen)
-    return joblib.cpu_count()
 
 
 def run_here(jobs: Mapping[str, Callable[[], object]], workers: int) -> Iterator[tuple[str, object]]:
@@ -40,22 +29,22 @@ def run_here(jobs: Mapping[str, Callable[[], object]], workers: int) -> Iterator
     jobs : mapping of str to callable
         By name; a job is picklable, such as a `functools.partial` of a function that can be imported.
     workers : int
-        Processes. They share the cores: each has ``cores() // workers`` threads, one at least.
+        Processes. They share the cores, as `relcomp_kit.threads.environment` says.
     """
-    threads = max(1, cores() // workers)
-    idle = [_pool(threads) for _ in range(min(workers, len(jobs)))]
+    count, environment = threads.threads(workers), threads.environment(workers)
+    idle = [_pool(environment) for _ in range(min(workers, len(jobs)))]
     waiting, running, died = deque(jobs), {}, set()
     try:
         while waiting or running:
             while waiting and idle:
                 with _undisturbed():
                     name, pool = waiting.popleft(), idle.pop()
-                    running[pool.submit(attempt, jobs[name], threads)] = name, pool
+                    running[pool.submit(attempt, jobs[name], count)] = name, pool
             for future in _first_done(running):
                 name, pool = running.pop(future)
                 error = future.exception()
                 broken = isinstance(error, BrokenExecutor)
-                idle.append(_pool(threads) if broken else pool)
+                idle.append(_pool(environment) if broken else pool)
                 if broken and name not in died:
                     died.add(name)
                     waiting.appendleft(name)
@@ -94,9 +83,8 @@ def _undisturbed() -> Iterator[None]:
         before(*caught[0])
 
 
-def _pool(threads: int) -> ProcessPoolExecutor:
+def _pool(environment: dict[str, str]) -> ProcessPoolExecutor:
     """Return a pool of one process, which starts with its first job."""
-    environment = {"OMP_NUM_THREADS": str(threads)}  # for what reads it when it is imported, such as numpy
     return ProcessPoolExecutor(1, initializer=_stay_with, initargs=(os.getpid(),), env=environment)
 
 

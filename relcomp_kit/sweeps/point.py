@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from relcomp_kit.errors import UserError
 from relcomp_kit.sweeps import experiments
+from relcomp_kit.threads import using
 
 ONE_AT_A_TIME = threading.Lock()
 
@@ -71,10 +72,7 @@ def attempt(job: Callable[[], object], threads: int) -> object:
     object
         What the job returned, or a `Failure` if it raised.
     """
-    import torch
-
-    with ONE_AT_A_TIME:
-        torch.set_num_threads(threads)
+    with ONE_AT_A_TIME, using(threads):
         try:
             return job()
         except Exception as error:  # whatever it is, the other jobs go on

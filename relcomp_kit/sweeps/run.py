@@ -11,8 +11,9 @@ from relcomp_kit.artifacts import set_aside
 from relcomp_kit.errors import UserError
 from relcomp_kit.files import make_folder, write_atomic, write_json
 from relcomp_kit.progress import Progress
-from relcomp_kit.sweeps.local import cores, run_here
+from relcomp_kit.sweeps.local import run_here
 from relcomp_kit.sweeps.point import Failure, Point, measure
+from relcomp_kit.threads import processes
 
 LOG_EVERY = 60  # seconds, where there is no terminal
 Outcomes = Iterator[tuple[str, object]]
@@ -150,7 +151,7 @@ def run_missing(
     if not todo:
         return 0
     if cluster is None:
-        return _run_and_record(todo, folder, partial(run_here, workers=workers or cores()))
+        return _run_and_record(todo, folder, partial(run_here, workers=workers or processes()))
     from relcomp_kit.sweeps.cluster import connect, run_on_cluster
 
     with connect(cluster) as client:

@@ -10,7 +10,7 @@ import pytest
 from relcomp_kit.course import kernel, notebooks, runner
 from relcomp_kit.errors import UserError
 from relcomp_kit.evidence import claims, report
-from relcomp_kit.sweeps.local import cores
+from relcomp_kit.threads import cores
 
 GOOD = """# %% [markdown]
 # # Measure something with $x^2$
@@ -137,7 +137,8 @@ def test_a_lesson_runs_here_and_a_failing_one_does_not_stop_the_others(house, le
 
 
 @pytest.mark.slow
-def test_lessons_run_side_by_side_and_the_last_one_sees_the_others(house, tmp_path):
+def test_lessons_run_side_by_side_and_the_last_one_sees_the_others(house, tmp_path, monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)  # of the tests: one
     sources = house / "notebooks" / "source"
     look = GOOD.replace("01_good", "09_last").replace(
         "seen =",

@@ -126,17 +126,6 @@ def test_every_group_of_arms_runs(own_cache, monkeypatch):
     assert all(0 <= accuracy <= 1 for _, info in found.values() for accuracy in info["curve"]["test"])
 
 
-def test_number_of_workers_is_the_chosen_one(monkeypatch):
-    monkeypatch.setenv("RELCOMP_THREADS", "3")
-    assert arms.cores() == 3
-    monkeypatch.delenv("RELCOMP_THREADS")
-    assert 1 <= arms.cores() <= os.cpu_count()
-    for wrong in ("two", "0", "-1", "1.5"):
-        monkeypatch.setenv("RELCOMP_THREADS", wrong)
-        with pytest.raises(UserError, match=f"RELCOMP_THREADS is '{wrong}'"):
-            arms.cores()
-
-
 class Terminal(io.StringIO):
     def isatty(self):
         return True

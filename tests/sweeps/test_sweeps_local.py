@@ -27,6 +27,7 @@ def test_points_run_once_and_those_that_fail_do_not_stop_the_rest(
 ):
     monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
     monkeypatch.setenv("RELCOMP_THREADS", "5")
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)  # of the tests: one
     plan, out = fake_plan("threads", "fail", "object", "die once", "die"), tmp_path / "out"
     assert relcomp("sweep", plan, "--workers", 2, "--out", out) == 1
     assert started(starts) == [0, 1, 2, 3, 3, 4, 4]

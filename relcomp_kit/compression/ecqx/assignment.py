@@ -12,6 +12,7 @@ from relcomp_kit.compression.ecqx.centroids import check_weight, chunks, count_u
 from relcomp_kit.compression.ecqx.interval_lookup import Lookup
 from relcomp_kit.compression.ecqx.lower_envelope import borders, prices, shares
 from relcomp_kit.errors import UserError
+from relcomp_kit.threads import paying
 
 RHO = 2.0
 FARTHEST = 1e18  # steps from 0 that are still told apart: their square stays in float32's range
@@ -82,12 +83,13 @@ class Assignment:
     def indices(self, weight: Tensor) -> Tensor:
         """Return the indices of weights, of their shape: int8, or int16 where the levels reach 128."""
         result, places = self.empty(weight)
-        if self.others is None or self.relevance is None:
-            for place, piece in zip(places, chunks(weight)):
-                place.copy_(self.plain(piece))
-        else:
-            for place, piece, relevance in zip(places, chunks(weight), chunks(self.relevance)):
-                place.copy_(self.chosen(*self.critical(piece, relevance)))
+        with paying([weight]):
+            if self.others is None or self.relevance is None:
+                for place, piece in zip(places, chunks(weight)):
+                    place.copy_(self.plain(piece))
+            else:
+                for place, piece, relevance in zip(places, chunks(weight), chunks(self.relevance)):
+                    place.copy_(self.chosen(*self.critical(piece, relevance)))
         return result
 
     def empty(self, weight: Tensor) -> tuple[Tensor, Sequence[Tensor]]:
@@ -156,8 +158,9 @@ def fit(
     if not 0 <= give_back <= 1:
         raise UserError(f"the sparsity to give back must lie in [0, 1], not {give_back}")
     if share is None:
-        check_weight(weight)
-        share = shares(weight, grid.step, grid.levels)
+        with paying([weight]):
+            check_weight(weight)
+            share = shares(weight, grid.step, grid.levels)
     price = prices(share, grid.lam, grid.step)
     plain = borders(price, grid.levels, grid.step, weight)
     ecq = Assignment(grid, plain, None, torch.from_numpy(price).to(weight.device))
@@ -169,7 +172,8 @@ def fit(
     if least == most or not 0 < mean < 1 or np.isfinite(price).sum() == 1:
         return ecq, ecq.indices(weight)
     ecqx = replace(ecq, others=borders(price, grid.levels, grid.step, weight, zero=False), relevance=relevance)
-    critical, index, zeros = _other_indices(ecqx, weight)
+    with paying([weight]):
+        critical, index, zeros = _other_indices(ecqx, weight)
     fewest = max(math.ceil(zeros - give_back * weight.numel()), 0)
     ecqx = replace(ecqx, beta=choose_beta(critical, math.log(1 / RHO) / math.log(mean), fewest, zeros))
     return ecqx, ecqx.chosen(critical, index.view(-1)).view(weight.shape)

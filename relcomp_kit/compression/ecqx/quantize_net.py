@@ -12,6 +12,7 @@ from relcomp_kit.compression.ecqx.centroids import centroid_step, check_bits, ch
 from relcomp_kit.compression.ecqx.lower_envelope import lambda_max, shares
 from relcomp_kit.compression.ecqx.quantized import Quantized
 from relcomp_kit.errors import UserError
+from relcomp_kit.threads import paying
 
 SMALLEST = 0.05  # what is left of a tensor's lambda, however small the tensor is
 EXTREMES = ("max", "centroid")
@@ -114,13 +115,16 @@ def _planned(
         raise UserError(f"there is no extreme {extreme!r}; choose one of {', '.join(EXTREMES)}")
     largest = max(weight.numel() for weight in weights.values())
     for name, weight in weights.items():
-        check_weight(weight, name)
-        size, levels = centroid_step(weight, bits, rule=step), level_range(weight, bits)
-        low, high = (value.item() for value in torch.aminmax(weight))
+        with paying([weight]):  # a sum is among it, but only its sign counts
+            check_weight(weight, name)
+            levels = level_range(weight, bits)
+            low, high = (value.item() for value in torch.aminmax(weight))
+        size = centroid_step(weight, bits, rule=step)
         if extreme == "centroid":
             top = (2 ** (bits - 1) - 1) * size
             low, high = max(low, -top), min(high, top)
-        share = shares(weight, size, levels)
+        with paying([weight]):
+            share = shares(weight, size, levels)
         lam = Lambda * lambda_max((low, high), share, levels, size)
         yield name, weight, Grid(size, levels, lam * (weight.numel() / largest + SMALLEST) / (1 + SMALLEST)), share
 

@@ -109,6 +109,7 @@ def open_onnx(file: File, threads: int | None = None) -> Callable[[Tensor], Tens
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or torch.get_num_threads()
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # they sleep while they wait
     options.log_severity_level = 3  # errors alone
     try:
         session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])

@@ -11,7 +11,6 @@ import hashlib
 import itertools
 import json
 import math
-import os
 import struct
 import zlib
 from collections.abc import Sequence
@@ -24,6 +23,7 @@ from relcomp_kit.compression.nnc.cabac import FEWEST_BITS, ORDERS, bounds, decod
 from relcomp_kit.compression.nnc.deepcabac import MOST_FLAGS
 from relcomp_kit.compression.nnc.float_coding import ITEM_BYTES, pack, unpack
 from relcomp_kit.errors import UserError
+from relcomp_kit.threads import threads
 
 VERSION = 2
 OLDEST = 1  # version that is still read: all tensors in the first order, with 128 flags, no row skipped
@@ -238,7 +238,7 @@ def plain_parts(data: bytes, header: Header) -> list[bytes]:
 
 def _side_by_side(function, items: Sequence, work: Sequence[int]) -> list:
     """Return what a function makes of each item, on all cores that this process may use; the most work comes first."""
-    with ThreadPoolExecutor(_cores()) as pool:
+    with ThreadPoolExecutor(threads()) as pool:
         places = sorted(range(len(items)), key=lambda place: -work[place])
         running = {place: pool.submit(function, items[place]) for place in places}
         try:
@@ -246,14 +246,6 @@ def _side_by_side(function, items: Sequence, work: Sequence[int]) -> list:
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-
-
-def _cores() -> int:
-    """Return ``$OMP_NUM_THREADS``, or the cores that this process may use."""
-    told = os.environ.get("OMP_NUM_THREADS", "")
-    if told.isdecimal() and int(told) > 0:
-        return int(told)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _digest(magic: bytes, body: bytes | memoryview) -> bytes:

@@ -1,6 +1,5 @@
 """Marks of students' exercises, by the cases of the lessons' own checks."""
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from relcomp_kit.course.grade import process
 from relcomp_kit.course.grade.cells import run_cell
 from relcomp_kit.course.grade.packs import Pack, printable, read_packs
 from relcomp_kit.course.grade.values import pack, unpack
+from relcomp_kit.threads import cores
 
 STATES = {  # state of an exercise -> its colour in the terminal
     "right": "green",
@@ -101,7 +101,7 @@ def grade(work: Sequence[tuple[Pack, Exercise]], seconds: int = process.SECONDS)
         If this system cannot limit a process.
     """
     process.check_limits()
-    pool = ThreadPoolExecutor(os.cpu_count())
+    pool = ThreadPoolExecutor(cores())
     try:
         yield from pool.map(lambda pair: judge(*pair, seconds), work)
     finally:

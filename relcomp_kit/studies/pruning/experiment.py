@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from relcomp_kit import datasets
@@ -21,8 +20,9 @@ from relcomp_kit.progress import Progress
 from relcomp_kit.provenance import commit
 from relcomp_kit.studies.profiles import PruningBudget
 from relcomp_kit.studies.thesis_net import trained_state
-from relcomp_kit.sweeps.local import cores, run_here
+from relcomp_kit.sweeps.local import run_here
 from relcomp_kit.sweeps.point import Failure, attempt
+from relcomp_kit.threads import cores, using
 
 RECIPE, VERSION = "pruning", 1
 
@@ -100,7 +100,6 @@ def _path(arm: Arm, data_hash: str) -> Path:
 
 def _run(name: str, arm: Arm) -> None:
     """Compute one arm, with one thread: more threads do not speed up a net this small."""
-    torch.set_num_threads(1)
     dataset = _dataset(name)
     counts = None
     if arm.like:
@@ -116,7 +115,8 @@ def _run(name: str, arm: Arm) -> None:
         tensors, info = prune_iteratively(dataset, plan, counts=counts, start=start, partial=partial)
         return tensors, info | {"commit": commit()}
 
-    load_or_make(RECIPE, VERSION, arm.config(), dataset.sha256, make)
+    with using(1):
+        load_or_make(RECIPE, VERSION, arm.config(), dataset.sha256, make)
 
 
 def run_arms(dataset, arms: list[Arm]) -> dict[Arm, tuple[dict[str, Tensor], dict]]:
