@@ -23,6 +23,7 @@ from relcomp_kit.models.distributed import Group
 from relcomp_kit.models.metrics import evaluate, plain
 from relcomp_kit.models.recipe import Recipe
 from relcomp_kit.models.scene_batches import TrainingBatches, draw
+from relcomp_kit.models.states import load_state
 from relcomp_kit.models.training_log import write_csv, write_tensorboard
 from relcomp_kit.threads import cores
 
@@ -239,7 +240,7 @@ class Run:
             )
         self.done, self.history = info["step"], info["history"]
         self.seconds = self.history[-1]["seconds"]
-        self.plain.load_state_dict(_part(tensors, "net."))
+        load_state(self.plain, _part(tensors, "net."))
         self.best = _part(tensors, "best.")
         state = self.optimizer.state_dict()
         for index, parameter in zip(count(), self.plain.parameters()):

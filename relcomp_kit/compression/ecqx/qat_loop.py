@@ -30,6 +30,7 @@ from relcomp_kit.compression.ecqx.tasks import Batch, Images, Pictures, Scenes
 from relcomp_kit.errors import UserError
 from relcomp_kit.models.masked_net import MaskedLayer
 from relcomp_kit.models.scene_batches import draw
+from relcomp_kit.models.states import load_state, versions
 from relcomp_kit.relevance.lrp import weight_relevance
 
 Report = Callable[[int, int, str], None]
@@ -221,6 +222,7 @@ class Run:
             {name: index.cpu() for name, index in self.indices.items()},
             {name: torch.tensor(grid.step, dtype=state[name].dtype) for name, grid in self.grids.items()},
             {name: value for name, value in state.items() if name not in self.grids},
+            versions(self.net),
         )
 
     def validate(self) -> None:
@@ -267,7 +269,7 @@ class Run:
             raise UserError(f"{partial} is the state of another training: delete it")
         self.done, self.share, self.history = info["step"], info["lambda_share"], info["history"]
         self.seconds = self.history[-1]["seconds"]
-        self.net.load_state_dict(_part(tensors, "net"))
+        load_state(self.net, _part(tensors, "net"))
         for name, value in _part(tensors, "shadow").items():
             self.shadow[name].copy_(value)  # keeps its memory format
         device = self.task.device

@@ -12,6 +12,7 @@ from relcomp_kit.compression.ecqx.centroids import centroid_step, check_bits, ch
 from relcomp_kit.compression.ecqx.lower_envelope import lambda_max, shares
 from relcomp_kit.compression.ecqx.quantized import Quantized
 from relcomp_kit.errors import UserError
+from relcomp_kit.models.states import versions
 from relcomp_kit.threads import paying
 
 SMALLEST = 0.05  # what is left of a tensor's lambda, however small the tensor is
@@ -198,7 +199,7 @@ def quantize(
         _check_range(name, indices[name], steps[name])
     state = model.state_dict()
     rest = {name: value.detach().cpu().clone() for name, value in state.items() if name not in indices}
-    return Quantized(indices, steps, rest)
+    return Quantized(indices, steps, rest, versions(model))
 
 
 def normalized(relevance: Tensor) -> Tensor:

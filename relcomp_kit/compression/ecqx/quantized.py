@@ -1,14 +1,15 @@
 """A quantized net: integer indices and one step per weight tensor, and the rest as it was."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
 from relcomp_kit.errors import UserError
+from relcomp_kit.models.states import with_versions
 
-INDEX, STEP, FLOAT = "index:", "step:", "float:"  # before the names in a plain dict of tensors
+INDEX, STEP, FLOAT, VERSION = "index:", "step:", "float:", "version:"  # before the names in a plain dict of tensors
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,11 +27,14 @@ class Quantized:
         Parameter name to a 0-dimensional tensor, in the type and the units of the weights.
     rest : dict of str to Tensor
         All other entries of the net's state: biases, batch-norm, buffers, layers left out.
+    versions : dict of str to int
+        Module name to the version of its state, for those that ask for it: see `relcomp_kit.models.states.versions`.
     """
 
     indices: dict[str, Tensor]
     steps: dict[str, Tensor]
     rest: dict[str, Tensor]
+    versions: dict[str, int] = field(default_factory=dict)
 
     @property
     def entropies(self) -> dict[str, float]:
@@ -95,10 +99,11 @@ def state_dict(quantized: Quantized) -> dict[str, Tensor]:
     Returns
     -------
     dict of str to Tensor
-        Names and shapes of the net's state; weight = index * step.
+        Names and shapes of the net's state; weight = index * step. Like that of ``nn.Module.state_dict``, it knows the
+        versions of the modules that ask for them, which a dict that is made of it does not.
     """
     weights = {name: index * quantized.steps[name] for name, index in quantized.indices.items()}
-    return weights | quantized.rest
+    return with_versions(weights | quantized.rest, quantized.versions)
 
 
 def to_tensors(quantized: Quantized) -> dict[str, Tensor]:
@@ -112,9 +117,10 @@ def to_tensors(quantized: Quantized) -> dict[str, Tensor]:
     Returns
     -------
     dict of str to Tensor
-        All its tensors; "index:", "step:" or "float:" stands before each name.
+        All its tensors; "index:", "step:" or "float:" stands before each name, "version:" before that of a module.
     """
-    parts = {INDEX: quantized.indices, STEP: quantized.steps, FLOAT: quantized.rest}
+    versions = {name: torch.tensor(version) for name, version in quantized.versions.items()}
+    parts = {INDEX: quantized.indices, STEP: quantized.steps, FLOAT: quantized.rest, VERSION: versions}
     return {prefix + name: value for prefix, values in parts.items() for name, value in values.items()}
 
 
@@ -136,20 +142,23 @@ def from_tensors(tensors: dict[str, Tensor]) -> Quantized:
     UserError
         If the dict is not of that form.
     """
-    parts: dict[str, dict[str, Tensor]] = {INDEX: {}, STEP: {}, FLOAT: {}}
+    parts: dict[str, dict[str, Tensor]] = {INDEX: {}, STEP: {}, FLOAT: {}, VERSION: {}}
     for key, value in tensors.items():
         prefix, colon, name = key.partition(":")
         if prefix + colon not in parts:
             raise UserError(f"{key!r} is no part of a quantized net: read a file that was written from `to_tensors`")
         parts[prefix + colon][name] = value
-    indices, steps, rest = parts.values()
+    indices, steps, rest, versions = parts.values()
     for name in indices.keys() | steps.keys():
         index, step = indices.get(name), steps.get(name)
         if index is None or step is None or step.ndim or index.dtype not in (torch.int8, torch.int16):
             raise UserError(
                 f"{name} needs int8 or int16 indices and one step: the file is no quantized net, or damaged"
             )
-    return Quantized(indices, steps, rest)
+    for name, version in versions.items():
+        if version.ndim or version.is_floating_point() or version.is_complex():
+            raise UserError(f"the version of {name!r} is no whole number: the file is no quantized net, or damaged")
+    return Quantized(indices, steps, rest, {name: int(version) for name, version in versions.items()})
 
 
 def truncated(quantized: Quantized) -> Quantized:
@@ -171,4 +180,4 @@ def truncated(quantized: Quantized) -> Quantized:
     indices = {
         name: (weights[name] / quantized.steps[name]).to(index.dtype) for name, index in quantized.indices.items()
     }
-    return Quantized(indices, quantized.steps, quantized.rest)
+    return replace(quantized, indices=indices)

@@ -166,7 +166,8 @@ def cut(quantized: Quantized, path: Path, net: nn.Module, example: Tensor) -> Qu
     if shapes != {name: value.shape for name, value in (quantized.indices | quantized.rest).items()}:
         raise UserError("the quantized weights are of another net: give the net that was quantized")
     kept = kept_units(net, path, found)
-    return Quantized(sliced(quantized.indices, kept, found), dict(quantized.steps), sliced(quantized.rest, kept, found))
+    indices, rest = sliced(quantized.indices, kept, found), sliced(quantized.rest, kept, found)
+    return Quantized(indices, dict(quantized.steps), rest, dict(quantized.versions))
 
 
 def logits(output: Tensor | dict[str, Tensor]) -> Tensor:

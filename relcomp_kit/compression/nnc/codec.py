@@ -109,6 +109,8 @@ def encode(
         notes |= {"folded": folded, "eps": eps}
     if coarse:
         notes["levels"] = coarse
+    if quantized.versions:
+        notes["versions"] = quantized.versions
     integers = [(WEIGHT + name, index.detach().cpu().numpy()) for name, index in quantized.indices.items()]
     if paths:
         joined, notes["paths"] = join_masks(paths)
@@ -217,6 +219,9 @@ def _announced(header: Header) -> int:
     for names in (levels, folded):
         if not isinstance(names, list) or not all(type(name) is str for name in names) or len({*names}) != len(names):
             raise ValueError("a list of names is none")
+    versions = notes.get("versions", {})
+    if not isinstance(versions, dict) or not all(type(version) is int for version in versions.values()):
+        raise ValueError("the versions of its modules are no whole numbers")
     if type(eps) not in (float, int) or not 0 <= eps < math.inf:
         raise ValueError("eps is no positive number")
     wanted = header.plain + sum(8 * rest[name].items for name in levels)
@@ -258,4 +263,4 @@ def _assemble(header: Header, tensors: dict[str, Tensor]) -> Decoded:
     rest = batch_norm_folding.from_levels(rest, notes.get("levels", []))
     rest = batch_norm_folding.unfold(rest, notes.get("folded", []), notes.get("eps", 0.0))
     paths = split_masks(tensors[MASKS], notes["paths"]) if MASKS in tensors else {}
-    return Decoded(Quantized(indices, steps, rest), paths, notes["info"])
+    return Decoded(Quantized(indices, steps, rest, notes.get("versions", {})), paths, notes["info"])

@@ -20,6 +20,7 @@ from relcomp_kit.datasets.transforms import normalize
 from relcomp_kit.errors import UserError
 from relcomp_kit.models.metrics import evaluate, plain
 from relcomp_kit.models.scene_batches import stack
+from relcomp_kit.models.states import load_state
 from relcomp_kit.studies.experts.experiment import class_path, example_of, train_on
 from relcomp_kit.studies.quantization.experiment import kept
 from relcomp_kit.studies.segmentation.measurement import firsts
@@ -217,7 +218,7 @@ def decoded_net(file: bytes, net: nn.Module) -> nn.Module:
         A net of the same layers and sizes; what the file lacks, such as masks, is taken from it.
     """
     made = copy.deepcopy(net)
-    made.load_state_dict(net.state_dict() | ecqx.state_dict(nnc.decode(file).quantized))
+    load_state(made, net.state_dict() | ecqx.state_dict(nnc.decode(file).quantized))
     return made.eval()
 
 

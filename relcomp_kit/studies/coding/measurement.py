@@ -15,6 +15,7 @@ from relcomp_kit.datasets.scene_set import SceneSet
 from relcomp_kit.datasets.transforms import normalize
 from relcomp_kit.errors import UserError
 from relcomp_kit.models.scene_batches import stack
+from relcomp_kit.models.states import load_state
 from relcomp_kit.studies import plans
 from relcomp_kit.studies.coding import results as coding_results
 from relcomp_kit.studies.coding.experiment import plain_state, scores
@@ -133,7 +134,7 @@ def _bytes(state: dict[str, Tensor]) -> int:
 
 def _with(net: nn.Module, state: dict[str, Tensor]) -> nn.Module:
     made = copy.deepcopy(net)
-    made.load_state_dict(net.state_dict() | state)
+    load_state(made, net.state_dict() | state)
     return made.eval()
 
 

@@ -17,6 +17,7 @@ from relcomp_kit.datasets.scene_set import SceneSet
 from relcomp_kit.datasets.scenes import remember
 from relcomp_kit.models import checkpoints
 from relcomp_kit.models.metrics import evaluate
+from relcomp_kit.models.states import load_state
 from relcomp_kit.provenance import commit
 from relcomp_kit.relevance.faithfulness import random_scores
 from relcomp_kit.relevance.lrp import weight_relevance
@@ -157,7 +158,7 @@ def _one_shot(made: Segmenter, data: SceneSet, settings: Sequence[tuple[int, flo
     try:
         for bits, Lambda in settings:
             for arm, relevance in found.items():
-                made.net.load_state_dict(state)
+                load_state(made.net, state)
                 quantized = ecqx.quantize(
                     made.net, bits, Lambda, relevance=relevance, step="least-squares" if bits == 2 else "p99.9"
                 )
@@ -165,7 +166,7 @@ def _one_shot(made: Segmenter, data: SceneSet, settings: Sequence[tuple[int, flo
                 size = {"sparsity": quantized.sparsity, "bytes": quantized.coded_bytes}
                 rows.append({"arm": arm, "bits": bits, "Lambda": Lambda} | size | score())
     finally:
-        made.net.load_state_dict(state)
+        load_state(made.net, state)
     return rows
 
 

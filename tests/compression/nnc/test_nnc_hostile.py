@@ -342,6 +342,8 @@ def test_levels_count_as_what_they_become():
         {"levels": "a"},
         {"levels": ["a", "a"]},
         {"folded": [1]},
+        {"versions": ["a"]},
+        {"versions": {"a": "2"}},
         {"info": ["a"]},
     ],
 )

@@ -1,0 +1,62 @@
+"""States of nets, and the versions that some nets ask for when they load one.
+
+`torch.nn.Module.load_state_dict` hands every module the version that its part of the state was written with, which lies
+beside the tensors, in ``_metadata``. A dict that was built anew lacks it, and a net such as torchvision's MNASNet
+refuses it, or takes it for one of an older layout.
+"""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+
+def versions(net: nn.Module) -> dict[str, int]:
+    """Return the version of each module that asks for it when it loads a state.
+
+    Those of torch itself are left out: they ask for it to complete states of old, and load those of today without.
+
+    Parameters
+    ----------
+    net : nn.Module
+        Any net.
+
+    Returns
+    -------
+    dict of str to int
+        Module name, "" for the net itself, to its version.
+    """
+    return {
+        name: module._version
+        for name, module in net.named_modules()
+        if type(module)._load_from_state_dict is not nn.Module._load_from_state_dict
+        and not type(module).__module__.startswith("torch.nn.")
+    }
+
+
+def with_versions(tensors: Mapping[str, Tensor], found: Mapping[str, int]) -> dict[str, Tensor]:
+    """Return a state that a net loads which asks for versions.
+
+    Parameters
+    ----------
+    tensors : mapping of str to Tensor
+        The state's entries.
+    found : mapping of str to int
+        As `versions` returns them.
+    """
+    state = OrderedDict(tensors)
+    state._metadata = OrderedDict((name, {"version": version}) for name, version in found.items())  # type: ignore
+    return state
+
+
+def load_state(net: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Load, strictly, a state that was taken from a net of this very kind and may have been kept as plain tensors.
+
+    Parameters
+    ----------
+    net : nn.Module
+        Changed in place.
+    tensors : mapping of str to Tensor
+        All entries of its state.
+    """
+    net.load_state_dict(with_versions(tensors, versions(net)))
