@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")  # how threads wait: the standard's name, GNU's, LLVM's
-LONG = 2**22  # numbers, from which on measuring costs little beside the work
+LONG = 2**20  # numbers, from which on measuring costs little beside the work
 REGION = 2**17  # numbers of an operation that is timed: about those of one step of the work
 OPERATIONS, ROUNDS, FEWEST = 4, 16, 4  # timed in a row; times in turn, and at least
 PATIENCE = 0.1  # seconds, after which the fewest rounds are enough
