@@ -1,18 +1,29 @@
-"""Read what students hand in: folders and zips, which are never unpacked, and notebooks that may hold anything."""
+"""What students hand in, sorted by student and lesson: folders and zips as people and learning platforms make them."""
 
-import json
-import zipfile
-import zlib
-from dataclasses import dataclass, field
-from lzma import LZMAError
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO
 
+from relcomp_kit.course.grade.archives import BROKEN, Handed, TooMuch, expand, folder_files, single_file, zip_files
+from relcomp_kit.course.grade.notebook_code import code_of, lesson_of
 from relcomp_kit.errors import UserError
 
-PACK_BYTES = 50_000_000  # of a zip
-ENTRIES = 10_000  # in a zip
 NOTEBOOK_BYTES = 20_000_000  # with its outputs; a rendered lesson takes 0.4 million
+CLASS_ENTRIES = 100_000  # files and folders of all students, in the zip of a platform
+ARCHIVES = {".7z", ".rar", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst"}
+CANVAS = r"_(?:(?P<order>[1-9]\d*)_(?P<rest>.+)|(?P<page>(?:text|link)\.html))"
+PLATFORMS = [
+    re.compile(pattern, re.DOTALL)
+    for pattern in (
+        # Moodle: "Ann Lee_12_assignsubmission_file_/x.ipynb", or flat "Ann Lee_12_assignsubmission_file_x.ipynb"
+        r"(?P<student>.+?_\d+)_assignsubmission_[a-z]+(?:_(?P<rest>.*))?",
+        # Canvas: "leeann_LATE_12_345_x-1.ipynb", "anon_k8Xz1_345_x.ipynb"; the last number grows with every file
+        r"(?P<student>anon)(?P<late>_LATE)?_(?P<user>[A-Za-z0-9]{5})" + CANVAS,
+        r"(?P<student>[^\W\d]\w*?)(?P<late>_LATE)?_(?P<user>[1-9]\d*)" + CANVAS,
+    )
+]
+NOTEBOOK = re.compile(r"(.*)\.ipynb(?:\.txt|\.json)?", re.IGNORECASE | re.DOTALL)  # some browsers add a suffix
 
 
 @dataclass
@@ -22,13 +33,13 @@ class Pack:
     Attributes
     ----------
     student : str
-        The name of the folder or zip.
+        The name of the folder or zip; a platform's name and number of the student.
     notebooks : dict of str to list of str
         Lesson to the code of its cells.
     problems : dict of str to str
         Lesson to what is wrong with its notebook; the empty name stands for the whole pack.
     remarks : list of str
-        Notebooks that do not count, and why.
+        What does not count, and why; what else a teacher may want to know.
     """
 
     student: str
@@ -37,15 +48,15 @@ class Pack:
     remarks: list[str] = field(default_factory=list)
 
 
-def read_packs(place: Path, lessons: list[str]) -> list[Pack]:
-    """Return the packs of all students, by name.
+def read_packs(place: Path, lessons: Mapping[str, set[str]]) -> list[Pack]:
+    """Return the packs of all students, by name; nobody who is named by a folder or file is left out.
 
     Parameters
     ----------
     place : Path
-        A student's folder or zip, or a folder of such; a student's folder may hold the zip that was handed in.
-    lessons : list of str
-        Names of the notebooks to look for, without ``.ipynb``; a file's name may have more before and behind.
+        A student's folder or zip, a folder of such, or what a platform (Moodle, Canvas) gives, as its zip or unpacked.
+    lessons : mapping of str to set of str
+        The lessons to look for, and the names of their exercises, by which a renamed notebook is known.
 
     Raises
     ------
@@ -55,84 +66,123 @@ def read_packs(place: Path, lessons: list[str]) -> list[Pack]:
     place = Path(place)
     if not place.exists():
         raise UserError(f"{place} is missing: name a folder of packs, or a pack")
-    inside = [] if place.is_file() else sorted(path for path in place.iterdir() if not path.name.startswith("."))
-    packs = [_read(path, lessons) for path in inside if path.is_dir() or path.suffix.lower() == ".zip"]
-    strays = [path for path in inside if path.suffix == ".ipynb" and path.is_file()]
-    own = [path for path in strays if _lesson(path.stem, lessons)]
-    if own and sum(bool(pack.notebooks or pack.problems) for pack in packs) > 1:
-        raise UserError(f"{own[0]} lies beside the packs of others: put it into a folder with its student's name")
-    if own or place.is_file():
-        packs = [_read(place.absolute(), lessons)]
+    inside = [] if place.is_file() else [file for file in folder_files(place) if not file.junk]
+    if place.is_file():
+        packs = _one_file(place, lessons)
+    elif len(inside) == 1 and inside[0].name.lower().endswith(".zip"):  # perhaps a platform's, with all students in it
+        packs = _one_file(place / inside[0].name, lessons)
     else:
-        packs += [Pack(printable(path.name), problems={"": "its name is that of no lesson"}) for path in strays]
-        packs.sort(key=lambda pack: pack.student)
+        packs = _class(place, inside, lessons)
     if not any(pack.notebooks or pack.problems for pack in packs):
         raise UserError(f"{place} holds no notebook of {', '.join(lessons)}: name a folder of packs, or a pack")
     return packs
 
 
-def _read(place: Path, lessons: list[str]) -> Pack:
-    pack = Pack(printable(place.name))
-    inside = [place] if place.is_file() else place.rglob("*")
-    for file in sorted(inside, key=lambda path: (len(path.parts), path.stem not in lessons, path)):
-        hidden = any(part.startswith(".") for part in file.relative_to(place).parts)
-        if hidden or file.is_symlink() or not file.is_file():
-            continue
-        if file.suffix.lower() == ".zip":
-            _read_zip(file, lessons, pack)
-        elif file.suffix == ".ipynb":
-            with file.open("rb") as stream:
-                _keep(pack, file.name, lessons, stream)
+def _one_file(place: Path, lessons: Mapping[str, set[str]]) -> list[Pack]:
+    """Return the packs in a zip, one or those of a platform's students; or that of a student's only notebook."""
+    if NOTEBOOK.fullmatch(place.name):
+        return [_pack(place.name, [single_file(place, place.parent)], lessons)]
+    try:
+        files = [file for file in zip_files(place, entries=CLASS_ENTRIES) if not file.junk]
+    except BROKEN as error:
+        name = printable(place.name)
+        return [Pack(name, problems={"": f"{name} cannot be read as a zip ({printable(str(error))})"})]
+    if any(_by_platform(file.parts[0]) for file in files):
+        return _class(place, files, lessons)
+    return [_pack(place.name, files, lessons)]
+
+
+def _class(place: Path, files: list[Handed], lessons: Mapping[str, set[str]]) -> list[Pack]:
+    """Return the packs of what lies in one place; only one if the place is itself a student's folder."""
+    groups: dict[str, list[Handed]] = {}
+    late: dict[str, list[str]] = {}
+    loose: list[Handed] = []
+    for file in files:
+        top = file.parts[0]
+        platform = _by_platform(top)
+        if platform:
+            student = "_".join(filter(None, (platform["student"], platform.get("user"))))
+            name = platform.get("rest") or platform.get("page") or ""
+            parts = tuple(filter(None, (name, *file.parts[1:]))) or (top,)
+            groups.setdefault(student, []).append(replace(file, parts=parts, order=int(platform.get("order") or 0)))
+            if platform.get("late"):
+                late.setdefault(student, []).append(f"{printable(name)} was handed in late")
+        elif len(file.parts) > 1 or file.kind == "folder" or Path(top).suffix.lower() in ARCHIVES | {".zip"}:
+            groups.setdefault(top, []).append(file)
+        elif NOTEBOOK.fullmatch(top):
+            loose.append(file)
+    packs = [_pack(student, some, lessons) for student, some in groups.items()]
+    for pack, student in zip(packs, groups):
+        pack.remarks += late.get(student, [])
+    strays = [_pack(file.name, [file], lessons) for file in loose]
+    own = [pack for pack in strays if pack.notebooks or pack.problems]
+    if own and sum(bool(pack.notebooks or pack.problems) for pack in packs) > 1:
+        where = place / own[0].student
+        raise UserError(f"{where} lies beside the packs of others: put it into a folder with its student's name")
+    if own:
+        return [_pack(place.absolute().name, files, lessons)]
+    every, names = sorted([*packs, *strays], key=lambda pack: pack.student), set()
+    for pack in every:
+        while pack.student in names:  # they differ only in what cannot be printed
+            pack.student += "?"
+        names.add(pack.student)
+    return every
+
+
+def _by_platform(name: str) -> dict[str, str | None] | None:
+    """Return the parts of a name that a platform has made: the student, the file's own name and so on."""
+    found = next(filter(None, (pattern.fullmatch(name) for pattern in PLATFORMS)), None)
+    return found and found.groupdict()
+
+
+def _pack(student: str, files: Iterable[Handed], lessons: Mapping[str, set[str]]) -> Pack:
+    """Return a student's pack; of several notebooks of a lesson the one that was changed last counts."""
+    pack = Pack(printable(student))
+    copies: dict[str, list[tuple[tuple, str, list[str]]]] = {}
+    damaged: dict[str, str] = {}
+    others: list[str] = []
+    try:
+        for file in expand(iter(files), lambda text: pack.problems.setdefault("", printable(text))):
+            if file.kind == "link":
+                pack.remarks.append(f"{printable(file.name)} does not count: it is a link or a device")
+            elif file.kind == "file" and NOTEBOOK.fullmatch(file.name):
+                _read_notebook(pack, file, lessons, copies, damaged)
+            elif file.kind == "file" and file.name != "README.md":
+                others.append(printable(file.name))
+    except TooMuch as error:
+        pack.problems[""] = printable(str(error))
+    for lesson, found in copies.items():
+        *earlier, (_, chosen, pack.notebooks[lesson]) = sorted(found)
+        pack.remarks += [f"{name} does not count: {chosen} is a later copy of {lesson}" for _, name, _ in earlier]
+    pack.problems |= {lesson: text for lesson, text in damaged.items() if lesson not in pack.notebooks}
+    if others and not pack.notebooks and not pack.problems and not pack.remarks:
+        pack.problems[""] = f"{others[0]} is neither a notebook nor a zip: ask for the .ipynb files, or a .zip of them"
     return pack
 
 
-def _read_zip(file: Path, lessons: list[str], pack: Pack) -> None:
-    """Read the notebooks of a zip: never more of one than a notebook may take, and nothing onto the disk."""
-    if file.stat().st_size > PACK_BYTES:
-        pack.problems[""] = f"{printable(file.name)} has more than {PACK_BYTES:,} bytes"
-        return
+def _read_notebook(pack: Pack, file: Handed, lessons: Mapping[str, set[str]], copies: dict, damaged: dict) -> None:
+    """Note a notebook under its lesson, or what is wrong with it."""
+    name, stem = printable(file.name), NOTEBOOK.fullmatch(file.name)[1]
     try:
-        with zipfile.ZipFile(file) as archive:
-            entries = archive.infolist()
-            if len(entries) > ENTRIES:
-                raise ValueError(f"more than {ENTRIES:,} entries")
-            for entry in sorted(entries, key=lambda entry: (entry.filename.count("/"), entry.filename)):
-                name = entry.filename.rpartition("/")[2]
-                if name.endswith(".ipynb") and "/." not in f"/{entry.filename}":
-                    with archive.open(entry) as stream:
-                        _keep(pack, name, lessons, stream)
-    except (zipfile.BadZipFile, RuntimeError, ValueError, OSError, EOFError, zlib.error, LZMAError) as error:
-        pack.problems[""] = f"{printable(file.name)} cannot be read as a zip ({printable(str(error))})"
-
-
-def _lesson(stem: str, lessons: list[str]) -> str | None:
-    """Return the lesson that a file's name holds; browsers and students put more before and behind it."""
-    return next((lesson for lesson in lessons if lesson in stem), None)
-
-
-def _keep(pack: Pack, name: str, lessons: list[str], stream: IO[bytes]) -> None:
-    """Keep the code of a notebook; of several copies of a lesson the one nearest to the top counts."""
-    lesson = _lesson(name.removesuffix(".ipynb"), lessons)
+        content = file.read(NOTEBOOK_BYTES)
+        if len(content) > NOTEBOOK_BYTES:
+            raise ValueError(f"the notebook has more than {NOTEBOOK_BYTES:,} bytes")
+        cells, whole = code_of(content)
+    except BROKEN as error:
+        lesson = lesson_of(stem, [], lessons)
+        if lesson:
+            damaged[lesson] = printable(str(error))
+        else:
+            pack.remarks.append(f"{name} does not count: {printable(str(error))}")
+        return
+    lesson = lesson_of(stem, cells, lessons)
     if lesson is None:
-        pack.remarks.append(f"{printable(name)} does not count: its name is that of no lesson")
+        pack.remarks.append(f"{name} does not count: it is the notebook of no lesson")
         return
-    if lesson in pack.notebooks or lesson in pack.problems:
-        pack.remarks.append(f"{printable(name)} does not count: it is a second copy of {lesson}")
-        return
-    content = stream.read(NOTEBOOK_BYTES + 1)
-    if len(content) > NOTEBOOK_BYTES:
-        pack.problems[lesson] = f"the notebook has more than {NOTEBOOK_BYTES:,} bytes"
-        return
-    try:
-        pack.notebooks[lesson] = _code(json.loads(content))
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        pack.problems[lesson] = "the file is no notebook"
-
-
-def _code(notebook: dict) -> list[str]:
-    """Return the code of a notebook's cells, each a text or a list of lines."""
-    sources = [cell["source"] for cell in notebook["cells"] if cell["cell_type"] == "code"]
-    return [source if isinstance(source, str) else "".join(source) for source in sources]
+    if not whole:
+        pack.remarks.append(f"{name} is damaged: what can be read of it counts")
+    key = whole, file.order, file.when, -len(file.parts), stem == lesson
+    copies.setdefault(lesson, []).append((key, name, cells))
 
 
 def printable(text: str) -> str:
