@@ -6,7 +6,10 @@ Neither torch nor numpy is loaded for values that need none.
 import sys
 from typing import Any
 
-KINDS = ("bool", "int", "float", "complex", "uint", "str", "bfloat")  # of the numbers in an array
+TYPES = {  # of the numbers in an array; a type of text could ask for any amount of memory
+    *("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
+    *("float16", "bfloat16", "float32", "float64", "complex64", "complex128"),
+}
 
 
 def pack(value: Any) -> Any:
@@ -27,6 +30,8 @@ def pack(value: Any) -> Any:
         }
     if numpy is not None and isinstance(value, (numpy.ndarray, numpy.generic)):
         array = numpy.asarray(value)
+        if array.dtype.kind == "U":
+            return pack(array.tolist())
         return {
             "array": [pack(one) for one in array.flatten().tolist()],
             "shape": list(array.shape),
@@ -67,7 +72,7 @@ def unpack(plain: Any) -> Any:
         return {unpack(one) for one in plain["set"]}
     if "dict" in plain:
         return {unpack(key): unpack(one) for key, one in plain["dict"]}
-    if not plain["type"].startswith(KINDS):
+    if plain["type"] not in TYPES:
         raise ValueError("no type of numbers")
     if "tensor" in plain:
         import torch
