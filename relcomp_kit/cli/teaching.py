@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from relcomp_kit.cli.options import Lessons, file_to_write
+from relcomp_kit.errors import UserError
 
 
 def slides(
@@ -46,13 +47,15 @@ def grade(
     seconds: Annotated[int, typer.Option(min=1, metavar="N", help="Of processor time that an exercise may take.")] = 20,
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where marks.json and marks.csv go.")] = Path("marks"),
 ) -> None:
-    """Mark exercises that students hand in: each one runs apart, within limits."""
+    """Mark exercises that students hand in: each one runs apart, within limits. A grading that was ended goes on."""
     from rich.console import Console
 
     from relcomp_kit.course.grade import marks, process, tables
     from relcomp_kit.files import make_folder
     from relcomp_kit.progress import Progress
 
+    if out.resolve().is_relative_to(place.resolve()):
+        raise UserError(f"{out} would lie among the packs: choose another --out")
     make_folder(out)
     if not process.caged():
         print(
@@ -60,12 +63,13 @@ def grade(
             file=sys.stderr,
         )
     work = marks.asked(place, lesson or [])
-    for pack in {id(pack): pack for pack, _ in work}.values():
-        for remark in pack.remarks:
-            print(f"relcomp: {pack.student}: {remark}", file=sys.stderr)
+    remarks = {pack.student: pack.remarks for pack, _ in work}
+    for student, some in remarks.items():
+        for remark in some:
+            print(f"relcomp: {student}: {remark}", file=sys.stderr)
     found = []
     with Progress("exercises", len(work), log_every=10) as progress:
-        for mark in marks.grade(work, seconds):
+        for mark in marks.grade(work, seconds, out / "graded"):
             found.append(mark)
             progress.advance()
     found = found if lesson else tables.begun(found)
@@ -74,7 +78,7 @@ def grade(
         console.print(table)
     for reason in tables.reasons(found):
         print(reason)
-    for file in tables.write_marks(found, out):
+    for file in tables.write_marks(found, out, remarks):
         print(file)
 
 

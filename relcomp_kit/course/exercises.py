@@ -40,7 +40,8 @@ nothing wrong, go to this folder and run
 
 Save the notebooks under the names they have, and hand in this folder, or a zip of it. Only the cells of the exercises
 are graded, together with the imports and functions above them that they use, so keep everything that an exercise needs
-in its own cell. Each one has {seconds} seconds, and neither network nor files.
+in its own cell. Each one has {seconds} seconds, and neither network nor files nor `relcomp_kit`: write it yourself. Of
+two copies of a notebook the one changed last counts.
 """
 
 COLAB = """# On Colab, this installs the kit and starts the kernel again; then run all cells. Elsewhere it does nothing.

@@ -1,5 +1,6 @@
 """Grading what students hand in: right answers are right, and nothing that their code does earns a mark or hangs."""
 
+import csv
 import io
 import json
 import os
@@ -10,6 +11,7 @@ import psutil
 import pytest
 from rich.console import Console
 
+from relcomp_kit.cli import teaching
 from relcomp_kit.course import check, exercises, notebooks
 from relcomp_kit.course.grade import marks, process, tables, values
 from relcomp_kit.course.grade import packs as packs_module
@@ -49,6 +51,12 @@ HONEST = {
     "cell deleted": ("", "not attempted"),
     "name not known": ("def double_root(x):\n    return nobody(x)", "error"),
     "not Python": ("def double_root(x)\n    return x", "error"),
+    "imports of the kit": (
+        "from relcomp_kit import figures\nfrom relcomp_kit.course import check\n"
+        "from relcomp_kit.course.check import same\n\n\n"
+        "def double_root(x):\n    return 2 * x**0.5\ncheck.exercise(double_root, {(1,): 2.0})",
+        "right",
+    ),
     "not a value": ("def double_root(x):\n    return (one for one in (x,))", "error"),
 }
 ATTACKS = {
@@ -81,6 +89,60 @@ ATTACKS = {
         "    os._exit(0)",
         "error",
     ),
+    "the kit itself": (
+        "from relcomp_kit.course import exercises\n    return exercises.solutions.double_root(x)",
+        "error",
+    ),
+    "the kit's lessons": (
+        "from relcomp_kit.files import checkout\n    return len((checkout() / 'notebooks').read_text())",
+        "error",
+    ),
+    "what compares": (
+        "import builtins, sys, torch, numpy\n    torch.equal = torch.allclose = numpy.all = lambda *_, **__: True\n"
+        "    for module in list(sys.modules.values()):\n"
+        "        for name in ('difference', 'exercise', 'all', 'abs', 'isinstance'):\n"
+        "            if hasattr(module, name):\n                setattr(module, name, lambda *_: None)\n"
+        "    return 0.0",
+        "error",
+    ),
+    "a tensor that equals everything": (
+        "import torch\n    class Any(torch.Tensor):\n"
+        "        def __torch_function__(self, *_, **__):\n            return True\n"
+        "        def __eq__(self, other):\n            return True\n"
+        "    return torch.zeros(()).as_subclass(Any)",
+        ("wrong", "error"),
+    ),
+    "frames": (
+        "import gc, sys\n    frame, seen = sys._getframe(), []\n    while frame:\n"
+        "        seen += [*frame.f_locals.values(), *frame.f_globals.values()]\n        frame = frame.f_back\n"
+        "    for one in [*seen, *gc.get_objects()]:\n"
+        "        if isinstance(one, dict) and 'expected' in one:\n            return one['expected']\n"
+        "    return -1",
+        "wrong",
+    ),
+    "forged line": (
+        "import json, os\n    line = json.dumps({'status': 0, 'answer': json.dumps({'state': 'right'})}) + '\\n'\n"
+        "    for place in (f'/proc/{os.getppid()}/fd/{n}' for n in range(9)):\n        try:\n"
+        "            os.write(os.open(place, os.O_WRONLY), line.encode())\n        except OSError:\n            pass\n"
+        "    return x",
+        ("wrong", "error"),
+    ),
+    "exit at the end": ("import atexit, os\n    atexit.register(os._exit, 0)\n    return x + 1", "wrong"),
+    "text that takes a lot of memory": (
+        "import json\n    odd = json.dumps({'array': ['a'] * 9, 'shape': [9], 'type': 'str99999999999'})\n"
+        '    text = \'{"state": "answered", "results": [%s, 1, 1]}\' % odd\n'
+        "    json._default_encoder.encode = lambda answer: text",
+        "wrong",
+    ),
+    "threads": (
+        "import threading\n    threading.Thread(target=lambda: [0 for _ in iter(int, 1)]).start()\n    return x + 1",
+        "wrong",
+    ),
+    "the process above": (
+        "import ctypes, os\n    ctypes.CDLL(None).kill(os.getppid(), 9)\n    import time\n    time.sleep(9)",
+        "error",
+    ),
+    "its group": ("import ctypes\n    ctypes.CDLL(None).killpg(0, 9)\n    return 0", "error"),
     "program": ("import subprocess\n    return subprocess.run(['true']).returncode", "error"),
     "network": ("import socket\n    return socket.create_connection(('127.0.0.1', 80), 1)", "error"),
     "other files": ("import tempfile\n    open(tempfile.gettempdir() + '/../mine', 'w').close()", "error"),
@@ -132,7 +194,10 @@ def test_attacks_earn_nothing_and_end(class_room, attacks, seconds):
     packs, hand_in = class_room
     for student, (body, _) in attacks.items():
         hand_in(student, f"def double_root(x):\n    {body}")
-    assert states(packs, seconds) == {student: state for student, (_, state) in sorted(attacks.items())}
+    found = states(packs, seconds)
+    expected = {student: state if isinstance(state, tuple) else (state,) for student, (_, state) in attacks.items()}
+    assert {student: state for student, state in found.items() if state not in expected[student]} == {}
+    assert found.keys() == expected.keys()
 
 
 def running(command):
@@ -173,11 +238,11 @@ def test_cage_shows_neither_the_users_files_nor_the_network(class_room, monkeypa
 
 @pytest.mark.slow
 def test_packs_of_all_kinds(class_room, tmp_path):
-    """A folder, a zip, a zip in a folder; of copies the one at the top; odd names do nothing."""
+    """A folder, a zip, a zip in a folder; of copies the last; odd names do nothing."""
     packs, hand_in = class_room
     right, wrong = HONEST["lesson's own way"][0], HONEST["no idea"][0]
     file = hand_in("folder", right)
-    hand_in("folder/old", wrong)
+    os.utime(hand_in("folder/old", wrong), (1e9, 1e9))
     (packs / "folder" / ".hidden").mkdir()
     (packs / "folder" / "07_try (copy).ipynb").write_text("not this", encoding="utf-8")
     (packs / "zip in a folder").mkdir()
@@ -211,6 +276,52 @@ def test_bad_packs_are_errors_of_that_student_alone(class_room, monkeypatch):
     assert states(packs) == dict(sorted((bad | {"good": "right", "link": "not handed in"}).items()))
 
 
+@pytest.mark.slow
+def test_a_grading_that_was_ended_goes_on(class_room, tmp_path, monkeypatch):
+    """Who was marked is not run again, unless the code or the cases are others, or the file is damaged."""
+    packs, hand_in = class_room
+    for student in ("ann", "bob", "eve"):
+        hand_in(student, HONEST["lesson's own way"][0])
+    ran, judge = [], marks.judge
+
+    def noting(one, exercises, seconds):
+        ran.append(one.student)
+        if one.student == "eve" and len(ran) <= 3:
+            raise KeyboardInterrupt
+        return judge(one, exercises, seconds)
+
+    monkeypatch.setattr(marks, "judge", noting)
+    monkeypatch.setattr(marks.os, "cpu_count", lambda: 1)
+    folder = tmp_path / "graded"
+    with pytest.raises(KeyboardInterrupt):
+        list(marks.grade(marks.asked(packs), folder=folder))
+    first = list(marks.grade(marks.asked(packs), folder=folder))
+    assert ran == ["ann", "bob", "eve", "eve"]
+    assert list(marks.grade(marks.asked(packs), folder=folder)) == first and len(ran) == 4
+    hand_in("bob", HONEST["no idea"][0])
+    again = {mark.student: mark.state for mark in marks.grade(marks.asked(packs), folder=folder)}
+    assert again == {"ann": "right", "bob": "wrong", "eve": "right"} and ran[4:] == ["bob"]
+    for file in folder.iterdir():
+        file.write_text("[", encoding="utf-8")
+    list(marks.grade(marks.asked(packs), folder=folder))
+    assert ran[5:] == ["ann", "bob", "eve"]
+
+
+def test_the_command_writes_why_each_mark_was_lost(class_room, tmp_path, capsys):
+    packs, hand_in = class_room
+    hand_in("ann", "")
+    (packs / "bob").mkdir()
+    (packs / "bob" / "scan.pdf").write_bytes(b"%PDF")
+    teaching.grade(packs, None, 20, tmp_path / "marks")
+    with (tmp_path / "marks" / "marks.csv").open(encoding="utf-8") as stream:
+        rows = {row["student"]: row for row in csv.DictReader(stream)}
+    assert rows["ann"]["why"] == "07 double_root not attempted"
+    assert rows["bob"]["why"].startswith("07 double_root error: scan.pdf is neither a notebook nor a zip")
+    assert "exercises: 2 of 2" in capsys.readouterr().err
+    with pytest.raises(UserError, match="would lie among the packs: choose another --out"):
+        teaching.grade(packs, None, 20, packs / "marks")
+
+
 def test_nothing_to_grade_is_one_sentence(class_room, tmp_path):
     packs, _ = class_room
     with pytest.raises(UserError, match="is missing"):
@@ -224,8 +335,11 @@ def test_files_of_marks(tmp_path):
         marks.Mark("=1+1", "07_try", "double_root", "right"),
         marks.Mark("=1+1", "07_try", "other", "wrong", "expected 2, got 3"),
     ]
-    json_file, csv_file = tables.write_marks(found, tmp_path)
-    assert csv_file.read_text().splitlines() == ["student,right,of,07 double_root,07 other", "'=1+1,1,2,right,wrong"]
+    json_file, csv_file = tables.write_marks(found, tmp_path, {"=1+1": ["=x was handed in late"]})
+    with csv_file.open() as stream:
+        head, row = csv.reader(stream)
+    assert head == ["student", "right", "of", "07 double_root", "07 other", "why", "remarks"]
+    assert row == ["'=1+1", "1", "2", "right", "wrong", "07 other wrong: expected 2, got 3", "'=x was handed in late"]
     assert json.loads(json_file.read_text())["=1+1"][1]["detail"] == "expected 2, got 3"
     assert tables.reasons(found) == ["=1+1: 07 other: expected 2, got 3"]
     idle = [
@@ -263,15 +377,15 @@ def test_names_that_browsers_and_students_change(class_room):
     right, wrong = HONEST["lesson's own way"][0], HONEST["no idea"][0]
     hand_in("browser", right, "07_try(1).ipynb")
     hand_in("student", right, "mueller_07_try_done.ipynb")
+    os.utime(hand_in("twice", wrong, "07_try-Copy1.ipynb"), (1e9, 1e9))
     hand_in("twice", right)
-    hand_in("twice", wrong, "07_try-Copy1.ipynb")
     hand_in("other", right, "homework.ipynb")
     (packs / "stray.ipynb").write_text("{}", encoding="utf-8")
-    expected = {"browser": "right", "other": "not handed in", "stray.ipynb": "error", "student": "right"}
+    expected = {"browser": "right", "other": "right", "stray.ipynb": "not handed in", "student": "right"}
     assert states(packs) == expected | {"twice": "right"}
     remarks = {pack.student: pack.remarks for pack, _ in marks.asked(packs)}
-    assert remarks["other"] == ["homework.ipynb does not count: its name is that of no lesson"]
-    assert remarks["twice"] == ["07_try-Copy1.ipynb does not count: it is a second copy of 07_try"]
+    assert remarks["stray.ipynb"] == ["stray.ipynb does not count: the file is no notebook"]
+    assert remarks["twice"] == ["07_try-Copy1.ipynb does not count: 07_try.ipynb is a later copy of 07_try"]
 
 
 def test_a_notebook_beside_the_packs_of_others_is_refused(class_room):

@@ -1,19 +1,21 @@
 """Marks of students' exercises, by the cases of the lessons' own checks."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from relcomp_kit.course import check, notebooks
-from relcomp_kit.course.grade import process
+from relcomp_kit.course.grade import graded, process
 from relcomp_kit.course.grade.cells import run_cell
 from relcomp_kit.course.grade.packs import Pack, printable, read_packs
 from relcomp_kit.course.grade.values import pack, unpack
 from relcomp_kit.threads import cores
 
+CHECKED = re.compile(r"^check\.exercise\(\s*(\w+)", re.MULTILINE)
 STATES = {  # state of an exercise -> its colour in the terminal
     "right": "green",
     "wrong": "red",
@@ -69,7 +71,7 @@ def asked(place: Path, names: Sequence[str] = ()) -> list[tuple[Pack, Exercise]]
     Parameters
     ----------
     place : Path
-        A student's folder or zip, or a folder of such.
+        See `read_packs`.
     names : sequence of str
         Of lessons, as for `find_lessons`.
 
@@ -79,21 +81,26 @@ def asked(place: Path, names: Sequence[str] = ()) -> list[tuple[Pack, Exercise]]
         If nothing was handed in.
     """
     sources = {source.stem: source for source in notebooks.find_lessons(names)}
-    packs = read_packs(place, [*sources])
+    packs = read_packs(place, {lesson: set(CHECKED.findall(one.read_text("utf-8"))) for lesson, one in sources.items()})
     there = {lesson for one in packs for lesson in (*one.notebooks, *one.problems)}
     exercises = [exercise for lesson in sources if lesson in there for exercise in exercises_of(sources[lesson])]
     return [(one, exercise) for one in packs for exercise in exercises]
 
 
-def grade(work: Sequence[tuple[Pack, Exercise]], seconds: int = process.SECONDS) -> Iterator[Mark]:
-    """Mark exercises, each in a process of its own, as many at once as there are cores; marks come in their order.
+def grade(
+    work: Sequence[tuple[Pack, Exercise]], seconds: int = process.SECONDS, folder: Path | None = None
+) -> Iterator[Mark]:
+    """Mark exercises, each student's in a process of their own, as many at once as there are cores, in their order.
 
     Parameters
     ----------
     work : sequence of (Pack, Exercise)
-        See `asked`.
+        See `asked`; what belongs to a student comes together.
     seconds : int
         Of processor time that an exercise may take.
+    folder : Path, optional
+        Keeps the marks of each student; those that are there already are not found again, unless the student's code,
+        the cases or the limit have changed.
 
     Raises
     ------
@@ -101,30 +108,57 @@ def grade(work: Sequence[tuple[Pack, Exercise]], seconds: int = process.SECONDS)
         If this system cannot limit a process.
     """
     process.check_limits()
+    exercises: dict[int, list[Exercise]] = {}
+    packs = {id(one): one for one, _ in work}
+    for one, exercise in work:
+        exercises.setdefault(id(one), []).append(exercise)
+
+    def marks_of(one: Pack) -> list[Mark]:
+        if folder is None:
+            return judge(one, exercises[id(one)], seconds)
+        cases = [asdict(exercise) | {"expected": pack(exercise.expected)} for exercise in exercises[id(one)]]
+        key = graded.digest([one.student, one.notebooks, one.problems, cases, seconds])
+        found = graded.read(folder, key)
+        if found is not None:
+            return [Mark(**mark) for mark in found]
+        marks = judge(one, exercises[id(one)], seconds)
+        graded.note(folder, key, [asdict(mark) for mark in marks])
+        return marks
+
     pool = ThreadPoolExecutor(cores())
     try:
-        yield from pool.map(lambda pair: judge(*pair, seconds), work)
+        for found in pool.map(marks_of, packs.values()):
+            yield from found
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def judge(handed_in: Pack, exercise: Exercise, seconds: int) -> Mark:
-    """Run a student's exercise apart, and compare its results with what the lesson expects.
+def judge(handed_in: Pack, exercises: Sequence[Exercise], seconds: int) -> list[Mark]:
+    """Run a student's exercises apart, and compare their results with what the lessons expect.
 
     Parameters
     ----------
     handed_in : Pack
         What the student handed in.
-    exercise : Exercise
-        The exercise to mark.
+    exercises : sequence of Exercise
+        The exercises to mark.
     seconds : int
-        Of processor time that it may take.
+        Of processor time that each may take.
     """
+    there = [exercise for exercise in exercises if exercise.lesson in handed_in.notebooks]
+    tasks = [
+        {"cells": handed_in.notebooks[one.lesson], "function": one.function, "cases": one.arguments} for one in there
+    ]
+    answers = dict(zip(map(id, there), process.run_apart(tasks, seconds)))
+    return [_mark(handed_in, exercise, answers.get(id(exercise))) for exercise in exercises]
+
+
+def _mark(handed_in: Pack, exercise: Exercise, answer: dict | None) -> Mark:
+    """Return the mark of an answer, or of an exercise whose notebook is not there."""
     about = handed_in.student, exercise.lesson, exercise.function
-    problem = handed_in.problems.get(exercise.lesson) or handed_in.problems.get("")
-    if exercise.lesson not in handed_in.notebooks:
+    if answer is None:
+        problem = handed_in.problems.get(exercise.lesson) or handed_in.problems.get("")
         return Mark(*about, *(("error", problem) if problem else ("not handed in",)))
-    answer = process.run_apart(handed_in.notebooks[exercise.lesson], exercise.function, exercise.arguments, seconds)
     if answer["state"] != "answered":
         return Mark(*about, answer["state"], printable(str(answer.get("detail", ""))))
     try:

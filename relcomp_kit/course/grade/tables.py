@@ -1,8 +1,8 @@
-"""Marks as tables in the terminal, as JSON with all details, and as CSV for a spreadsheet."""
+"""Marks as tables in the terminal, as JSON, and as CSV for a spreadsheet, with a reason for every mark lost."""
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from relcomp_kit.course.grade.marks import STATES, Mark
@@ -46,7 +46,7 @@ def begun(marks: Sequence[Mark]) -> list[Mark]:
     return [mark for mark in marks if mark.lesson in lessons] or list(marks)
 
 
-def write_marks(marks: Sequence[Mark], folder: Path) -> tuple[Path, Path]:
+def write_marks(marks: Sequence[Mark], folder: Path, remarks: Mapping[str, list[str]]) -> tuple[Path, Path]:
     """Write ``marks.json`` and ``marks.csv``, and return their paths.
 
     Parameters
@@ -55,6 +55,8 @@ def write_marks(marks: Sequence[Mark], folder: Path) -> tuple[Path, Path]:
         At least one; those of a student come in the order of the columns.
     folder : Path
         Where the two files go.
+    remarks : mapping of str to list of str
+        Of students: what does not count, and why.
     """
     students = _by_student(marks)
     content = {
@@ -63,15 +65,23 @@ def write_marks(marks: Sequence[Mark], folder: Path) -> tuple[Path, Path]:
         ]
         for student, row in students.items()
     }
+    names = [f"{mark.lesson[:2]} {mark.exercise}" for mark in next(iter(students.values()))]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(
-        ["student", "right", "of", *(f"{mark.lesson[:2]} {mark.exercise}" for mark in next(iter(students.values())))]
-    )
+    writer.writerow(["student", "right", "of", *names, "why", "remarks"])
     for student, row in students.items():
         right = sum(mark.state == "right" for mark in row)
-        writer.writerow([_harmless(student), right, len(row), *(mark.state for mark in row)])
+        why = "; ".join(_why(mark) for mark in row if mark.state != "right")
+        more = "; ".join(remarks.get(student, ()))
+        writer.writerow(
+            [_harmless(student), right, len(row), *(mark.state for mark in row), _harmless(why), _harmless(more)]
+        )
     return write_json(folder / "marks.json", content), write_atomic(folder / "marks.csv", text.getvalue())
+
+
+def _why(mark: Mark) -> str:
+    """Return why an exercise earned nothing."""
+    return f"{mark.lesson[:2]} {mark.exercise} {mark.state}" + (f": {mark.detail}" if mark.detail else "")
 
 
 def _by_student(marks: Sequence[Mark]) -> dict[str, list[Mark]]:
@@ -85,6 +95,6 @@ def _right(marks: Sequence[Mark]) -> str:
     return f"{sum(mark.state == 'right' for mark in marks)} of {len(marks)}"
 
 
-def _harmless(name: str) -> str:
-    """Return a name that no spreadsheet takes for a formula."""
-    return f"'{name}" if name[:1] in ("=", "+", "-", "@") else name
+def _harmless(text: str) -> str:
+    """Return a text that no spreadsheet takes for a formula."""
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@") else text
