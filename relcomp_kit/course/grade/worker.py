@@ -9,6 +9,7 @@ import json
 import os
 import re
 import resource
+import shutil
 import signal
 import sys
 import tempfile
@@ -72,6 +73,7 @@ def run_copy(exercise: dict, limits: dict[str, int], leave: Callable[[], None]) 
         _, status, used = os.wait4(copy, 0)
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(copy, signal.SIGKILL)  # what it has left running
+        shutil.rmtree(home, ignore_errors=True)  # or a full disk would cost the others their marks, too
         answer.seek(0)
         text = answer.read(limits["FSIZE"]).decode("utf-8", "replace")
         return {
