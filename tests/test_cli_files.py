@@ -334,7 +334,7 @@ def test_a_limit_on_the_size_of_files(tmp_path):
         (("encode", "net.safetensors", "-o", "x"), "relcomp_kit.compression.nnc.encode"),
         (("info", "net.safetensors"), "relcomp_kit.compression.nnc.decode"),
         (("decode", "net.safetensors", "-o", "x"), "relcomp_kit.compression.nnc.decode"),
-        (("grade", "."), "relcomp_kit.course.grade.marks.asked"),
+        (("grade", "packs"), "relcomp_kit.course.grade.marks.asked"),
     ],
 )
 @pytest.mark.parametrize(("raised", "status"), [(KeyboardInterrupt, 130), (BrokenPipeError(32, "Broken pipe"), 141)])

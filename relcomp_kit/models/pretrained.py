@@ -62,7 +62,7 @@ def downloaded_state(weights: WeightsEnum, title: str) -> dict[str, Tensor]:
         if file.exists():  # there, but a folder or not to be read
             raise UserError(f"{title} cannot be used, {file} cannot be read ({error.strerror}): {cure}") from error
         raise download.unreachable(title, weights.url, error, cure) from error
-    except (RuntimeError, UnpicklingError, EOFError) as error:
+    except (RuntimeError, UnpicklingError, EOFError, LookupError, ValueError) as error:  # what nonsense makes of unpickling
         state = (
             f"{file} is damaged: delete it"
             if file.is_file()
