@@ -4,21 +4,26 @@ An artifact is named by everything that decides its content: recipe and its vers
 data hash and torch's minor version. Change one of them and it is made anew.
 
 A cache is disposable: each file holds a digest of its content and its own name. A file that is damaged, or lies under
-the name of another, is put aside with a line of warning and made again.
+the name of another, is put aside with a line of warning and made again. Processes and machines may share a cache; see
+`relcomp_kit.cache`.
 """
 
 import hashlib
 import json
-import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 
+from relcomp_kit.cache import claimed, clear_leftovers, locked, set_aside
 from relcomp_kit.errors import UserError
 from relcomp_kit.files import cache_dir, write_atomic
+
+# What a damaged file raises.
+BROKEN = (SafetensorError, OSError, RuntimeError, AssertionError, KeyError, TypeError, ValueError, AttributeError)
 
 
 class ForeignFile(UserError):
@@ -73,11 +78,11 @@ def write_artifact(path: Path, tensors: dict[str, torch.Tensor], info: dict) -> 
 
 
 def _digest(tensors: dict[str, torch.Tensor], info: dict) -> str:
-    """Return the SHA-256 of tensors and info; it takes a second for 1 to 2 GB."""
+    """Return the SHA-256 of tensors and info; `read_artifact` takes about twice as long for it."""
     digest = hashlib.sha256(json.dumps(info).encode())
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
-        digest.update(raw_bytes(tensor))
+        digest.update(_numbers(tensor))
     return digest.hexdigest()
 
 
@@ -89,10 +94,15 @@ def raw_bytes(tensor: torch.Tensor) -> bytes:
     tensor : Tensor
         Dense, of any type, shape and device.
     """
+    return bytes(_numbers(tensor))
+
+
+def _numbers(tensor: torch.Tensor) -> memoryview:
+    """Return the bytes of a tensor as `raw_bytes`, without a copy where it lies like that already."""
     if not tensor.numel():  # torch looks at the strides of what is empty, too
-        return b""
+        return memoryview(b"")
     plain = tensor.detach().cpu().resolve_conj().resolve_neg().contiguous()
-    return plain.reshape(-1).view(torch.uint8).numpy().tobytes()
+    return memoryview(plain.reshape(-1).view(torch.uint8).numpy())
 
 
 def read_artifact(path: Path) -> tuple[dict[str, torch.Tensor], dict]:
@@ -121,7 +131,7 @@ def read_artifact(path: Path) -> tuple[dict[str, torch.Tensor], dict]:
         info = about["info"]
     except ForeignFile:
         raise
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except BROKEN as error:
         raise UserError(f"{path} is damaged ({error}); delete it and run again") from error
     if "sha256" in about and about["sha256"] != _digest(tensors, info):
         raise UserError(f"{path} is damaged (its SHA-256 is wrong); delete it and run again")
@@ -130,6 +140,8 @@ def read_artifact(path: Path) -> tuple[dict[str, torch.Tensor], dict]:
 
 def read_cached(path: Path) -> tuple[dict[str, torch.Tensor], dict] | None:
     """Read an artifact of the cache if it is whole; put it aside if it is not, with a line on stderr.
+
+    For the one who makes it again, and so holds its lock; `peek` is for all others.
 
     Parameters
     ----------
@@ -147,47 +159,67 @@ def read_cached(path: Path) -> tuple[dict[str, torch.Tensor], dict] | None:
     UserError
         If the file is there and this user may not read it.
     """
-    try:
-        tensors, about = _open(path)
-        fits = about["name"] == path.name and about["sha256"] == _digest(tensors, about["info"])
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except PermissionError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}; choose another cache by $RELCOMP_CACHE") from error
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError, AttributeError):
-        fits = False
-    if fits:
-        return tensors, about["info"]
-    set_aside(path)
-    return None
+    found = peek(path)
+    if found is None:
+        set_aside(path)
+    return found
 
 
-def set_aside(path: Path) -> None:
-    """Rename a damaged file of the cache, so that it is made again, and say so on stderr.
+def peek(path: Path) -> tuple[dict[str, torch.Tensor], dict] | None:
+    """Read an artifact of the cache if it is whole, as `read_cached`, and leave it where it is.
 
     Parameters
     ----------
     path : Path
-        The file; ".damaged" is added to its name.
+        Where `write_artifact` wrote it.
+
+    Returns
+    -------
+    (dict of str to Tensor, dict) or None
+        As `read_cached` returns them.
+
+    Raises
+    ------
+    UserError
+        If the file is there and this user may not read it.
     """
-    path.replace(path.with_name(path.name + ".damaged"))
-    print(f"relcomp: {path.name} in the cache is damaged: it is put aside and made again", file=sys.stderr, flush=True)
+    try:
+        tensors, about = _open(path)
+        fits = about["name"] == path.name and about["sha256"] == _digest(tensors, about["info"])
+    except PermissionError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}; choose another cache by $RELCOMP_CACHE") from error
+    except BROKEN:
+        return None
+    return (tensors, about["info"]) if fits else None
 
 
 def _open(path: Path) -> tuple[dict[str, torch.Tensor], dict]:
-    """Return the tensors of a file, and its info with name and digest; earlier versions wrote the info alone."""
-    with safe_open(path, framework="pt") as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not iterable itself)
-        metadata = file.metadata() or {}
+    """Return the tensors of a file, and its info with name and digest; earlier versions wrote the info alone.
+
+    The file is opened once and read as a whole. `safetensors.safe_open` opens it twice, between which another process
+    may replace it, and its tensors are the file itself, with which they would change.
+    """
+    data = path.read_bytes()
+    tensors = load(data)  # checks the header, too
+    metadata = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")]).get("__metadata__", {})
     if not metadata.keys() & {"about", "info"}:
         raise ForeignFile(f"{path} was not written by this kit: name a file that `relcomp train` or `decode` wrote")
     return tensors, json.loads(metadata["about"]) if "about" in metadata else {"info": json.loads(metadata["info"])}
 
 
 def load_or_make(
-    recipe: str, version: int, config: dict, data_hash: str, make: Callable[[Path], tuple[dict, dict]]
+    recipe: str,
+    version: int,
+    config: dict,
+    data_hash: str,
+    make: Callable[[Path], tuple[dict, dict]],
+    *,
+    together: bool = False,
 ) -> tuple[dict[str, torch.Tensor], dict]:
     """Return an artifact from the cache, or make and keep it.
+
+    Of several processes that want the same, on one machine or on several, one makes it and the others wait; see
+    `relcomp_kit.cache`.
 
     Parameters
     ----------
@@ -202,6 +234,8 @@ def load_or_make(
     make : callable
         Called with the path of a partial artifact, in which a long computation keeps its state so that a
         killed run resumes; returns ``(tensors, info)``.
+    together : bool
+        Whether several machines make it by one common call, so that none can wait for another before.
 
     Returns
     -------
@@ -216,11 +250,20 @@ def load_or_make(
         If the cache cannot be read or written to.
     """
     path = artifact_path(recipe, version, config, data_hash)
-    found = read_cached(path)
-    if found is not None:
-        return found
     partial = path.with_suffix(".partial")
-    tensors, info = make(partial)
-    write_artifact(path, tensors, info)
-    partial.unlink(missing_ok=True)
-    return tensors, info
+    found = peek(path)
+    if found is not None:
+        if partial.exists():  # who made the artifact was killed before this was removed
+            with claimed([path]) as free:
+                for _ in free:
+                    partial.unlink(missing_ok=True)
+        return found
+    with claimed([path]) if together else locked(path) as alone:
+        found = read_cached(path)  # another process may have made it meanwhile
+        if found is None:
+            if alone and not together:
+                clear_leftovers(path, partial)
+            found = make(partial)
+            write_artifact(path, *found)
+            partial.unlink(missing_ok=True)
+    return found

@@ -191,7 +191,7 @@ ROOMS = [
     *("datasets", "models", "relevance", "compression", "sweeps", "evidence", "figures", "studies", "course"),
     *("demonstrator", "cli"),
 ]
-GROUND = ("errors", "files", "artifacts", "progress", "provenance", "threads")  # may be imported everywhere
+GROUND = ("errors", "files", "cache", "artifacts", "progress", "provenance", "threads")  # may be imported everywhere
 
 
 def imports() -> dict[str, set[str]]:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
+from relcomp_kit.cache import locked, read_record, set_aside, write_record
 from relcomp_kit.course import kernel, notebooks
 from relcomp_kit.datasets.download import NAMES
 from relcomp_kit.errors import UserError
@@ -198,7 +199,8 @@ def write_reports(results: Sequence[LessonResult], profile: str, out: Path, want
     rows = claims.table(read_records(out), profile)
     write_json(out / "claims.json", rows)
     waiting = set(wanted) - {result.lesson for result in results}
-    lessons = _lessons(results, waiting, out)
+    with locked(out / "lessons.json"):  # another run into this folder may end now
+        lessons = _lessons(results, waiting, out)
     page = report_page.index(lessons, rows, profile, len(waiting), whole_picture.picture())
     write_atomic(out / "index.html", page)
     return rows
@@ -207,7 +209,10 @@ def write_reports(results: Sequence[LessonResult], profile: str, out: Path, want
 def _lessons(results: Sequence[LessonResult], waiting: Collection[str], out: Path) -> list[dict]:
     """Return what the page of a run says of every lesson, and remember it for later runs into this folder."""
     file = out / "lessons.json"
-    earlier = {one["lesson"]: one for one in read_json(file)} if file.is_file() else {}
+    kept = read_record(file)
+    if kept is None:
+        set_aside(file, "begun again")
+    earlier = {one["lesson"]: one for one in kept["lessons"]} if kept else {}
     now = {result.lesson: asdict(result) | {"state": "failed" if result.error else "done"} for result in results}
     found = []
     for source in notebooks.find_lessons():
@@ -218,13 +223,13 @@ def _lessons(results: Sequence[LessonResult], waiting: Collection[str], out: Pat
             state = "not finished" if name in waiting else "not run"
             entry = asdict(LessonResult(name, title, 0.0)) | {"state": state}
         found.append(entry | {"page": (out / "html" / f"{name}.html").is_file()})
-    write_json(file, found)
+    write_record(file, {"lessons": found})
     return found
 
 
 def read_records(out: Path) -> list[dict]:
     """Return the records in the folder of a run, of lessons that were run into it earlier too."""
-    return [read_json(file) for file in sorted((out / "records").glob("*.json"))]
+    return claims.live(out / "records")
 
 
 def write_claims(rows: list[dict], out: Path, html: Path | None, markdown: Path | None) -> list[Path]:

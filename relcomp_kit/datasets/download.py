@@ -1,6 +1,7 @@
 """Where data sets lie on this machine, and how they get here: hashed downloads, without torch."""
 
 import gzip
+import hashlib
 import os
 import sys
 import tarfile
@@ -9,6 +10,7 @@ from pathlib import Path
 from threading import Thread
 
 from relcomp_kit import files
+from relcomp_kit.cache import clear_leftovers, locked, set_aside
 from relcomp_kit.errors import UserError
 
 if sys.version_info >= (3, 11):
@@ -127,16 +129,21 @@ def fetch(name: str, folder: Path | None = None, *, base_url: str | None = None)
     if own and name in NAMES and not missing(name, own):
         return own / known["folder"] / "raw"
     url = base_url or known["url"]
-    if offline():
-        raise Unreachable(f"RELCOMP_OFFLINE is set, so {known['title']} is not downloaded: unset it to download")
     root = files.cache_dir() / "data" if folder is None else Path(folder).expanduser().resolve()
     if name in ARCHIVES:
         return _fetch_archive(known, url, root)
-    probe(known["title"], url + next(iter(known["gz"])) + ".gz")
-    raw = files.make_folder(root / known["folder"] / "raw")
-    for file, sha256 in known["gz"].items():
-        archive = _download(known["title"], f"{url}{file}.gz", f"sha256:{sha256}", raw)
-        files.write_atomic(raw / file, gzip.decompress(archive.read_bytes()))
+    raw = root / known["folder"] / "raw"
+    if any(archived(raw, file, sha256) is None for file, sha256 in known["gz"].items()):
+        if offline():
+            raise Unreachable(f"RELCOMP_OFFLINE is set, so {known['title']} is not downloaded: unset it to download")
+        probe(known["title"], url + next(iter(known["gz"])) + ".gz")
+    with locked(files.make_folder(raw).parent) as alone:
+        for left in raw.glob("tmp????????") if alone else ():  # pooch's, of a process that was killed
+            left.unlink(missing_ok=True)
+        clear_leftovers(*(raw / file for file in known["gz"] if alone))
+        for file, sha256 in known["gz"].items():
+            archive = _download(known["title"], f"{url}{file}.gz", f"sha256:{sha256}", raw)
+            files.write_atomic(raw / file, gzip.decompress(archive.read_bytes()))
     return raw
 
 
@@ -145,20 +152,79 @@ def _fetch_archive(known: dict, url: str, root: Path) -> Path:
     made = root / known["makes"]
     if made.is_dir():
         return made
+    if offline():
+        raise Unreachable(f"RELCOMP_OFFLINE is set, so {known['title']} is not downloaded: unset it to download")
     probe(known["title"], url + known["archive"])
-    archive = _download(known["title"], url + known["archive"], known["hash"], files.make_folder(root))
+    with locked(files.make_folder(root) / known["archive"]):
+        if not made.is_dir():
+            archive = _download(known["title"], url + known["archive"], known["hash"], root)
+            _unpack(archive, root / known["into"], made)
+            archive.unlink()
+    return made
+
+
+def _unpack(archive: Path, into: Path, made: Path) -> None:
     if not hasattr(tarfile, "data_filter"):  # came with 3.10.12 and 3.11.4
-        raise UserError(f"this Python cannot unpack safely: unpack {archive} into {root / known['into']} yourself")
-    with tempfile.TemporaryDirectory(dir=root, prefix=".unpacking-") as temporary:
+        raise UserError(f"this Python cannot unpack safely: unpack {archive} into {into} yourself")
+    with tempfile.TemporaryDirectory(dir=archive.parent, prefix=".unpacking-") as temporary:
         try:
             with tarfile.open(archive) as packed:
-                packed.extractall(Path(temporary) / known["into"], filter="data")  # no links or paths that lead outside
+                folder = Path(temporary) / into.relative_to(archive.parent)
+                packed.extractall(folder, filter="data")  # no links or paths that lead outside
             files.make_folder(made.parent)
-            (Path(temporary) / known["makes"]).replace(made)
+            (Path(temporary) / made.relative_to(archive.parent)).replace(made)
         except (tarfile.TarError, OSError, EOFError) as error:
             raise UserError(f"{archive} cannot be unpacked ({error}): make room for it, or delete it") from error
-    archive.unlink()
-    return made
+
+
+def archived(raw: Path, file: str, sha256: str) -> bytes | None:
+    """Return a downloaded archive of a data set if it is there and whole.
+
+    Parameters
+    ----------
+    raw : Path
+        Folder of the files.
+    file : str
+        Name of an unpacked file; its archive lies beside it, with ``.gz`` behind its name.
+    sha256 : str
+        Of the archive, as the registry has it.
+
+    Returns
+    -------
+    bytes or None
+        The archive, packed; None if it is not there, or has another content.
+    """
+    try:
+        content = (raw / f"{file}.gz").read_bytes()
+    except OSError:
+        return None
+    return content if hashlib.sha256(content).hexdigest() == sha256 else None
+
+
+def put_damaged_aside(name: str) -> None:
+    """Put aside those files of a data set in the cache that are not what the registry, or their archive, says.
+
+    Then they are missing, and `fetch` makes them again: from their archives, or else by a download.
+
+    Parameters
+    ----------
+    name : str
+        A data set of ``data/registry.toml``. A file without archive and without a hash there cannot be checked.
+    """
+    known = entry(name)
+    raw = files.cache_dir() / "data" / known["folder"] / "raw"
+    for file, sha256 in known["gz"].items():
+        try:
+            content = (raw / file).read_bytes()
+        except OSError:
+            continue
+        if digest := known["raw"].get(file):
+            whole = hashlib.sha256(content).hexdigest() == digest
+        else:
+            archive = archived(raw, file, sha256)
+            whole = archive is None or gzip.decompress(archive) == content
+        if not whole:
+            set_aside(raw / file)
 
 
 def probe(title: str, url: str, cure: str = ON_DISK) -> None:

@@ -95,6 +95,7 @@ def load(name: str = "mnist") -> ImageSet:
                 f"or unset RELCOMP_DATA and run `relcomp fetch {name}`"
             )
     cache = files.cache_dir() / "data"
+    download.put_damaged_aside(name)
     if not download.missing(name, cache):
         return _read(name, cache, "cache")
     try:

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from relcomp_kit.artifacts import artifact_path, read_artifact
+from relcomp_kit.artifacts import artifact_path, read_cached
 from relcomp_kit.compression import ecqx, experts, nnc
 from relcomp_kit.compression.ecqx import Quantized
 from relcomp_kit.compression.ecqx.qat import fingerprint
@@ -150,15 +150,15 @@ def _from_cache(name: str) -> tuple[nn.Module, dict]:
         )
     size, dataset, seed = match[1], match[2], int(match[3])
     file = _artifact(size, dataset, seed)
-    if file is None:
+    found = file and read_cached(file)
+    if not found:
         raise UserError(
             f"{name} was not trained on this machine: `relcomp train {size} --dataset {dataset} --seed {seed}` "
             "does it, in hours on a GPU"
         )
-    state, _ = read_artifact(file)
     classes = load_scenes(dataset).classes
     net = deeplab(size, len(classes))
-    net.load_state_dict(state)
+    net.load_state_dict(found[0])
     recipe = {"dataset": dataset, "size": list(training_recipe(size, dataset).size)}
     return net.eval(), {"net": size, "classes": list(classes), "recipe": recipe}
 

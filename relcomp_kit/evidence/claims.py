@@ -4,7 +4,9 @@ import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+from relcomp_kit.cache import read_record, set_aside
 from relcomp_kit.errors import UserError
 from relcomp_kit.files import checkout, read_json
 
@@ -99,6 +101,24 @@ def recorded(profile: str = "full") -> dict[str, dict]:
     """Return the committed records of a profile by file name: ``<lesson>`` or ``<lesson>.<data set>``."""
     folder = checkout() / "data" / "reference" / profile
     return {path.stem: read_json(path) for path in sorted(folder.glob("*.json"))}
+
+
+def live(folder: Path) -> list[dict]:
+    """Return the records of lessons in a folder; a damaged one, or another lesson's, is put aside, with a line.
+
+    Parameters
+    ----------
+    folder : Path
+        Where `relcomp_kit.evidence.record.Record.save` wrote them; there may be none. Those of earlier versions have no digest.
+    """
+    found = []
+    for file in sorted(folder.glob("*.json")):
+        content = read_record(file, undigested=True)
+        if content is not None and content.get("lesson") == file.stem:
+            found.append(content)
+        else:
+            set_aside(file, f"missing until you run lesson {file.stem} again")
+    return found
 
 
 def table(records: list[dict], profile: str = "quick") -> list[dict]:

@@ -6,10 +6,11 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from relcomp_kit.cache import write_record
 from relcomp_kit.errors import UserError
 from relcomp_kit.evidence import claims
 from relcomp_kit.evidence.rules import RULES
-from relcomp_kit.files import cache_dir, write_json
+from relcomp_kit.files import cache_dir
 from relcomp_kit.provenance import circumstances
 
 MOVED = 0.02  # share of its recorded value by which a figure must differ to be named
@@ -117,7 +118,7 @@ class Record:
     def save(self) -> Path:
         """Write the record to ``$RELCOMP_RECORDS``, or into the cache when a lesson is run by hand."""
         folder = Path(os.environ.get("RELCOMP_RECORDS") or cache_dir() / "records")
-        return write_json(folder / f"{self.content['lesson']}.json", self.content)
+        return write_record(folder / f"{self.content['lesson']}.json", self.content)
 
 
 def _plain(value):

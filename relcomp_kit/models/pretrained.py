@@ -1,16 +1,19 @@
 """Torchvision's trained weights: downloaded once, checked by hash, and read without unpickling anything but tensors."""
 
+import hashlib
 import io
 import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from http.client import HTTPException
+from pathlib import Path
 from pickle import UnpicklingError
 
 from torch import Tensor
 from torchvision.models import WeightsEnum
 
+from relcomp_kit.cache import set_aside
 from relcomp_kit.datasets import download
 from relcomp_kit.errors import UserError
 from relcomp_kit.files import cache_dir, make_folder
@@ -42,6 +45,8 @@ def downloaded_state(weights: WeightsEnum, title: str) -> dict[str, Tensor]:
     """
     file = make_folder(cache_dir() / "weights") / weights.url.rsplit("/", 1)[1]
     cure = f"put it there yourself, as {file}"
+    if file.is_file() and not _whole(file):
+        set_aside(file, "downloaded again")
     if not file.exists():
         if download.offline():
             raise download.Unreachable(f"RELCOMP_OFFLINE is set, so {title} is not downloaded: unset it, or {cure}")
@@ -62,7 +67,13 @@ def downloaded_state(weights: WeightsEnum, title: str) -> dict[str, Tensor]:
         if file.exists():  # there, but a folder or not to be read
             raise UserError(f"{title} cannot be used, {file} cannot be read ({error.strerror}): {cure}") from error
         raise download.unreachable(title, weights.url, error, cure) from error
-    except (RuntimeError, UnpicklingError, EOFError, LookupError, ValueError) as error:  # what nonsense makes of unpickling
+    except (
+        RuntimeError,
+        UnpicklingError,
+        EOFError,
+        LookupError,
+        ValueError,
+    ) as error:  # what nonsense makes of unpickling
         state = (
             f"{file} is damaged: delete it"
             if file.is_file()
@@ -80,3 +91,8 @@ def _time_limit(seconds: float) -> Iterator[None]:
         yield
     finally:
         socket.setdefaulttimeout(before)
+
+
+def _whole(file: Path) -> bool:
+    """Say whether a file of weights has the hash that torchvision's names end with; torch checks only a download."""
+    return hashlib.sha256(file.read_bytes()).hexdigest().startswith(file.stem.rsplit("-", 1)[1])

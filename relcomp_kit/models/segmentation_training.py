@@ -83,7 +83,8 @@ def trained(
         path = artifact_path("segmentation", VERSION, config, data.sha256)
         for file in (path, path.with_suffix(".partial")):
             file.unlink(missing_ok=True)
-    state, info = load_or_make("segmentation", VERSION, config, data.sha256, make)
+    together = options.get("machines", 1) > 1
+    state, info = load_or_make("segmentation", VERSION, config, data.sha256, make, together=together)
     log_dir = options.get("log_dir")
     if log_dir and not any(log_dir.glob("events.out.tfevents.*")):  # the net has come from the cache
         write_tensorboard(log_dir, info["history"])
@@ -124,8 +125,9 @@ def train(
         all of its pixels. Batch-norm takes the statistics of each process' own part, so that 8 images a process are
         a sensible minimum.
     machines : int
-        How many machines make this same call; see `relcomp_kit.models.distributed.launch`. Each needs a cache folder of
-        its own, and all of these in the same state: where one holds the net already, the others wait for it in vain.
+        How many machines make this same call; see `relcomp_kit.models.distributed.launch`. They share one cache folder,
+        or each has its own, and then all of these in the same state: where one holds the net already, the others wait
+        for it in vain.
     report : callable, optional
         ``report(step, steps, text)`` after every step; for several processes it has to be picklable.
 
@@ -153,13 +155,13 @@ def train(
     }
     weights = class_weights(recipe, data)
     with TemporaryDirectory() as folder:
-        files = Files(Path(partial or Path(folder) / "run.partial"), log, log_dir, identity)
+        result = Path(folder) / "result.safetensors"
+        files = Files(result, Path(partial or Path(folder) / "run.partial"), log, log_dir, identity)
         work = functools.partial(
             fit, net=net, recipe=recipe, data=data, seed=seed, weights=weights, files=files, report=report
         )
         launch(work, devices, machines)
-        tensors, info = read_artifact(files.partial)
-    best = {name.removeprefix("best."): value for name, value in tensors.items() if name.startswith("best.")}
+        best, info = read_artifact(result)
     return Trained(best, info["history"], info["history"][best_row(info["history"])])
 
 

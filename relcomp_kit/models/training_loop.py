@@ -33,8 +33,12 @@ MOST_WORKERS = 8
 
 @dataclass(frozen=True)
 class Files:
-    """Where a run writes, and the identity by which it knows its own state again (JSON-able)."""
+    """Where a run writes, and the identity by which it knows its own state again (JSON-able).
 
+    ``result`` is on this machine alone, the others may be shared by all that train together.
+    """
+
+    result: Path
     partial: Path
     log: Path | None
     log_dir: Path | None
@@ -51,7 +55,7 @@ def fit(
     files: Files,
     report: Report | None,
 ) -> None:
-    """Train from the last written state to the end; what comes out is in ``files.partial``.
+    """Train from the last written state to the end; what comes out is in ``files.result`` on every machine.
 
     Parameters
     ----------
@@ -101,6 +105,8 @@ def fit(
                 report(run.done, recipe.steps, f"loss {loss:.3f}{miou}")
             if run.stopped():
                 break
+    if group.local_rank == 0:
+        write_artifact(files.result, run.best, {"history": run.history})
 
 
 def workers(group: Group) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import fmean
 
 from relcomp_kit.evidence import claims
-from relcomp_kit.files import cache_dir, read_json
+from relcomp_kit.files import cache_dir
 from relcomp_kit.studies.whole_picture import Panel
 
 CONTROL = "control to "
@@ -19,7 +19,7 @@ FEW = 0.01  # score that a net may lose
 def live_records() -> list[dict]:
     """Return the records of the run that this process belongs to, or else of lessons that were run by hand."""
     folder = Path(os.environ.get("RELCOMP_RECORDS") or cache_dir() / "records")
-    return [read_json(file) for file in sorted(folder.glob("*.json"))]
+    return claims.live(folder)
 
 
 def counts(rows: Sequence[dict]) -> dict[str, Counter]:

@@ -176,7 +176,8 @@ def test_an_interrupted_run_says_so_and_a_later_one_remembers_it(house, ledger, 
     index = (out / "index.html").read_text(encoding="utf-8")
     assert "Not at its end" not in index
     assert "61 s" in index and "it broke" in index
-    states = {one["lesson"]: one["state"] for one in json.loads((out / "lessons.json").read_text(encoding="utf-8"))}
+    lessons = json.loads((out / "lessons.json").read_text(encoding="utf-8"))["lessons"]
+    states = {one["lesson"]: one["state"] for one in lessons}
     assert states == {"01_good": "done", "02_bad": "failed"}
 
 

@@ -352,7 +352,9 @@ def test_no_picture(root, name, files, damage):
 def test_label_of_another_size(root, name):
     MAKERS[name](root)
     Image.open(root / LABELS[name]).crop((0, 0, 7, 6)).save(root / LABELS[name])
-    with pytest.raises(UserError, match=rf"{LABELS[name]} has 6x7 pixels and its image .* has 6x8, both turned .*: put"):
+    with pytest.raises(
+        UserError, match=rf"{LABELS[name]} has 6x7 pixels and its image .* has 6x8, both turned .*: put"
+    ):
         use_all(name)
 
 

@@ -12,9 +12,10 @@ from pathlib import Path
 from torch import Tensor
 
 from relcomp_kit import datasets
-from relcomp_kit.artifacts import artifact_path, load_or_make, read_artifact, read_cached
+from relcomp_kit.artifacts import artifact_path, load_or_make, peek
 from relcomp_kit.compression.iterative_pruning import prune_iteratively
 from relcomp_kit.compression.pruning_plan import Plan, split_images
+from relcomp_kit.datasets.images import ImageSet
 from relcomp_kit.errors import UserError
 from relcomp_kit.progress import Progress
 from relcomp_kit.provenance import commit
@@ -99,15 +100,18 @@ def _path(arm: Arm, data_hash: str) -> Path:
 
 
 def _run(name: str, arm: Arm) -> None:
-    """Compute one arm, with one thread: more threads do not speed up a net this small."""
-    dataset = _dataset(name)
-    counts = None
-    if arm.like:
-        counts = read_artifact(_path(Arm(arm.like), dataset.sha256))[0]["counts"]
-        counts = counts[-1:].expand_as(counts) if arm.at_once else counts
+    """Compute one arm in a process of its own, if the cache lacks it."""
+    _curve(_dataset(name), arm)
+
+
+def _curve(dataset: ImageSet, arm: Arm) -> tuple[dict[str, Tensor], dict]:
+    """Return one arm, computed if the cache lacks it with one thread: more do not speed up a net this small."""
 
     def make(partial):
-        plan, start = arm.plan, None
+        plan, start, counts = arm.plan, None, None
+        if arm.like:
+            counts = _curve(dataset, Arm(arm.like))[0]["counts"]
+            counts = counts[-1:].expand_as(counts) if arm.at_once else counts
         if plan.protocol == "program" and plan.rule != "probabilistic" and not plan.classes:
             start = trained_state(
                 dataset, split_images(dataset, plan).train, plan.seed, plan.first_training, plan.activations
@@ -116,7 +120,7 @@ def _run(name: str, arm: Arm) -> None:
         return tensors, info | {"commit": commit()}
 
     with using(1):
-        load_or_make(RECIPE, VERSION, arm.config(), dataset.sha256, make)
+        return load_or_make(RECIPE, VERSION, arm.config(), dataset.sha256, make)
 
 
 def run_arms(dataset, arms: list[Arm]) -> dict[Arm, tuple[dict[str, Tensor], dict]]:
@@ -141,7 +145,7 @@ def run_arms(dataset, arms: list[Arm]) -> dict[Arm, tuple[dict[str, Tensor], dic
     first = [arm for arm in arms if not arm.like]
     first += [Arm(arm.like) for arm in arms if arm.like and Arm(arm.like) not in first]
     for stage in (first, [arm for arm in arms if arm.like]):
-        kept = {arm: read_cached(_path(arm, dataset.sha256)) for arm in stage}
+        kept = {arm: peek(_path(arm, dataset.sha256)) for arm in stage}
         todo = sorted((arm for arm in kept if kept[arm] is None), key=lambda arm: arm.plan.seed)
         jobs = {str(i): functools.partial(_run, dataset.name, arm) for i, arm in enumerate(todo)}
         with Progress(f"pruning curves on {cores()} cores", len(jobs)) as progress:
@@ -149,7 +153,7 @@ def run_arms(dataset, arms: list[Arm]) -> dict[Arm, tuple[dict[str, Tensor], dic
                 if isinstance(outcome, Failure):
                     raise RuntimeError(f"{outcome.sentence}\n{outcome.traceback}")
                 progress.advance()
-        found |= {arm: one or read_artifact(_path(arm, dataset.sha256)) for arm, one in kept.items()}
+        found |= {arm: one or _curve(dataset, arm) for arm, one in kept.items()}
     return {arm: found[arm] for arm in arms}
 
 
@@ -186,11 +190,9 @@ def prune(*, seed: int, dataset: str = "mnist", at_once: bool = False, **plan: P
     if arm.plan.rule == "match":
         same = ("seed", "sf", "steps", "first_training", "fine_tuning")
         arm = replace(arm, like=Plan(**{name: getattr(arm.plan, name) for name in same}))
-        _run(dataset, Arm(arm.like))
     elif at_once:
         raise UserError("at_once is for the rule 'match': leave one of them out")
-    _run(dataset, arm)
-    _, info = read_artifact(_path(arm, data.sha256))
+    _, info = _curve(data, arm)
     curve = info["curve"]
     return {
         "weights left": (curve["left"], "weights per layer"),
