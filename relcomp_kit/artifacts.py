@@ -11,7 +11,6 @@ the name of another, is put aside with a line of warning and made again. Process
 import hashlib
 import json
 from collections.abc import Callable
-from contextlib import ExitStack
 from pathlib import Path
 
 import torch
@@ -78,7 +77,7 @@ def write_artifact(path: Path, tensors: dict[str, torch.Tensor], info: dict) -> 
 
 
 def _digest(tensors: dict[str, torch.Tensor], info: dict) -> str:
-    """Return the SHA-256 of tensors and info; `read_artifact` takes about twice as long for it."""
+    """Return the SHA-256 of tensors and info; it makes reading take about 1.4 times as long."""
     digest = hashlib.sha256(json.dumps(info).encode())
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())

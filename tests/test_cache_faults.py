@@ -1,4 +1,4 @@
-"""Every kind of file of the cache, damaged in every way: the right content comes back, with one line, or a clear word."""
+"""Every kind of file of the cache, damaged in every way: the right content comes back, and one line says so."""
 
 import gzip
 import json
@@ -82,8 +82,9 @@ def sweep_record(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def lesson_record(tmp_path):
+def lesson_record(tmp_path, monkeypatch):
     """Records of two lessons; a damaged one is missing until the lesson runs again."""
+    monkeypatch.setenv("RELCOMP_RECORDS", str(tmp_path))
 
     def read(key):
         found = {record["lesson"]: record for record in claims.live(tmp_path)}
@@ -138,9 +139,8 @@ def test_a_damaged_file_is_made_again(kind, lines, images, fault, request, capsy
     file.write_bytes(FAULTS[fault](file.read_bytes(), other.read_bytes()))
     assert [read(key) for key in (0, 1)] == right
     said = [line for line in capsys.readouterr().err.splitlines() if "damaged" in line]
-    assert len(said) == lines and all(
-        f"{file.name} in {file.parent} is damaged: it is put aside" in one for one in said
-    )
+    assert len(said) == lines
+    assert all(f"{file.name} in {file.parent} is damaged: it is put aside" in line for line in said)
     assert [read(key) for key in (0, 1)] == right
     assert "damaged" not in capsys.readouterr().err
 

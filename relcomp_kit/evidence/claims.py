@@ -109,7 +109,8 @@ def live(folder: Path) -> list[dict]:
     Parameters
     ----------
     folder : Path
-        Where `relcomp_kit.evidence.record.Record.save` wrote them; there may be none. Those of earlier versions have no digest.
+        Where `relcomp_kit.evidence.record.Record.save` wrote them; there may be none. Those of earlier versions have no
+        digest.
     """
     found = []
     for file in sorted(folder.glob("*.json")):

@@ -159,6 +159,23 @@ def test_pretrained_weights_are_downloaded_once_and_the_last_convolution_is_new(
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.parametrize("damage", [lambda data: data[:-1000], lambda data: b"", lambda data: data[:-1] + b"x"])
+def test_damaged_weights_are_downloaded_again(published, own_cache, capsys, damage):
+    """Torch compares the hash of a download alone, and its archives are read without their checksums."""
+    folder, file, publish = published
+    with serve(folder) as (url, _):
+        publish(url)
+        whole = module.coco_state("resnet50")
+        kept = own_cache / "weights" / file.name
+        kept.write_bytes(damage(kept.read_bytes()))
+        capsys.readouterr()
+        again = module.coco_state("resnet50")
+    assert all(torch.equal(again[name], value) for name, value in whole.items())
+    assert kept.read_bytes() == file.read_bytes()
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "damaged" in line]
+    assert line.endswith("is damaged: it is put aside and downloaded again")
+
+
 def test_other_bytes_are_refused_and_not_kept(published, own_cache):
     folder, file, publish = published
     file.write_bytes(b"<html>please log in</html>")

@@ -116,7 +116,7 @@ def uses(definition: str) -> frozenset[str]:
 
 
 def reach(roots: set[str], stop: str | None = DRAWN) -> set[str]:
-    """Return all that some definitions rest on, themselves included; the module ``stop`` and those in it are left out."""
+    """Return all that some definitions rest on, themselves included, without what is in the package ``stop``."""
     found, waiting = set(), set(roots)
     while waiting:
         one = waiting.pop()
