@@ -114,8 +114,8 @@ def run_missing(
 ) -> int:
     """Run the points that have no record in a folder, and write a record each as it ends.
 
-    A damaged record is put aside, with a line on stderr. Points that another sweep runs now are waited for. What fails is
-    reported on stderr, with its traceback in a file beside the records, and the rest goes on.
+    A damaged record is put aside, with a line on stderr. Points that another sweep runs now are waited for. What fails
+    is reported on stderr, with its traceback in a file beside the records, and the rest goes on.
 
     Parameters
     ----------
