@@ -46,6 +46,7 @@ def _check_layers(net: "nets.SuperNet", path: PathChoice) -> None:
 def fitted(state: State) -> State:
     """Return what of a state fits its net: classes, layers and experts that it does not know are left out.
 
+    A scene that has other classes than the net gives way to one of the net's kind, if there is one on this machine.
     A net of unknown training scenes, whose relevance cannot be measured, gets its first stored expert or large weights.
     """
     net = nets.load(state.net)
@@ -55,7 +56,15 @@ def fitted(state: State) -> State:
     if channel is not None and not channel[1] < net.widths.get(channel[0], 0):
         channel = None
     paths = tuple(dict.fromkeys(_fitted_path(path, net) for path in state.paths))
-    return replace(state, classes=classes, heat=heat, channel=channel, paths=paths)
+    scene = _fitted_scene(state.scene, net)
+    return replace(state, scene=scene, classes=classes, heat=heat, channel=channel, paths=paths)
+
+
+def _fitted_scene(scene: str, net: "nets.SuperNet") -> str:
+    known, kind = scenes.sets(), scene.partition(" ")[0]
+    if kind == scenes.UPLOAD or known.get(kind) == net.classes:
+        return scene
+    return scenes.like(net.classes) or scene
 
 
 def _fitted_path(path: PathChoice, net: "nets.SuperNet") -> PathChoice:

@@ -3,7 +3,6 @@
 Each group has a ``box`` and ``show(state, net)``. ``change`` takes a function from the old state to the new one.
 """
 
-import functools
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,11 +10,9 @@ from pathlib import Path
 import ipywidgets as widgets
 
 from relcomp_kit.datasets.rail_scenes import WEATHERS
-from relcomp_kit.datasets.scenes import load_scenes
 from relcomp_kit.demonstrator import nets, scenes, uploads
 from relcomp_kit.demonstrator.checks import fitted
 from relcomp_kit.demonstrator.state import NAMED, PathChoice, State
-from relcomp_kit.errors import UserError
 
 Change = Callable[[Callable[[State], State]], None]
 ANY_WEATHER = "any weather"
@@ -71,24 +68,18 @@ def keep_slider(tooltip: str) -> widgets.FloatSlider:
     )
 
 
-def on_share(slider: widgets.FloatSlider, change: Change, make: Callable[[State, float], State]) -> None:
-    """Ask for a change when a slider is moved: the browser also sends a share back that it rounds in its last digit.
+def on_share(slider: widgets.FloatSlider, moved: Callable[[float], object]) -> None:
+    """Say when a slider is moved: the browser also sends a share back that it rounds in its last digit.
 
     Parameters
     ----------
     slider : FloatSlider
         See `keep_slider`.
-    change : callable
-        Takes a function from the old state to the new one.
-    make : callable
-        ``make(state, share)`` returns the new state; the share is rounded to two digits.
+    moved : callable
+        Called with the share, rounded to two digits.
     """
     slider.observe(
-        lambda event: (
-            abs(event["new"] - event["old"]) >= slider.step / 2
-            and change(lambda state: make(state, round(event["new"], 2)))
-        ),
-        "value",
+        lambda event: abs(event["new"] - event["old"]) >= slider.step / 2 and moved(round(event["new"], 2)), "value"
     )
 
 
@@ -137,8 +128,8 @@ class NetControls:
         self.box = labelled("Net and scene", self.net, self.kind, pair, self.upload)
         on_value(self.net, change, lambda state, name: fitted(replace(state, net=name)))
         for widget in (self.kind, self.number, self.weather):
-            on_value(widget, change, lambda state, value: replace(state, scene=self._scene()))
-        self.upload.observe(lambda event: event["new"] and change(self._uploaded), "value")
+            widget.observe(lambda event: self._chosen(change, self._scene()), "value")
+        self.upload.observe(lambda event: event["new"] and self._uploaded(change), "value")
 
     def _scene(self) -> str:
         if self.kind.value.startswith(scenes.UPLOAD):
@@ -146,10 +137,13 @@ class NetControls:
         weather = "" if self.kind.value != scenes.SYNTHETIC or self.weather.value == ANY_WEATHER else self.weather.value
         return f"{self.kind.value} {self.number.value} {weather}".strip()
 
-    def _uploaded(self, state: State) -> State:
-        file = self.upload.value[0]
+    def _chosen(self, change: Change, scene: str) -> None:
+        change(lambda state: replace(state, scene=scene))
+
+    def _uploaded(self, change: Change) -> None:
+        name, data = self.upload.value[0].name, bytes(self.upload.value[0].content)
         self.upload.value = ()  # frees the memory, and lets the same file be given again
-        return replace(state, scene=f"{scenes.UPLOAD} {uploads.keep(bytes(file.content), file.name)}")
+        change(lambda state: replace(state, scene=f"{scenes.UPLOAD} {uploads.keep(data, name)}"))
 
     def show(self, state: State, net: nets.SuperNet) -> None:
         """Show a state."""
@@ -157,26 +151,13 @@ class NetControls:
         choose(self.net, [(Path(name).name, name) for name in known], state.net)
         kind, _, rest = state.scene.partition(" ")
         given = [f"{scenes.UPLOAD} {name}" for name in uploads.names()]
-        choose(self.kind, [scenes.SYNTHETIC, *frames(), *given], state.scene if kind == scenes.UPLOAD else kind)
+        choose(self.kind, [*scenes.sets(), *given], state.scene if kind == scenes.UPLOAD else kind)
         if kind != scenes.UPLOAD:
             number, _, weather = rest.partition(" ")
             self.number.value = int(number)
             self.weather.value = weather or ANY_WEATHER
         self.number.disabled = kind == scenes.UPLOAD
         self.weather.disabled = kind != scenes.SYNTHETIC
-
-
-@functools.cache
-def frames() -> tuple[str, ...]:
-    """Return the sets of real frames that are on this machine."""
-    found = []
-    for name in scenes.FRAMES:
-        try:
-            load_scenes(name)
-        except UserError:
-            continue
-        found.append(name)
-    return tuple(found)
 
 
 class ClassControls:
@@ -234,7 +215,7 @@ class PathControls:
         self.box = widgets.VBox([self.kind, self.classes, self.keep]).add_class("path")
         on_value(self.kind, change, self._with_kind)
         on_value(self.classes, change, lambda state, names: self._with(state, classes=names))
-        on_share(self.keep, change, lambda state, keep: self._with(state, keep=keep))
+        on_share(self.keep, lambda share: change(lambda state: self._with(state, keep=share)))
 
     def _with(self, state: State, **changes) -> State:
         if self.place >= len(state.paths):

@@ -5,7 +5,7 @@ from contextlib import nullcontext
 from threading import RLock
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from relcomp_kit.compression import experts
@@ -16,6 +16,7 @@ from relcomp_kit.demonstrator import nets, paths, relevance, scenes
 from relcomp_kit.demonstrator.checks import check
 from relcomp_kit.demonstrator.nets import SuperNet
 from relcomp_kit.demonstrator.state import Answer, PathChoice, Shown, State
+from relcomp_kit.demonstrator.work import Followed, step, steps
 from relcomp_kit.models.metrics import evaluate, plain, scores
 from relcomp_kit.studies.segmentation.measurement import firsts
 
@@ -57,14 +58,19 @@ def _answer(state: State, net: SuperNet) -> Answer:
     if truth is None:
         why = "no ground truth" if scene.truth is None else "its classes are not those of this net"
         notes.append(f"{why}: no IoU of this image")
+    if scene.truth is not None and truth is None and scenes.like(net.classes) is None:
+        notes.append(f"no scenes of {net.dataset or 'the kind that it was trained on'} are on this machine")
     seconds: tuple = _latencies(net, state.paths) if state.latency else (None,) * (1 + len(state.paths))
-    shown = [_shown(net, None, state, truth, seconds[0])]
-    shown += [_shown(net, choice, state, truth, time) for choice, time in zip(state.paths, seconds[1:])]
+    shown = [
+        _shown(net, choice, state, truth, time) for choice, time in zip(steps((None, *state.paths), "net"), seconds)
+    ]
     heat = None
     if state.heat is not None:
         class_ = net.classes.index(state.heat)
         if (shown[0].prediction == class_).any():
+            step(f"relevance for {state.heat}")
             heat = relevance.heat(net, state.scene, class_)
+            notes.append(f"red pixels speak for {state.heat}; blue ones, even on it, against it: negative relevance")
         else:
             notes.append(f"the super-net sees no {state.heat} here: no heatmap")
     return Answer(
@@ -128,7 +134,7 @@ def _iou(truth: Tensor, prediction: Tensor, classes: tuple[str, ...]) -> Scores:
 
 @functools.lru_cache(maxsize=64)
 def _test_iou(net: SuperNet, choice: PathChoice | None, count: int) -> Scores:
-    split, path = _test_split(net, count), paths.path_of(net, choice) if choice else {}
+    split, path = Followed(_test_split(net, count), "test scene"), paths.path_of(net, choice) if choice else {}
     with experts.gate(net.net, path) if choice else nullcontext():
         return plain(evaluate(net.net, split, net.classes)["iou"])
 
@@ -141,6 +147,11 @@ def _test_split(net: SuperNet, count: int) -> Dataset:
 @functools.lru_cache(maxsize=16)
 def _latencies(net: SuperNet, choices: tuple[PathChoice, ...]) -> tuple[float, ...]:
     """Return the seconds that an image takes through the super-net and through each expert, cut out; in turns."""
-    cut = [experts.compact(net.net, paths.path_of(net, choice), net.example) for choice in choices]
-    runs = {str(number): functools.partial(one, net.example) for number, one in enumerate([net.net, *cut])}
+    cut = [experts.compact(net.net, paths.path_of(net, choice), net.example) for choice in steps(choices, "expert")]
+    runs = {str(number): functools.partial(_timed, one, net.example) for number, one in enumerate([net.net, *cut])}
     return tuple(experts.latencies(runs, LATENCY_RUNS, LATENCY_WARM_UP).values())
+
+
+def _timed(net: nn.Module, x: Tensor) -> None:
+    step("time of an image")
+    net(x)

@@ -17,6 +17,7 @@ from relcomp_kit.compression.experts.coupling import check_path
 from relcomp_kit.datasets import rail_scenes
 from relcomp_kit.datasets.layouts import CAMVID, RAILSEM19
 from relcomp_kit.datasets.scenes import SCENE_NAMES, load_scenes
+from relcomp_kit.demonstrator.work import step
 from relcomp_kit.errors import UserError
 from relcomp_kit.models import checkpoints, segmentation_training
 from relcomp_kit.models.deeplab import SIZES, deeplab
@@ -29,6 +30,7 @@ TRAINED = re.compile(rf"({'|'.join(SIZES)})-({'|'.join(SCENE_NAMES)})-([0-9]{{1,
 DEFAULT_SIZE = (96, 160)
 MOST_FILE_BYTES = 2**28
 MOST_CLASSES = 255
+OWN_FILES = "name a file of `relcomp encode` or `relcomp train`"
 BITS, LAMBDA = 4, 0.05  # of ECQ, where a float net is coded
 Palette = tuple[tuple[int, int, int], ...]
 
@@ -99,7 +101,8 @@ def load(name: str) -> SuperNet:
     Parameters
     ----------
     name : str
-        One of `names`, or a file of `relcomp encode` (``.nnc``) or `relcomp train` (``.safetensors``).
+        One of `names`, or a file of `relcomp encode` (``.nnc``), `relcomp decode` or `relcomp train`
+        (``.safetensors``). It may hold an expert that was cut out of such a net: then that is the super-net.
 
     Raises
     ------
@@ -111,7 +114,7 @@ def load(name: str) -> SuperNet:
         try:
             about = Path(name).stat()
         except (OSError, ValueError) as error:
-            raise UserError(f"{name} is not there: name a file of `relcomp encode` or `relcomp train`") from error
+            raise UserError(f"{name} is not there: {OWN_FILES}") from error
         if about.st_size > MOST_FILE_BYTES:
             raise UserError(f"{name} has {about.st_size / 1e6:,.0f} MB: the largest net to show has 268 MB")
         stamp = about.st_mtime_ns, about.st_size
@@ -122,23 +125,55 @@ def load(name: str) -> SuperNet:
 def _load(name: str, stamp: tuple[int, int] | None) -> SuperNet:
     if name.endswith(".nnc"):
         return _from_nnc(name)
-    if stamp is not None or name in checkpoints.committed():
-        net, info = checkpoints.load(name)
-    else:
-        net, info = _from_cache(name)
-    return _made(name, net, info)
+    if stamp is not None:
+        return _from_safetensors(name)
+    return _made(name, *(checkpoints.load(name) if name in checkpoints.committed() else _from_cache(name)))
 
 
 def _from_nnc(name: str) -> SuperNet:
     data = Path(name).read_bytes()
+    step("decoding the file")
     decoded = nnc.decode(data, source=name)
-    info = decoded.info
-    net = deeplab(_text(info.get("net"), name), len(_classes(info, name)))
+    net = _built(name, decoded.info, ecqx.state_dict(decoded.quantized))
+    return _made(name, net, decoded.info, decoded.quantized, decoded.paths, len(data))
+
+
+def _from_safetensors(name: str) -> SuperNet:
+    """Return the net of a file that holds weights, or what `relcomp decode` writes: indices and steps."""
     try:
-        net.load_state_dict(ecqx.state_dict(decoded.quantized))
+        tensors, info = read_artifact(Path(name))
+    except UserError as error:
+        raise UserError(f"{name} is no file of a net, or a damaged one: {OWN_FILES}") from error
+    quantized = None
+    if any(key.startswith(ecqx.quantized.INDEX) for key in tensors):
+        quantized = ecqx.from_tensors(tensors)
+        tensors = ecqx.state_dict(quantized)
+    info = info if isinstance(info, dict) else {}
+    return _made(name, _built(name, info, tensors), info, quantized)
+
+
+def _built(name: str, info: dict, state: dict[str, Tensor]) -> nn.Module:
+    """Return a net of the kit with the numbers of a file: a whole one, or an expert that was cut out of one."""
+    size, classes = _text(info.get("net"), name), _classes(info, name)
+    whole = deeplab(size, len(classes)).eval()
+    wrong = UserError(f"{name} does not hold the weights of a {size} net, nor of an expert of one: {OWN_FILES}")
+    own = whole.state_dict()
+    if own.keys() != state.keys() or not all(_fits(state[key], own[key]) for key in own):
+        raise wrong
+    net = experts.compact_like(whole, state)
+    try:  # layers of a file that anybody may have written need not fit together
+        with torch.no_grad():
+            answer = net(torch.zeros(1, 3, *_recipe(info)[1]))["out"]
     except RuntimeError as error:
-        raise UserError(f"{name} does not hold the weights of a {info['net']} net: encode it anew") from error
-    return _made(name, net.eval(), info, decoded, len(data))
+        raise wrong from error
+    if answer.shape[1] != len(classes) or not answer.isfinite().all():
+        raise wrong
+    return net
+
+
+def _fits(value: Tensor, whole: Tensor) -> bool:
+    """Say whether a tensor may be part of another one."""
+    return value.ndim == whole.ndim and all(0 < part <= full for part, full in zip(value.shape, whole.shape))
 
 
 def _from_cache(name: str) -> tuple[nn.Module, dict]:
@@ -179,14 +214,19 @@ def _artifact(size: str, dataset: str, seed: int) -> Path | None:
 
 
 def _made(
-    name: str, net: nn.Module, info: dict, decoded: nnc.Decoded | None = None, file_bytes: int | None = None
+    name: str,
+    net: nn.Module,
+    info: dict,
+    quantized: Quantized | None = None,
+    stored: dict[str, dict[str, Tensor]] | None = None,
+    file_bytes: int | None = None,
 ) -> SuperNet:
     """Count what is counted once, after a look at what the file says about its net."""
     classes, (dataset, size) = _classes(info, name), _recipe(info)
     net.requires_grad_(False)
     example = torch.zeros(1, 3, *size)
     widths = {layer: len(module.weight) for layer, module in inner_layers(net).items()}
-    stored = decoded.paths if decoded else {}
+    stored = stored or {}
     for path in stored.values():
         check_path(widths, path)
     return SuperNet(
@@ -201,7 +241,7 @@ def _made(
         macs=experts.macs(net, example),
         parameters=experts.parameters(net),
         stored=stored,
-        quantized=decoded.quantized if decoded else ecqx.quantize(net, BITS, LAMBDA),
+        quantized=quantized if quantized else ecqx.quantize(net, BITS, LAMBDA),
         file_bytes=file_bytes,
         identity=fingerprint(net),
     )

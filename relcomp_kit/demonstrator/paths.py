@@ -14,6 +14,7 @@ from relcomp_kit.compression.experts.cutting import sliced
 from relcomp_kit.demonstrator import relevance
 from relcomp_kit.demonstrator.nets import SuperNet
 from relcomp_kit.demonstrator.state import LayerRow, PathChoice
+from relcomp_kit.demonstrator.work import step
 from relcomp_kit.errors import UserError
 from relcomp_kit.relevance.channels import layer_weights
 from relcomp_kit.relevance.lrp import filter_relevance
@@ -167,6 +168,7 @@ def coded_size(net: SuperNet, choice: PathChoice | None, code: bool) -> tuple[in
     if choice is None and net.file_bytes is not None:
         return net.file_bytes, True
     if code:
+        step("coding a file")
         cut = experts.cut(quantized, path_of(net, choice), net.net, net.example) if choice else quantized
         return len(nnc.encode(cut)), True
     if choice is None:

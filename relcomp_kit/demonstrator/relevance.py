@@ -18,6 +18,7 @@ from relcomp_kit.datasets.scene_set import SceneSet
 from relcomp_kit.datasets.scenes import load_scenes, remember
 from relcomp_kit.datasets.transforms import normalize
 from relcomp_kit.demonstrator import nets, scenes
+from relcomp_kit.demonstrator.work import Followed, steps
 from relcomp_kit.errors import UserError
 from relcomp_kit.files import checkout
 from relcomp_kit.models import checkpoints
@@ -96,7 +97,7 @@ def measure(net: nets.SuperNet, data: SceneSet) -> dict[str, Tensor]:
     chosen = np.linspace(0, len(data.train) - 1, min(SCENES, len(data.train))).round().astype(int).tolist()
     images = batches(Subset(data.train, chosen), SCENES, size=4)
     seen = sorted({int(one) for _, labels in images for one in labels.unique() if one < len(net.classes)})
-    found = lrp.weight_relevance_per_class(net.net, images, seen, normalize=True)
+    found = lrp.weight_relevance_per_class(net.net, steps(images, "relevance of filters: batch"), seen, normalize=True)
     return {
         f"{number}:{layer}": value.bfloat16()
         for number, weights in found.items()
@@ -148,8 +149,10 @@ def references(net: nets.SuperNet, layer: str, channel: int, class_: int | None)
         For a class, where it is predicted; by default for whatever is predicted.
     """
     split = _reference_scenes(net)
-    best = reference_images(net.net, split, layer, class_, images=REFERENCES, channels=[channel])[channel]
-    images = [split[one.index][0].as_subclass(Tensor) for one in best]
+    best = reference_images(net.net, Followed(split, "scene"), layer, class_, images=REFERENCES, channels=[channel])[
+        channel
+    ]
+    images = [split[one.index][0].as_subclass(Tensor) for one in steps(best, "image")]
     heats = concept_heatmaps(net.net, normalize(torch.stack(images)), layer, [channel], class_)[0]
     side = min(net.size) // 2
     return tuple(Example(*pair, receptive_crop(*pair, side)) for pair in zip(images, heats))

@@ -66,7 +66,7 @@ def draw(found: Answer, size: tuple[int, int] = SIZE) -> Figure:
     """
     sheet, nets = Sheet(size), (found.net, *found.experts)
     rows, legend = _rows(found), _legend(found, sheet.width - 2 * MARGIN)
-    below = ROW * len(rows) + LEGEND * (len(legend) + bool(found.notes)) + 16
+    below = ROW * len(rows) + LEGEND * (len(legend) + len(found.notes)) + 16
     inner = sheet.width - 2 * MARGIN - GAP * len(nets)
     first = max(FIRST, inner / (1 + len(nets)))
     across = (inner - first) / len(nets)
@@ -195,8 +195,9 @@ def _draw_legend(sheet: Sheet, lines: list, y: float, notes: tuple[str, ...]) ->
             sheet.text(x + 21, y + LEGEND / 2, name, 16)
             x += width
         y += LEGEND
-    if notes:
-        sheet.text(MARGIN, y + LEGEND / 2, "; ".join(notes), 16, sheet.width - 2 * MARGIN, style="italic")
+    for note in notes:
+        sheet.text(MARGIN, y + LEGEND / 2, note, 16, sheet.width - 2 * MARGIN, style="italic")
+        y += LEGEND
 
 
 def mean(iou: dict[str, float | None]) -> float | None:

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import torch
@@ -56,6 +57,28 @@ def check(scene: str) -> None:
     words = scene.split(" ", 1 if scene.startswith(f"{UPLOAD} ") else -1)
     if canonical(words) != scene:
         raise UserError(f"the scene {scene!r} is written {canonical(words)!r}")
+
+
+@functools.cache
+def sets() -> dict[str, tuple[str, ...]]:
+    """Return the kinds of scenes with a truth that this machine has, and the classes of each."""
+    found = {SYNTHETIC: CLASSES}
+    for name in FRAMES:
+        with suppress(UserError):
+            found[name] = load_scenes(name).classes
+    return found
+
+
+def like(classes: Sequence[str]) -> str | None:
+    """Return the first scene with the truth of these classes, as a state holds it; None if this machine has none.
+
+    Parameters
+    ----------
+    classes : sequence of str
+        Of a net.
+    """
+    kind = next((kind for kind, known in sets().items() if known == tuple(classes)), None)
+    return f"{kind} 0" if kind is not None else None
 
 
 @functools.lru_cache(maxsize=32)

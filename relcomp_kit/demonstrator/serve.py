@@ -4,6 +4,7 @@ It lies beside the demonstrator, not in it, because the server itself needs no n
 """
 
 import json
+import os
 import secrets
 import socket
 import tempfile
@@ -19,6 +20,40 @@ HOST = "127.0.0.1"
 TITLE = "Relevant experts"  # of the browser's tab: Voilà takes the notebook's name
 WIDGETS = ["@jupyter-widgets/jupyterlab-manager", "@voila-dashboards/widgets-manager8"]
 LARGEST_MESSAGE = 2**24  # bytes; of an image that is too large the page sends 10 MB and refuses it, with a sentence
+TEMPLATE = "relcomp"
+PAGE = """{%- extends 'voila/templates/lab/index.html.j2' -%}
+{% import "spinner.macro.html.j2" as spinner %}
+
+{%- block notebook_css -%}
+{{ resources.include_js("static/voila-style.js") }}
+{{ spinner.css() }}
+<style>.jp-mod-noOutputs.jp-mod-noInput { display: none }</style>
+{{ super.super() }}
+{%- endblock notebook_css -%}
+
+{%- block body_footer -%}
+{{ super() }}
+<script>
+const { baseUrl, kernelId } = JSON.parse(document.getElementById("jupyter-config-data").textContent)
+const watch = setInterval(async () => {
+  const found = await fetch(`${baseUrl}api/kernels/${kernelId}`).catch(() => ({}))
+  if (found.ok) return
+  clearInterval(watch)
+  const words = document.createElement("div"), again = document.createElement("button")
+  words.id = "ended"
+  words.role = "alert"
+  words.style = "position: fixed; inset: 0 0 auto; z-index: 9; padding: 12px; background: #c0392b; color: white; " +
+    "font: 700 18px sans-serif"
+  words.textContent = "The program behind this page has ended: what you see no longer changes. "
+  again.textContent = "Open the page anew"
+  again.style = "font: inherit; padding: 2px 12px"
+  again.onclick = () => location.reload()
+  words.append(again)
+  document.body.append(words)
+}, 3000)
+</script>
+{%- endblock body_footer -%}
+"""
 ABANDONED = 3600  # seconds after which a kernel ends whose page is gone
 
 
@@ -58,6 +93,8 @@ def serve(net: Path | None = None, port: int | None = None, browser: bool = True
     ):
         folder = Path(name)
         write_atomic(folder / f"{TITLE}.ipynb", json.dumps(page_notebook(net)))
+        write_template(folder)
+        os.environ["JUPYTER_PATH"] = os.pathsep.join([str(folder), os.environ["JUPYTER_PATH"]])  # until here ends
         server = Voila(config=configuration(folder, port, token))
         server.initialize([])
 
@@ -105,6 +142,19 @@ def page_notebook(net: Path | None) -> dict:
     return {"cells": [cell], "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 4}
 
 
+def write_template(folder: Path) -> Path:
+    """Write a template for Voilà: its own, without the fonts of a content network, and with the word on a dead kernel.
+
+    Parameters
+    ----------
+    folder : Path
+        One of Jupyter's folders of data.
+    """
+    place = folder / "voila" / "templates" / TEMPLATE
+    write_atomic(place / "conf.json", json.dumps({"base_template": "lab"}))
+    return write_atomic(place / "index.html.j2", PAGE)
+
+
 def write_redirect(folder: Path, address: str) -> Path:
     """Write a page that leads to another, so that no list of processes shows the token.
 
@@ -133,7 +183,6 @@ def configuration(folder: Path, port: int, token: str):
     """
     from traitlets.config import Config
 
-    # Voilà's template names fonts of a content network: the policy keeps the browser from asking for them.
     policy = (
         f"default-src 'self' data: blob:; script-src 'self' 'unsafe-inline' 'unsafe-eval'; "
         f"style-src 'self' 'unsafe-inline'; connect-src 'self' ws://{HOST}:{port}; frame-ancestors 'none'"
@@ -158,9 +207,11 @@ def configuration(folder: Path, port: int, token: str):
             },
         },
         VoilaConfiguration={
+            "template": TEMPLATE,
             "extension_allowlist": WIDGETS,
             "file_allowlist": [],  # no file of the folder is served
             "show_tracebacks": False,
         },
+        KernelRestarter={"restart_limit": 0},  # a new kernel would know nothing of the page, which says what to do
         MappingKernelManager={"cull_idle_timeout": ABANDONED, "cull_interval": 60},
     )

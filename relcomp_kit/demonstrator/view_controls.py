@@ -7,6 +7,7 @@ import ipywidgets as widgets
 from relcomp_kit.demonstrator import nets
 from relcomp_kit.demonstrator.controls import Change, choose, keep_slider, on_share, on_value, set_share
 from relcomp_kit.demonstrator.state import State
+from relcomp_kit.demonstrator.views import Make, default_channel
 
 TEST_SCENES = 40
 
@@ -23,15 +24,20 @@ class LayerTools:
         self.state, self.net, self.quiet = State(), None, False
         for widget in (self.path, self.layer):
             widget.observe(lambda event: self.quiet or self.show(self.state, self.net), "value")
-        on_share(self.keep, lambda make: self.quiet or change(make), self._with)
-        self.reset.on_click(lambda button: change(lambda state: self._with(state, None)))
+        on_share(self.keep, lambda share: self.quiet or change(self._with(share)))
+        self.reset.on_click(lambda button: change(self._with(None)))
 
-    def _with(self, state: State, keep: float | None) -> State:
-        place = self.path.value
-        path = state.paths[place]
-        for layer in self._together():
-            path = path.with_layer(layer, keep)
-        return state.with_path(place, path)
+    def _with(self, keep: float | None) -> Make:
+        """Return the change of the layer that is chosen now, whatever is chosen when the change is made."""
+        place, layers = self.path.value, self._together()
+
+        def make(state: State) -> State:
+            path = state.paths[place]
+            for layer in layers:
+                path = path.with_layer(layer, keep)
+            return state.with_path(place, path)
+
+        return make
 
     def _together(self) -> tuple[str, ...]:
         """Return the layers that keep the same filters as the chosen one, because they are summed."""
@@ -59,16 +65,14 @@ class ChannelTools:
         self.number = widgets.BoundedIntText(description="Channel", tooltip="Its number, from 0")
         self.box = widgets.HBox([self.layer, self.number]).add_class("tools")
         on_value(self.layer, change, lambda state, layer: replace(state, channel=(layer, 0)))
-        on_value(self.number, change, lambda state, number: replace(state, channel=(self.layer.value, number)))
+        self.number.observe(lambda event: self._chosen(change, (self.layer.value, event["new"])), "value")
 
-    def default(self, net: nets.SuperNet) -> tuple[str, int]:
-        """Return the channel that the view opens with: of the backbone's last layer, where concepts are large."""
-        inside = [name for name in net.widths if name.startswith("backbone")]
-        return (inside or list(net.widths))[-1], 0
+    def _chosen(self, change: Change, channel: tuple[str, int]) -> None:
+        change(lambda state: replace(state, channel=channel))
 
     def show(self, state: State, net: nets.SuperNet) -> None:
         """Show a state."""
-        layer, number = state.channel or self.default(net)
+        layer, number = state.channel or default_channel(net)
         choose(self.layer, list(net.widths), layer)
         with self.number.hold_sync():
             self.number.max = net.widths[layer] - 1
@@ -86,10 +90,11 @@ class MeasureTools:
         )
         self.start = widgets.Button(description="Measure", button_style="primary", tooltip="Takes seconds")
         self.box = widgets.HBox([self.latency, self.size, self.test, self.start]).add_class("tools")
-        self.start.on_click(lambda button: change(self._asked))
+        self.start.on_click(lambda button: self._start(change))
 
-    def _asked(self, state: State) -> State:
-        return replace(state, latency=self.latency.value, coded=self.size.value, test=self.test.value)
+    def _start(self, change: Change) -> None:
+        asked = {"latency": self.latency.value, "coded": self.size.value, "test": self.test.value}
+        change(lambda state: replace(state, **asked))
 
     def show(self, state: State, net: nets.SuperNet) -> None:
         """Show a state in which something is measured; otherwise leave what will be asked."""

@@ -3,20 +3,41 @@
 import re
 import socket
 import sys
+import threading
+from queue import SimpleQueue
 
 import pytest
 
-from relcomp_kit.demonstrator import nets, parse, serve
+from relcomp_kit.demonstrator import nets, parse, scenes, serve, views
 from relcomp_kit.demonstrator import page as page_module
 from relcomp_kit.demonstrator.page import Page
 from relcomp_kit.demonstrator.paths import path_of
 from relcomp_kit.demonstrator.state import PathChoice
+from relcomp_kit.demonstrator.work import step
 from relcomp_kit.errors import UserError
+
+
+class Patient(Page):
+    """A page that has drawn what it was asked for when a call returns, unless it is told not to wait."""
+
+    def __init__(self, net: str | None = None):
+        self.calls, self.patient = SimpleQueue(), True
+        super().__init__(net, self.calls.put)
+
+    def change(self, make):
+        super().change(make)
+        if self.patient and not self.showing:
+            self.settle()
+
+    def settle(self):
+        """Do what the event loop would do, until nothing is left to draw."""
+        while self.working:
+            self.calls.get(timeout=120)()
 
 
 @pytest.fixture(scope="module")
 def made():
-    return Page()
+    return Patient()
 
 
 @pytest.fixture
@@ -52,7 +73,7 @@ def test_a_fault_of_the_kit_is_one_sentence(page, monkeypatch):
         raise RuntimeError("<no> reason")
 
     picture, state = page.picture.value, page.state
-    monkeypatch.setattr(page_module, "render", broken)
+    monkeypatch.setattr(views, "render", broken)
     page.paths[0].keep.value = 0.3
     assert "RuntimeError: &lt;no&gt; reason" in page.message.value
     assert (page.state, page.picture.value, page.paths[0].keep.value) == (state, picture, 0.6)
@@ -65,7 +86,7 @@ def test_a_fault_of_the_kit_is_one_sentence(page, monkeypatch):
 def test_a_file_that_is_no_net_is_named_in_the_page(tmp_path):
     file = tmp_path / "no net.nnc"
     file.write_bytes(b"nothing")
-    page = Page(str(file))
+    page = Patient(str(file))
     assert "no net.nnc" in page.message.value
     assert bytes(page.picture.value).startswith(b"\x89PNG")
 
@@ -73,7 +94,7 @@ def test_a_file_that_is_no_net_is_named_in_the_page(tmp_path):
 @pytest.mark.slow
 def test_a_file_of_unknown_scenes_opens_with_its_expert(make_file, net):
     half = path_of(net, PathChoice("magnitude", (), 0.5))
-    page = Page(make_file("with an expert.nnc", {"an expert": half}))
+    page = Patient(make_file("with an expert.nnc", {"an expert": half}))
     assert page.message.value == ""
     assert (page.net.net.label, page.paths[0].kind.value) == ("with an expert.nnc", "stored")
     assert page.state.paths[0].classes == ("an expert",)
@@ -91,7 +112,17 @@ def test_what_the_browser_rounds_is_no_change(page):
 @pytest.mark.slow
 def test_another_net_brings_its_classes(page):
     page.net.net.value = "compact-camvid-0"
-    assert page.message.value == ""
+    if "camvid" in scenes.sets():
+        assert (page.state.scene, page.net.kind.value) == ("camvid 0", "camvid")
+        assert "The scene is now camvid 0: compact-camvid-0 knows the classes of such scenes." in page.message.value
+        page.net.net.value = "compact-camvid-1"
+        assert (page.state.scene, page.message.value) == ("camvid 0", "")
+        page.net.net.value = "compact-rail-scenes-1"
+        assert page.state.scene == "synthetic 0"
+        page.net.net.value = "compact-camvid-0"
+    else:
+        assert (page.state.scene, page.message.value) == (page_module.FIRST.scene, "")
+        assert "no scenes of camvid are on this machine" in page.totals.value
     assert (page.state.net, page.scene.classes) == ("compact-camvid-0", nets.load("compact-camvid-0").classes)
 
 
@@ -130,7 +161,108 @@ def test_missing_voila_is_said(monkeypatch):
 def test_the_help_gives_way_to_the_view_that_is_chosen(page):
     page.help.value = True
     assert (page.help_text.layout.display, page.table.layout.display) == (None, "none")
-    page.views.value = page_module.LAYERS
+    page.views.value = views.LAYERS
     assert not page.help.value
     assert (page.help_text.layout.display, page.table.layout.display) == ("none", None)
-    page.views.value = page_module.SCENE
+    page.views.value = views.SCENE
+
+
+@pytest.fixture
+def slow(monkeypatch):
+    """A gate that holds every picture until it is opened, and the shares of the first path that were drawn."""
+    gate, shares, real = threading.Event(), [], views.render
+
+    def held(state, size):
+        shares.append(state.paths[0].keep)
+        while not gate.wait(0.01):
+            step("waiting at the gate")
+        return real(state, size)
+
+    monkeypatch.setattr(views, "render", held)
+    yield gate, shares
+    gate.set()
+
+
+@pytest.fixture
+def hurried(page):
+    """The page, which returns at once."""
+    page.patient = False
+    yield page
+    page.patient = True
+
+
+def tell(page, words: str) -> None:
+    """Run the page until its message holds some words."""
+    while words not in page.message.value:
+        page.calls.get(timeout=60)()
+
+
+@pytest.mark.slow
+def test_work_says_that_it_runs_and_can_be_stopped(hurried, slow):
+    page, picture, state = hurried, hurried.picture.value, hurried.state
+    page.paths[0].keep.value = 0.41
+    assert re.search(r"Working since \d\d:\d\d:\d\d: ", page.message.value)
+    assert "working" in page.box._dom_classes, "the old picture is covered"
+    tell(page, "waiting at the gate")
+    page.stop.click()
+    assert "it stops after this step" in page.message.value
+    page.settle()
+    assert "Stopped: this is the state before it." in page.message.value
+    assert (page.state, page.picture.value, page.paths[0].keep.value) == (state, picture, 0.6)
+    assert "working" not in page.box._dom_classes
+    slow[0].set()
+    page.paths[0].keep.value = 0.42
+    page.settle()
+    assert (page.message.value, page.state.paths[0].keep) == ("", 0.42)
+
+
+@pytest.mark.slow
+def test_of_what_is_changed_meanwhile_only_the_last_state_is_drawn(hurried, slow):
+    gate, shares = slow
+    hurried.paths[0].keep.value = 0.3
+    for share in (0.31, 0.32, 0.33, 0.34):
+        hurried.paths[0].keep.value = share
+    hurried.net.number.value = 21
+    hurried.paths[1].keep.value = 0.5
+    gate.set()
+    hurried.settle()
+    assert shares == [0.3, 0.34]
+    assert hurried.state.scene == "synthetic 21 day"
+    assert [path.keep for path in hurried.state.paths] == [0.34, 0.5]
+    assert hurried.paths[0].keep.value == 0.34
+
+
+@pytest.mark.slow
+def test_what_waits_is_forgotten_by_stop_and_a_bad_command_spoils_nothing_else(hurried, slow):
+    gate, shares = slow
+    hurried.paths[0].keep.value = 0.3
+    hurried.paths[0].keep.value = 0.31
+    hurried.stop.click()
+    hurried.settle()
+    assert shares in ([0.3], []) and hurried.state.paths[0].keep == 0.6
+    hurried.paths[0].keep.value = 0.35
+    hurried.change(lambda state: parse("rel rial", state))
+    hurried.change(lambda state: parse("scene synthetic 22", state))
+    gate.set()
+    hurried.settle()
+    assert (hurried.state.paths[0].keep, hurried.state.scene) == (0.35, "synthetic 22")
+    assert "did you mean rail" in hurried.message.value
+
+
+@pytest.mark.slow
+def test_a_view_that_cannot_be_shown_goes_back(page, monkeypatch):
+    monkeypatch.setattr(views, "render_layers", lambda state: 1 / 0)
+    page.views.value = views.LAYERS
+    assert "ZeroDivisionError" in page.message.value
+    assert page.views.value == views.SCENE
+    assert (page.picture.layout.display, page.table.layout.display) == (None, "none")
+
+
+@pytest.mark.slow
+def test_a_measurement_of_a_thousand_scenes_is_stopped_within_a_step(hurried):
+    hurried.change(lambda state: parse("measure test=1000", state))
+    tell(hurried, "test scene")
+    assert re.search(r"test scene \d+ of 1000", hurried.message.value)
+    hurried.stop.click()
+    hurried.settle()
+    assert "Stopped" in hurried.message.value and hurried.state.test == 0
