@@ -52,7 +52,7 @@ state = parse("scene synthetic 13 day; rel rail keep=0.6 vs magnitude", State())
 Image(png(render(state)))
 
 # %% [markdown]
-# **What you see.** Left, a rail scene that the kit has drawn, and below it the relevance for *rail*: red pixels speak for the class. Then one column a net. The super-net has all filters; *rail, 60 %* has kept the filters that are most relevant for rail, by LRP on training
+# **What you see.** Left, a rail scene that the kit has drawn, and below it the relevance for *rail*: red pixels speak for the class, blue ones against it, even where they lie on rails (their relevance is negative). Then one column a net. The super-net has all filters; *rail, 60 %* has kept the filters that are most relevant for rail, by LRP on training
 # scenes; *magnitude, 60 %* those with the largest weights. The second row shows what became of the pixels: red ones were right before and are wrong now. The table says what each net costs. Nothing has been trained after the cut: this is what the filters know by themselves, and it is little. Lesson 06 shows what training adds.
 #
 # Bars and numbers say the same twice, and no meaning hangs on red and green, so that everybody in the hall can follow.
@@ -124,7 +124,7 @@ for kind, classes in (("class", ("rail",)), ("average", ()), ("magnitude", ()), 
 # **What you see.** With 80 % of the filters, magnitude and the average path are ahead of the expert for rail: it spent its filters on rail alone, and nothing was trained. From 60 % on only relevance for rail still finds rails; chance loses them first. So who wins depends on the size, and an
 # audience that sees one size sees half of the truth.
 #
-# One scene is an anecdote. The page measures the same on as many test scenes as you like: *Measured*, or `measure test=40`. It takes some seconds, so it happens only when you ask. Latency and the bytes of a coded file are measured there too.
+# One scene is an anecdote. The page measures the same on as many test scenes as you like: *Measured*, or `measure test=40`. It takes some seconds, so it happens only when you ask; the page says how far it is, and *Stop* ends it. Latency and the bytes of a coded file are measured there too.
 
 # %% tags=["nbval-check-output"]
 costs = [answer(state.with_path(0, PathChoice(keep=keep))).experts[0] for keep in shares]

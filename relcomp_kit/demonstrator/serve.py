@@ -63,7 +63,7 @@ def serve(net: Path | None = None, port: int | None = None, browser: bool = True
     Parameters
     ----------
     net : Path, optional
-        An NNC file that the page opens with.
+        A file of a net or an expert that the page opens with.
     port : int, optional
         A free one by default.
     browser : bool
@@ -75,7 +75,7 @@ def serve(net: Path | None = None, port: int | None = None, browser: bool = True
         If the file is missing, the port is taken, or there is no Voilà.
     """
     if net is not None and not net.is_file():
-        raise UserError(f"{net} is missing: name a file that `relcomp encode` wrote")
+        raise UserError(f"{net} is missing: name a file of `relcomp encode` or `relcomp train`")
     port = free_port(port)
     try:
         from tornado.ioloop import IOLoop

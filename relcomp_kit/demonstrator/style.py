@@ -19,7 +19,9 @@ body[data-voila] :is(.jp-Cell, .jp-Cell-outputWrapper) { margin: 0 !important }
 .relcomp .left { width: 290px; min-width: 290px; overflow: hidden } .relcomp .right { flex: 1; min-width: 0 }
 .relcomp .left .path { padding-left: 6px; border-left: 3px solid #a6a6a6; margin-bottom: 4px }
 .relcomp .pair { width: 278px } .relcomp .pair .widget-text { width: 130px }
-.relcomp .pair .widget-dropdown { flex: 1 } .relcomp .pair .widget-dropdown .widget-label { width: 70px }
+.relcomp .left .pair .widget-dropdown { flex: 1 1 0; width: 0 }
+.relcomp .pair .widget-dropdown .widget-label { width: 70px; flex: none }
+.relcomp .pair select { min-width: 0 }
 .relcomp .path :is(.widget-dropdown, .widget-slider) { width: 268px } .relcomp .widget-upload { width: 278px }
 .relcomp .chips { display: flex; flex-flow: row wrap; max-height: 120px; overflow: auto }
 .relcomp .chips button { width: auto; padding: 0 6px; margin: 1px; height: 26px; line-height: 24px; font-size: 14px;
@@ -67,7 +69,8 @@ body[data-voila] :is(.jp-Cell, .jp-Cell-outputWrapper) { margin: 0 !important }
 @media (max-width: 800px) {
   .relcomp .main { flex-flow: column } .relcomp .left { width: 100%; min-width: 0 }
   .relcomp .right { order: -1; flex: none; width: 100% }
-  .relcomp .left :is(.widget-dropdown, .widget-slider, .widget-upload, .pair, .group) { width: 100% }
+  .relcomp .left :is(.widget-dropdown, .widget-slider, .widget-upload, .pair) { width: calc(100% - 2px) }
+  .relcomp .left .group { width: 100% } .relcomp .command input { font-size: 14px }
   .relcomp .shown { overflow-x: auto } .relcomp .picture { width: 720px; max-width: none }
   .relcomp .views button { padding: 0 10px } .relcomp .help { width: 70px }
   .relcomp .tools .widget-dropdown { flex: 0 1 auto; max-width: 100% }

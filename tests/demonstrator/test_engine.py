@@ -1,8 +1,11 @@
 """The answer to a state: the same as the slow way gives, no pass too many, and sentences where something is missing."""
 
+import pickle
+
 import pytest
 import torch
 
+from relcomp_kit.artifacts import write_artifact
 from relcomp_kit.compression import ecqx, experts, nnc
 from relcomp_kit.compression.ecqx.qat import fingerprint
 from relcomp_kit.compression.experts import ALL
@@ -11,6 +14,7 @@ from relcomp_kit.datasets.rail_scenes import RailScenes
 from relcomp_kit.datasets.scene_set import VOID
 from relcomp_kit.demonstrator import PathChoice, State, answer, nets, paths, relevance, scenes, uploads
 from relcomp_kit.errors import UserError
+from relcomp_kit.models import checkpoints
 from relcomp_kit.models.metrics import evaluate, plain
 from relcomp_kit.studies.segmentation.measurement import firsts, predict
 
@@ -177,6 +181,73 @@ def test_a_coded_net_and_the_experts_in_it(net, make_file):
     assert all(torch.equal(value, wanted[key]) for key, value in coded.net.state_dict().items())
     with pytest.raises(UserError, match="did you mean rail"):
         answer(State(net=name, paths=(PathChoice("stored", ("rial",)),)))
+
+
+@pytest.fixture(scope="module")
+def expert_files(net, tmp_path_factory):
+    """An expert that was cut out of the committed net: coded, decoded again, and as weights."""
+    folder, path = tmp_path_factory.mktemp("experts"), paths.path_of(net, PathChoice("class", ("rail",), 0.4))
+    info = {"net": "compact", "classes": list(net.classes), "recipe": {"dataset": "rail-scenes", "size": [96, 160]}}
+    cut = experts.cut(net.quantized, path, net.net, net.example)
+    (folder / "expert.nnc").write_bytes(nnc.encode(cut, info=info))
+    write_artifact(folder / "decoded.safetensors", ecqx.to_tensors(cut), info)
+    small = experts.compact(net.net, path, net.example)
+    checkpoints.save_half(folder / "weights.safetensors", small.state_dict(), info)
+    return folder, small, ecqx.state_dict(cut)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["expert.nnc", "decoded.safetensors", "weights.safetensors"])
+def test_an_experts_own_file_opens(expert_files, net, name):
+    folder, small, quantized = expert_files
+    found = nets.load(str(folder / name))
+    assert (found.dataset, found.size, found.classes) == (net.dataset, net.size, net.classes)
+    assert found.parameters[ALL] == experts.parameters(small)[ALL] < net.parameters[ALL]
+    wanted = small.state_dict() if name.startswith("weights") else quantized
+    for key, value in found.net.state_dict().items():
+        torch.testing.assert_close(value, wanted[key], rtol=1e-3, atol=1e-6)
+    path = PathChoice("magnitude", (), 0.5)
+    shown = answer(State(net=found.name, paths=(path,), heat=None))
+    assert 0 < shown.experts[0].macs < 1 and shown.net.iou["rail"] is not None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("change", ["wider", "apart", "summed", "missing", "not a number"])
+def test_a_file_that_is_no_expert_is_refused_in_a_sentence(expert_files, net, tmp_path, change):
+    state = dict(expert_files[1].state_dict())
+    if change == "wider":
+        state["backbone.conv1.weight"] = torch.zeros(4000, 3, 7, 7)
+    elif change == "apart":
+        state["backbone.layer3.0.conv1.weight"] = state["backbone.layer3.0.conv1.weight"][:, :-1]
+    elif change == "summed":  # torch would repeat the one channel of a summand
+        for part in ("conv3.weight", "bn3.weight", "bn3.bias", "bn3.running_mean", "bn3.running_var"):
+            state[f"backbone.layer1.1.{part}"] = state[f"backbone.layer1.1.{part}"][:1]
+    elif change == "missing":
+        del state["backbone.conv1.weight"]
+    else:
+        state["backbone.conv1.weight"] = torch.full_like(state["backbone.conv1.weight"], float("nan"))
+    file = write_artifact(tmp_path / "bad.safetensors", state, {"net": "compact", "classes": list(net.classes)})
+    with pytest.raises(UserError, match="does not hold the weights of a compact net, nor of an expert of one"):
+        nets.load(str(file))
+
+
+def test_a_pickle_named_safetensors_is_refused_unopened(tmp_path):
+    class Bomb:
+        def __reduce__(self):
+            return pytest.fail, ("it was unpickled",)
+
+    file = tmp_path / "net.safetensors"
+    file.write_bytes(pickle.dumps(Bomb()))
+    with pytest.raises(UserError, match=r"net\.safetensors is no file of a net") as error:
+        nets.load(str(file))
+    assert "delete" not in str(error.value)
+
+
+@pytest.mark.slow
+def test_a_net_whose_scenes_are_not_here_says_so(net, monkeypatch):
+    monkeypatch.setattr(scenes, "sets", lambda: {"synthetic": net.classes})
+    found = answer(State(net="compact-camvid-2", classes=("Sky",), paths=(PathChoice("magnitude", ()),), heat=None))
+    assert found.notes[1] == "no scenes of camvid are on this machine"
 
 
 @pytest.mark.slow

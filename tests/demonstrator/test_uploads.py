@@ -1,6 +1,7 @@
 """Uploaded images: what is accepted, what is done to it, and that nothing else gets in or out but a sentence."""
 
 import io
+import pickle
 import struct
 import warnings
 import zlib
@@ -27,15 +28,19 @@ def noise(height=40, width=60, mode="RGB") -> Image.Image:
     return Image.fromarray(pixels, "RGBA").convert(mode)
 
 
-def bomb(width: int, height: int) -> bytes:
-    """A PNG of a few kB that announces so many pixels."""
+def png(head: bytes, rows: bytes) -> bytes:
+    """A PNG file of a header and of rows."""
 
     def chunk(name, data):
         return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
-    head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    rows = zlib.compress(bytes(10_000_000), 9)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+    body = chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows, 9)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + body
+
+
+def bomb(width: int, height: int) -> bytes:
+    """A PNG of a few kB that announces so many pixels."""
+    return png(struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0), bytes(10_000_000))
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "P", "1", "RGBA", "LA", "CMYK"])
@@ -63,6 +68,33 @@ def test_a_camera_held_upright_gives_an_upright_image():
 
 
 @pytest.mark.slow
+def test_a_large_photograph_is_turned_too():
+    picture = Image.new("RGB", (4000, 3000), "white")
+    picture.paste("red", (0, 0, 600, 600))
+    turned = picture.getexif()
+    turned[0x0112] = 6
+    image = uploads.decode(file(picture, "JPEG", exif=turned, quality=95), "a")
+    assert image.shape == (3, 1600, 1200)
+    assert image[0, 20, -20] > 200 and image[1, 20, -20] < 80 and image[1, 20, 20] > 200
+
+
+@pytest.mark.parametrize("colour", ["red", "green", "navy", "white", "black"])
+def test_colours_of_printers_and_palettes_are_those_of_the_picture(colour):
+    plain = Image.new("RGB", (40, 30), colour)
+    wanted = np.array(plain, int).transpose(2, 0, 1)
+    for picture, kind in ((plain.convert("CMYK"), "JPEG"), (plain.quantize(), "PNG"), (plain.convert("RGBA"), "PNG")):
+        image = uploads.decode(file(picture, kind, **({"quality": 95} if kind == "JPEG" else {})), "a")
+        assert np.abs(image.numpy().astype(int) - wanted).max() <= 6, picture.mode
+
+
+def test_sixteen_bits_a_colour_become_eight():
+    pixels = np.full((30, 40, 3), (65535, 32896, 0), ">u2")
+    rows = b"".join(b"\0" + row.tobytes() for row in pixels)
+    image = uploads.decode(png(struct.pack(">IIBBBBB", 40, 30, 16, 2, 0, 0, 0), rows), "a")
+    assert image.shape == (3, 30, 40) and image[:, 0, 0].tolist() == [255, 128, 0]
+
+
+@pytest.mark.slow
 def test_large_photographs_are_made_smaller():
     image = uploads.decode(file(Image.new("RGB", (5000, 3900), "green"), "JPEG"), "a")
     assert max(image.shape) == 1600 and abs(image.shape[1] / image.shape[2] - 0.78) < 0.01
@@ -80,6 +112,11 @@ def test_large_photographs_are_made_smaller():
         (b"\x89PNG\r\n\x1a\n" + bytes(1000), "cannot be decoded"),
         (b"\xff\xd8\xff" + bytes(1000), "cannot be decoded"),
         (b"\x89PNG\r\n\x1a\n" + bytes(10 * 10**6), "MB"),
+        (b"\xff\xd8\xff" + bytes(30 * 10**6), "MB"),
+        (b"a text that is called a picture", "neither PNG nor JPEG"),
+        (pickle.dumps({"weights": [1.0]}), "neither PNG nor JPEG"),
+        (file(noise(200, 1)), "16 at least"),
+        (bomb(20_000, 20_000), "megapixels"),
         (bomb(30_000, 30_000), "megapixels"),
         (bomb(65_000, 300_000), "megapixels"),
         (bomb(2**31 - 1, 2**31 - 1), "megapixels|cannot be decoded"),
