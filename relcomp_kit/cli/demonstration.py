@@ -9,7 +9,7 @@ import typer
 def demo(
     net: Annotated[
         Path | None,
-        typer.Option(metavar="FILE.nnc", help="Open with a net or an expert: a file of `relcomp encode` or `train`."),
+        typer.Option(metavar="FILE.nnc", help="Open with a net or an expert of `relcomp encode`."),
     ] = None,
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="Of this machine; a free one by default.")] = None,
     browser: Annotated[bool, typer.Option(help="Open the page in a browser; its address is printed anyway.")] = True,

@@ -187,7 +187,7 @@ class Page:
         for part, seen in (
             (self.help_text, helped),
             (self.table, not helped and view == LAYERS),
-            (self.picture, not helped and view != LAYERS),
+            (self.picture, not helped and view != LAYERS and bool(self.picture.value)),
         ):
             part.layout.display = None if seen else "none"
 

@@ -41,7 +41,7 @@ const watch = setInterval(async () => {
   clearInterval(watch)
   const words = document.createElement("div"), again = document.createElement("button")
   words.id = "ended"
-  words.role = "alert"
+  words.setAttribute("role", "alert")
   words.style = "position: fixed; inset: 0 0 auto; z-index: 9; padding: 12px; background: #c0392b; color: white; " +
     "font: 700 18px sans-serif"
   words.textContent = "The program behind this page has ended: what you see no longer changes. "
@@ -94,7 +94,7 @@ def serve(net: Path | None = None, port: int | None = None, browser: bool = True
         folder = Path(name)
         write_atomic(folder / f"{TITLE}.ipynb", json.dumps(page_notebook(net)))
         write_template(folder)
-        os.environ["JUPYTER_PATH"] = os.pathsep.join([str(folder), os.environ["JUPYTER_PATH"]])  # until here ends
+        os.environ["JUPYTER_PATH"] = os.pathsep.join([str(folder), os.environ["JUPYTER_PATH"]])
         server = Voila(config=configuration(folder, port, token))
         server.initialize([])
 

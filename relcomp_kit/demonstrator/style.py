@@ -39,7 +39,7 @@ body[data-voila] :is(.jp-Cell, .jp-Cell-outputWrapper) { margin: 0 !important }
 .relcomp .tools .widget-slider { width: 270px }
 .relcomp .tools .widget-text input { width: 80px } .relcomp .tools select { min-width: 60px }
 .relcomp .tools .mod-primary { background: #2166ac; color: #fff; font-weight: 700; padding: 0 20px }
-.relcomp .shown { position: relative; width: 100% }
+.relcomp .shown { position: relative; width: 100% } .relcomp.working .shown { min-height: 200px }
 .relcomp .picture { width: 100%; object-fit: contain; object-position: left top; align-self: flex-start }
 .relcomp .said { min-height: 28px; align-items: flex-start; gap: 8px }
 .relcomp .message { flex: 0 1 auto; min-height: 26px }
@@ -53,7 +53,7 @@ body[data-voila] :is(.jp-Cell, .jp-Cell-outputWrapper) { margin: 0 !important }
 .relcomp.working .said::before { content: ""; flex: none; width: 14px; height: 14px; margin: 6px 0 0 2px;
   border: 3px solid #2166ac; border-top-color: transparent; border-radius: 50%; animation: turn 1s linear infinite }
 .relcomp.working .shown > * { animation: fade 0s linear 0.3s both }
-.relcomp.working .shown::after { content: "This is the state before: the new one is being computed"; position: absolute;
+.relcomp.working .shown::after { content: "The new picture is not there yet"; position: absolute;
   left: 50%; top: 40%; transform: translate(-50%, -50%); width: max-content; max-width: 90%; padding: 8px 20px;
   background: #2166ac; color: #fff; font-size: 20px; font-weight: 700 }
 @keyframes appear { from { opacity: 0 } to { opacity: 1 } }

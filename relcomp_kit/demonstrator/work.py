@@ -6,6 +6,7 @@ What takes long goes through `steps`, or reads its scenes through `Followed`. Wh
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from contextvars import ContextVar
 from functools import partial
 from queue import SimpleQueue
@@ -120,8 +121,9 @@ class Worker:
         self._stop.set()
 
     def _work(self) -> None:
-        while True:
-            self._later(partial(*self._done(*self._jobs.get())))
+        with suppress(RuntimeError):  # the event loop has ended, and the page with it
+            while True:
+                self._later(partial(*self._done(*self._jobs.get())))
 
     def _done(self, job: Callable[[], Any], told: Callable, ended: Callable) -> tuple:
         """Return whom to call when a job has ended, and with what."""

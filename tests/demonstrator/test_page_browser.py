@@ -422,7 +422,7 @@ def test_long_work_covers_the_picture_says_since_when_and_is_stopped(page):
     opacity = "image => getComputedStyle(image).opacity"
     assert float(page.locator(".relcomp .picture").evaluate(opacity)) < 0.5
     covered = "shown => getComputedStyle(shown, '::after').content"
-    assert "the state before" in page.locator(".relcomp .shown").evaluate(covered)
+    assert "not there yet" in page.locator(".relcomp .shown").evaluate(covered)
     page.get_by_role("button", name="Stop", exact=True).click()
     idle(page)
     page.get_by_text("Stopped: this is the state before it.").wait_for()
