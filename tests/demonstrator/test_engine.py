@@ -246,7 +246,7 @@ def test_a_pickle_named_safetensors_is_refused_unopened(tmp_path):
 @pytest.mark.slow
 def test_a_net_whose_scenes_are_not_here_says_so(net, monkeypatch):
     monkeypatch.setattr(scenes, "sets", lambda: {"synthetic": net.classes})
-    found = answer(State(net="compact-camvid-2", classes=("Sky",), paths=(PathChoice("magnitude", ()),), heat=None))
+    found = answer(State(net="compact-camvid-2", classes=("sky",), paths=(PathChoice("magnitude", ()),), heat=None))
     assert found.notes[1] == "no scenes of camvid are on this machine"
 
 
