@@ -123,7 +123,12 @@ def test_student_version_holds_no_solution(source):
 @lessons
 def test_exercises_and_questions(source):
     prose = "\n".join(c.source for c in notebooks.read_source(source).cells if c.cell_type == "markdown")
-    assert 3 <= len(re.findall(r"^## Exercise \d", prose, re.MULTILINE)) <= 5
+    headings = re.findall(r"^## Exercise (\d): (.+)$", prose, re.MULTILINE)
+    assert [int(number) for number, _ in headings] == [*range(1, len(headings) + 1)]
+    *graded, (_, last) = headings
+    assert 3 <= len(graded) <= 4
+    assert all(re.fullmatch(r"[^★]+ ★{1,3}", title) for _, title in graded), "stars say how hard an exercise is"
+    assert last.startswith("open")
     questions = prose.split("## Three questions", 1)[1]
     assert all(re.search(rf"^{number}\. ", questions, re.MULTILINE) for number in (1, 2, 3))
     assert "<details>" in questions

@@ -29,6 +29,7 @@ from scipy.special import lambertw
 
 from relcomp_kit import figures
 from relcomp_kit.course import check, environment
+from relcomp_kit.course.cases import start_here as fresh
 
 # %% tags=["parameters"] slideshow={"slide_type": "skip"}
 profile = "quick"
@@ -228,7 +229,9 @@ check.same("a weight that is 0 takes as many bytes as before", pruned.nbytes, we
 # that the matrices shrink. Whenever a lesson gives a size, it says which of the two it means.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
-# ## Exercise 1
+# ## Exercise 1: sparsity ★
+# The stars say how hard an exercise is: ★ takes a line, ★★ a thought before it, ★★★ half an hour. The cell below your answer checks it: first the cases that it shows, then a hundred others, drawn anew each time.
+#
 # Translate the thesis' words into ours: given its S (weights at the start over weights left), return the share of zeros.
 
 
@@ -240,10 +243,10 @@ def sparsity(inverse_density):
 
 
 # %% tags=["nbval-check-output"]
-check.exercise(sparsity, cases={(1,): 0.0, (4,): 0.75, (10,): 0.9})
+check.exercise(sparsity, {(1,): 0.0, (4,): 0.75, (10,): 0.9}, fresh.sparsity)
 
 # %% [markdown] slideshow={"slide_type": "slide"}
-# ## Exercise 2
+# ## Exercise 2: first to go ★★
 # Which weight goes first? Return the position of the least relevant one, now judged by *several* inputs at once: one row an image, one
 # column a weight. Add up the absolute contributions over the images first.
 
@@ -259,12 +262,12 @@ def first_to_go(weights, images):
 dark_right = torch.tensor([[1.0, 1.0, 0.1], [1.0, 0.5, 0.0]])
 cancels = torch.tensor([[3.0, 1.0, 1.0], [-3.0, 1.0, 1.0]])  # the first adds and subtracts: it matters all the same
 cases = [((torch.tensor([1.0, 1.0, 4.0]), dark_right), 2), ((torch.tensor([1.0, -1, 2]), cancels), 1)]
-check.exercise(first_to_go, cases)
+check.exercise(first_to_go, cases, fresh.first_to_go)
 
 # %% [markdown] slideshow={"slide_type": "slide"}
-# ## Exercise 3
+# ## Exercise 3: nearest centroid ★★
 # Round a weight to its nearest centroid, but let there be only a few: the index must lie between -3 and 3. What lies outside is
-# clipped.
+# clipped. No weight lies half-way between two centroids.
 
 
 # %% tags=["exercise"]
@@ -275,7 +278,8 @@ def nearest_centroid(weight, step):
 
 
 # %% tags=["nbval-check-output"]
-check.exercise(nearest_centroid, cases={(0.3, 0.25): 0.25, (-0.4, 0.25): -0.5, (2.0, 0.25): 0.75, (-9.0, 0.5): -1.5})
+shown = {(0.3, 0.25): 0.25, (-0.4, 0.25): -0.5, (2.0, 0.25): 0.75, (-9.0, 0.5): -1.5}
+check.exercise(nearest_centroid, shown, fresh.nearest_centroid)
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # ## Exercise 4: open

@@ -23,6 +23,7 @@ import torch
 
 from relcomp_kit import datasets, figures
 from relcomp_kit.course import check
+from relcomp_kit.course.cases import saliency as fresh
 from relcomp_kit.evidence.record import Record, claims_text, reference
 from relcomp_kit.models import conv_net, masked_net_training
 from relcomp_kit.relevance import conv_saliency, saliency
@@ -470,7 +471,7 @@ full = reference("01_find_important_weights")
 print(claims_text(full) if full else "no full run has been recorded yet: relcomp run 01 --profile full --record")
 
 # %% [markdown] slideshow={"slide_type": "slide"}
-# ## Exercise 1: both ends
+# ## Exercise 1: both ends ★
 # Write the cumulated importance of the weights between two layers, given the importance of the inputs (images, inputs) and of the neurons
 # (images, neurons). One matrix product, rows are neurons.
 
@@ -488,10 +489,12 @@ check.exercise(
         ((torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0]])), [[3.0, 6.0]]),
         ((torch.tensor([[1.0, 0.0], [0.5, 1.0]]), torch.tensor([[1.0, 0.0], [2.0, 1.0]])), [[2.0, 2.0], [0.5, 1.0]]),
     ],
+    fresh.cumulated,
+    rtol=1e-5,
 )
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
-# ## Exercise 2: scale without dividing by zero
+# ## Exercise 2: scale without dividing by zero ★★
 # Scale every row to [0, 1] by its minimum and maximum. A row without any variation becomes 0: a dead neuron must not turn into NaN.
 
 
@@ -510,10 +513,12 @@ check.exercise(
         (torch.tensor([[1.0, 3.0, 2.0]]), [[0.0, 1.0, 0.5]]),
         (torch.tensor([[4.0, 4.0], [-1.0, 1.0]]), [[0.0, 0.0], [0.0, 1.0]]),
     ],
+    fresh.scale_rows,
+    atol=1e-5,
 )
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
-# ## Exercise 3: more than its share
+# ## Exercise 3: more than its share ★★
 # Given a map of importance and a region, both flat, return the region's share of importance over its share of pixels.
 
 
@@ -532,6 +537,8 @@ check.exercise(
         ((torch.tensor([3.0, 3.0, 1.0, 1.0]), half_of_four), 1.5),
         ((torch.tensor([0.0, 0.0, 1.0, 1.0]), half_of_four), 0.0),
     ],
+    fresh.ratio,
+    rtol=1e-5,
 )
 
 # %% [markdown] slideshow={"slide_type": "subslide"}

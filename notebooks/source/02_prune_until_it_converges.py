@@ -29,6 +29,7 @@ from scipy.special import lambertw
 from relcomp_kit import datasets, figures
 from relcomp_kit.compression import convergence, pruning
 from relcomp_kit.course import check
+from relcomp_kit.course.cases import pruning as fresh
 from relcomp_kit.evidence.record import Record, claims_text, reference
 from relcomp_kit.studies.profiles import get_profile
 from relcomp_kit.studies.pruning import measurement as pruning_study
@@ -505,7 +506,7 @@ print(claims_text(record.content))
 print(claims_text(full) if full else "no full run has been recorded yet: relcomp run 02 --profile full --record")
 
 # %% [markdown] slideshow={"slide_type": "slide"}
-# ## Exercise 1: per neuron
+# ## Exercise 1: per neuron ★
 # The thesis applies the formula to the whole first layer. The rule works per neuron. Predict the layer's limit from that of one neuron.
 
 
@@ -516,11 +517,11 @@ def layer_limit(inputs, neurons, sf):
 
 
 # %% tags=["nbval-check-output"]
-check.exercise(layer_limit, {(784, 36, 0.95): 655.46, (10, 2, 0.3): 16.79}, rtol=1e-3)
+check.exercise(layer_limit, {(784, 36, 0.95): 655.46197656, (10, 2, 0.3): 16.787693057}, fresh.layer_limit)
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
-# ## Exercise 2: the bar
-# Return the threshold of one neuron: given the importances of the weights left (a tensor), its number of weights at the start, and SF.
+# ## Exercise 2: the bar ★★
+# Return the threshold of one neuron: given the importances of the weights left (a tensor, in any order), its number of weights at the start, and SF. Of two middle importances take the lower one, as `torch.median` does.
 
 
 # %% tags=["exercise"]
@@ -534,14 +535,15 @@ check.exercise(
     bar,
     [
         ((torch.tensor([1.0, 2.0, 3.0]), 3, 0.5), 1.0),
-        ((torch.tensor([1.0, 2.0, 3.0]), 6, 0.5), 0.5),
+        ((torch.tensor([2.0, 3.0, 1.0]), 6, 0.5), 0.5),
         ((torch.tensor([4.0, 8.0]), 4, 0.9), 3.24),
     ],
+    fresh.bar,
     rtol=1e-5,
 )
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
-# ## Exercise 3: rounding decides
+# ## Exercise 3: rounding decides ★★
 # A neuron loses a share of its weights at every step. Count the weights left after many steps when the number to remove is rounded *down*.
 
 
@@ -554,7 +556,7 @@ def rounded_down(weights, rate, steps):
 
 
 # %% tags=["nbval-check-output"]
-check.exercise(rounded_down, {(784, 0.1, 1000): 9, (784, 0.5, 1000): 1, (100, 0.1, 1): 90})
+check.exercise(rounded_down, {(784, 0.1, 1000): 9, (784, 0.5, 1000): 1, (100, 0.1, 1): 90}, fresh.rounded_down)
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # ## Exercise 4: open

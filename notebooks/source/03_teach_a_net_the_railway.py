@@ -27,6 +27,7 @@ from torch import nn
 
 from relcomp_kit import figures
 from relcomp_kit.course import check
+from relcomp_kit.course.cases import segmentation as fresh
 from relcomp_kit.datasets import describe, load_scenes
 from relcomp_kit.datasets.rail_scenes import WEATHERS, RailScenes, render
 from relcomp_kit.datasets.scene_set import VOID
@@ -372,7 +373,7 @@ print(claims_text(record.content))
 print(claims_text(full) if full else "no full run has been recorded yet: relcomp run 03 --profile full --record")
 
 # %% [markdown] slideshow={"slide_type": "slide"}
-# ## Exercise 1: recall and precision
+# ## Exercise 1: recall and precision ★
 # `rows` is a confusion matrix as a tuple of rows (truth), each a tuple of columns (prediction). Return two numbers for class `k`: *recall*, the share of its true pixels that are
 # found, and *precision*, the share of the pixels claimed for it that are right. Every class that is asked for occurs in truth and prediction.
 
@@ -387,10 +388,10 @@ def recall_and_precision(rows, k):
 # %% tags=["nbval-check-output"]
 counts = ((6, 0, 0), (0, 4, 0), (0, 1, 1))
 cases = {(counts, 1): (1.0, 0.8), (counts, 2): (0.5, 1.0), (((3, 1), (2, 4)), 0): (0.75, 0.6)}
-check.exercise(recall_and_precision, cases)
+check.exercise(recall_and_precision, cases, fresh.recall_and_precision)
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
-# ## Exercise 2: how many obstacles does it find?
+# ## Exercise 2: how many obstacles does it find? ★★
 # A driver does not count pixels but obstacles. A frame is a pair `(present, found)`: how many pixels are the class in truth, and how many the net predicts as that
 # class, wherever they lie. It is *alarmed* if `found >= least`. Return two shares: of alarmed frames among those with `present > 0`, and of alarmed frames among those with
 # `present == 0`. Frames of both kinds occur.
@@ -406,7 +407,8 @@ def alarms(frames, least):
 
 # %% tags=["nbval-check-output"]
 frames = ((10, 8), (5, 0), (0, 0), (0, 3), (7, 2))
-check.exercise(alarms, {(frames, 1): (2 / 3, 1 / 2), (frames, 3): (1 / 3, 1 / 2), (frames, 4): (1 / 3, 0.0)})
+shown = {(frames, 1): (2 / 3, 1 / 2), (frames, 3): (1 / 3, 1 / 2), (frames, 4): (1 / 3, 0.0)}
+check.exercise(alarms, shown, fresh.alarms)
 
 # %%
 thing = data.classes.index(rarest)
@@ -423,7 +425,7 @@ for least in (1, 10, 40) if 0 < having < len(counted) else ():
 # is right depends on what the net is for. (A threshold for a real train would have to be chosen on validation scenes, not here.)
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
-# ## Exercise 3: merge classes
+# ## Exercise 3: merge classes ★★
 # A confusion matrix of many classes becomes one of fewer by adding up rows and columns. `groups[k]` is the new class of class `k`;
 # the new classes are 0, 1 and so on, without gaps. It is how the old net's answers were merged above.
 
@@ -440,7 +442,7 @@ def merge(rows, groups):
 
 # %% tags=["nbval-check-output"]
 small = ((6, 0, 0), (0, 4, 0), (0, 1, 0))
-check.exercise(merge, {(small, (0, 1, 1)): [[6, 0], [0, 5]], (small, (0, 0, 1)): [[10, 0], [1, 0]]})
+check.exercise(merge, {(small, (0, 1, 1)): [[6, 0], [0, 5]], (small, (0, 0, 1)): [[10, 0], [1, 0]]}, fresh.merge)
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # ## Exercise 4: open

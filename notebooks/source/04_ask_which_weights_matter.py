@@ -25,6 +25,7 @@ from zennit.canonizers import SequentialMergeBatchNorm
 
 from relcomp_kit import datasets, figures
 from relcomp_kit.course import check
+from relcomp_kit.course.cases import relevance as fresh
 from relcomp_kit.evidence.record import Record, claims_text, reference
 from relcomp_kit.relevance import attribution_tests, lrp, saliency
 from relcomp_kit.relevance.concepts import channel_relevance
@@ -405,23 +406,8 @@ print(claims_text(record.content))
 print(claims_text(full) if full else "no full run has been recorded yet: relcomp run 04 --profile full --record")
 
 # %% [markdown] slideshow={"slide_type": "slide"}
-# ## Exercise 1: hand it down
-# One neuron without bias. Return what each input receives by LRP-0: its share of the sum, times what the neuron received.
-
-
-# %% tags=["exercise"]
-def lrp_zero(values, weights, received):
-    # solution
-    parts = [value * weight for value, weight in zip(values, weights)]
-    return [part / sum(parts) * received for part in parts]
-
-
-# %% tags=["nbval-check-output"]
-check.exercise(lrp_zero, {((1, 2), (3, 1), 10): [6.0, 4.0], ((1, 2), (2, -0.5), -1): [-2.0, 1.0]})
-
-# %% [markdown] slideshow={"slide_type": "subslide"}
-# ## Exercise 2: only what speaks for it
-# The same by z+: only positive parts $x_i w_i$ count, and share what the neuron received. If there is none, all receive 0.
+# ## Exercise 1: only what speaks for it ★
+# One neuron without bias. Return what each input receives by z+: only positive parts $x_i w_i$ count, and share what the neuron received. If there is none, all receive 0.
 
 
 # %% tags=["exercise"]
@@ -432,27 +418,51 @@ def z_plus(values, weights, received):
 
 
 # %% tags=["nbval-check-output"]
-check.exercise(
-    z_plus,
-    {((-1, 1), (-2, 1), 3): [2.0, 1.0], ((1, 2), (2, -0.5), 4): [4.0, 0.0], ((1,), (-1,), 3): [0.0]},
-)
+shown = {((-1, 1), (-2, 1), 3): [2.0, 1.0], ((1, 2), (2, -0.5), 4): [4.0, 0.0], ((1,), (-1,), 3): [0.0]}
+check.exercise(z_plus, shown, fresh.z_plus)
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
-# ## Exercise 3: the area under a removal curve
+# ## Exercise 2: the area under a removal curve ★★
 # Accuracies at rising shares of filters removed. Return the mean height of the line through them, by trapezoids: the area, divided by the width of the range.
 
 
 # %% tags=["exercise"]
 def mean_height(shares, accuracies):
     # solution
-    area = 0.0
+    total = 0.0
     for i in range(len(shares) - 1):
-        area += (shares[i + 1] - shares[i]) * (accuracies[i] + accuracies[i + 1]) / 2
-    return area / (shares[-1] - shares[0])
+        total += (shares[i + 1] - shares[i]) * (accuracies[i] + accuracies[i + 1]) / 2
+    return total / (shares[-1] - shares[0])
 
 
 # %% tags=["nbval-check-output"]
-check.exercise(mean_height, {((0.2, 0.6), (0.9, 0.5)): 0.7, ((0, 0.2, 0.6), (0.9, 0.9, 0.1)): 0.6333333333333333})
+shown = {((0.2, 0.6), (0.9, 0.5)): 0.7, ((0, 0.2, 0.6), (0.9, 0.9, 0.1)): 19 / 30}
+check.exercise(mean_height, shown, fresh.mean_height)
+
+# %% [markdown] slideshow={"slide_type": "subslide"}
+# ## Exercise 3: epsilon through two layers ★★★
+# A net of two layers: `hidden = relu(lower @ x + bias)`, `output = upper @ hidden`. Return the relevance of every input for the *largest* output, which starts with its own value; the other outputs start with 0.
+# A neuron with the sum $z$ hands down by LRP-epsilon: an input gets its part $x_i w_i$ over $z + \epsilon$, or over $z - \epsilon$ where $z$ is negative, times what the neuron received. The bias belongs to the sum of its neuron, and keeps its share. `x`, `bias` (hidden), `lower` (hidden, inputs) and `upper` (outputs, hidden) are tensors. Test yourself: with a tiny `eps` and no bias the relevances add up to the output.
+
+
+# %% tags=["exercise"]
+def epsilon_relevance(x, lower, bias, upper, eps):
+    # solution
+    def handed_down(values, weight, sums, received):
+        return values * (weight.T @ (received / (sums + torch.where(sums < 0, -eps, eps))))
+
+    sums = lower @ x + bias
+    hidden = sums.relu()
+    output = upper @ hidden
+    start = torch.where(output == output.max(), output, 0.0)
+    return handed_down(x, lower, sums, handed_down(hidden, upper, output, start))
+
+
+# %% tags=["nbval-check-output"]
+lower, upper = torch.tensor([[1.0, 0.5], [2.0, -0.5]]), torch.tensor([[3.0, -1.0]])  # the net at the beginning
+tiny, large = ((torch.tensor([1.0, 2.0]), lower, torch.zeros(2), upper, eps) for eps in (1e-9, 1.0))
+shown = [(tiny, [1.0, 4.0]), (large, [5 / 6, 25 / 12])]
+check.exercise(epsilon_relevance, shown, fresh.epsilon_relevance, rtol=1e-5, atol=1e-5)
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # ## Exercise 4: open

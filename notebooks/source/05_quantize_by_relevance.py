@@ -25,6 +25,7 @@ from relcomp_kit import datasets, figures
 from relcomp_kit.compression import ecqx
 from relcomp_kit.compression.ecqx.qat import QatRecipe, quantized_net
 from relcomp_kit.course import check
+from relcomp_kit.course.cases import quantization as fresh
 from relcomp_kit.evidence.record import Record, claims_text, reference
 from relcomp_kit.evidence.rules.series import percent
 from relcomp_kit.studies import plans as sweeps
@@ -437,24 +438,9 @@ print(claims_text(record.content))
 for name, content in (("DeepLabV3 on rail scenes", full), ("MNIST", mnist)):
     print(f"The recorded full run, {name}\n{claims_text(content) if content else 'not recorded yet'}\n")
 
+
 # %% [markdown] slideshow={"slide_type": "slide"}
-# ## Exercise 1: what zeros are worth
-# A share `zeros` of the indices is 0, and the rest spreads evenly over the other `levels - 1` indices. Return the entropy in bits per weight. With 16 levels, how many zeros does it take to get below one bit?
-
-
-# %% tags=["exercise"]
-def bits_of(zeros, levels):
-    # solution
-    rest = (1 - zeros) / (levels - 1)
-    shares = [zeros] + [rest] * (levels - 1)
-    return -sum(share * math.log2(share) for share in shares if share)
-
-
-# %% tags=["nbval-check-output"]
-check.exercise(bits_of, {(0.5, 2): 1.0, (1.0, 16): 0.0, (0.9, 16): 0.8596846531501332, (0.25, 4): 2.0})
-
-# %% [markdown] slideshow={"slide_type": "subslide"}
-# ## Exercise 2: where the border lies
+# ## Exercise 1: where the border lies ★
 # In units of the step, a weight $u$ pays $(u - j)^2 + a$ for the index $j$ and $(u - k)^2 + b$ for $k$. Return the $u$ at which both cost the same.
 
 
@@ -465,10 +451,10 @@ def border(j, a, k, b):
 
 
 # %% tags=["nbval-check-output"]
-check.exercise(border, {(0, 0.0, 1, 0.0): 0.5, (0, 0.1, 1, 0.5): 0.7, (-1, 0.4, 0, 0.2): -0.6})
+check.exercise(border, {(0, 0.0, 1, 0.0): 0.5, (0, 0.1, 1, 0.5): 0.7, (-1, 0.4, 1, 0.2): -0.05}, fresh.border)
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
-# ## Exercise 3: the beta for a wanted sparsity
+# ## Exercise 2: the beta for a wanted sparsity ★★
 # For every weight of a layer: what index 0 costs before relevance (`zeros`), what the best other index costs (`others`), and the relevance (`r`, above 0 and below 1). A weight goes to 0 as soon as $2\,r^\beta \cdot$ zero is at most other. Return the smallest $\beta$ at which `count` weights are 0. No search: sort.
 
 
@@ -480,10 +466,57 @@ def beta_for(zeros, others, r, count):
 
 
 # %% tags=["nbval-check-output"]
-check.exercise(beta_for, {((1, 1, 0.5), (1, 0.5, 1), (0.5, 0.5, 0.1), count): count - 1.0 for count in (1, 2, 3)})
+shown = {((1, 1, 0.5), (1, 0.5, 1), (0.5, 0.5, 0.1), count): count - 1.0 for count in (1, 2, 3)}
+check.exercise(beta_for, shown, fresh.beta_for)
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
-# ## Exercise 4: open
+# ## Exercise 3: one straight-through step ★★
+# The smallest net: one neuron, `inputs @ w`, whose loss is the mean over the images of (output - target)². Its `weights`, a tensor, are in full precision, but it runs on quantized ones: the nearest index from -3 to 3, times `step`. Return the full-precision weights after one step: the gradient is taken *at the quantized weights*, goes straight through the rounding, and moves the copy by `rate` times itself, downhill. `inputs` are (images, weights), `targets` (images).
+
+
+# %% tags=["exercise"]
+def straight_through(weights, step, inputs, targets, rate):
+    # solution
+    quantized = (weights / step).round().clamp(-3, 3) * step
+    errors = inputs @ quantized - targets
+    return weights - rate * 2 * (errors @ inputs) / len(targets)
+
+
+# %% tags=["nbval-check-output"]
+one = (torch.tensor([0.4]), 0.5, torch.tensor([[1.0]]), torch.tensor([1.0]), 0.1)
+two = (torch.tensor([0.4, -9.0]), 1.0, torch.tensor([[1.0, 2.0], [0.0, 1.0]]), torch.tensor([1.0, 0.0]), 0.5)
+check.exercise(straight_through, [(one, [0.5]), (two, [3.9, -0.5])], fresh.straight_through, rtol=1e-5, atol=1e-6)
+
+# %% [markdown] slideshow={"slide_type": "subslide"}
+# ## Exercise 4: the ECQ^x assignment ★★★
+# All of *What a centroid costs* and *What relevance changes* in one function, for a flat tensor of `weights`. `levels` are the indices there are, in rising order, 0 among them.
+# 1. $P_k$ is the share of weights that $k$ is nearest to, among the levels. If $P_0$ is below one half, it becomes one half, and the others shrink by one factor, so that all add up to 1.
+# 2. The index $k$ costs $(w - k\Delta)^2 - \lambda \log_2 P_k$. No weight takes a level with $P_k = 0$, because it costs infinitely much.
+# 3. For index 0 the cost is multiplied by $2 R^\beta$, with `relevance` from 0 to 1 and a given `beta`.
+#
+# Return the cheapest index of every weight, as a tensor. What happens to a weight that has no relevance at all?
+
+
+# %% tags=["exercise"]
+def assign(weights, step, levels, lam, relevance, beta):
+    # solution
+    nearest = (weights / step).round().clamp(levels[0], levels[-1])
+    share = (nearest[:, None] == levels).double().mean(0)
+    if share[levels == 0] < 0.5:
+        share = torch.where(levels == 0, 0.5, share / (1 - share[levels == 0]) / 2)
+    cost = (weights[:, None] - levels * step) ** 2 - lam * share.log2()
+    cost[:, levels == 0] *= 2 * relevance[:, None] ** beta
+    return levels[cost.argmin(1)]
+
+
+# %% tags=["nbval-check-output"]
+few, four = torch.tensor([-1.0, -0.4, 0.1, 0.6, 0.8]), torch.arange(-1, 3)
+even, uneven = torch.full((5,), 0.5), torch.tensor([0.5, 0.5, 0.5, 0.0, 1.0])  # at beta 1, even relevance is plain ECQ
+shown = [((few, 1.0, four, 0.1, even, 1.0), [-1, 0, 0, 1, 1]), ((few, 1.0, four, 0.1, uneven, 1.0), [-1, 0, 0, 0, 1])]
+check.exercise(assign, shown, fresh.assign)
+
+# %% [markdown] slideshow={"slide_type": "subslide"}
+# ## Exercise 5: open
 # Invent an arm: a relevance of your own, one number from 0 up for every weight. The cell multiplies LRP and magnitude. Can you beat both at equally many zeros, without training? On all three nets, and with a seed that you
 # have not tried before? If so, you know what to sweep next.
 

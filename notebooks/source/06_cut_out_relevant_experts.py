@@ -23,6 +23,7 @@ from relcomp_kit import datasets, figures
 from relcomp_kit.compression import experts
 from relcomp_kit.compression.experts import ALL
 from relcomp_kit.course import check
+from relcomp_kit.course.cases import experts as fresh
 from relcomp_kit.datasets.scenes import class_frequencies
 from relcomp_kit.evidence.record import Record, claims_text, reference
 from relcomp_kit.studies.experts import measurement as study
@@ -291,7 +292,7 @@ for name, content in ((dataset, full), ("CamVid's trees, for vegetation on Citys
     print(f"The recorded full run, {name}\n{claims_text(content) if content else 'not recorded yet'}\n")
 
 # %% [markdown] slideshow={"slide_type": "slide"}
-# ## Exercise 1: as few as carry it
+# ## Exercise 1: as few as carry it ★★
 # Scores of the filters of a layer. Return how many of the best are needed to carry a share of the whole score. Hint: sort, and add up from the highest down.
 
 
@@ -307,10 +308,11 @@ def needed(scores, share):
 
 
 # %% tags=["nbval-check-output"]
-check.exercise(needed, {((1, 5, 4), 0.5): 1, ((1, 5, 4), 0.9): 2, ((1, 1, 1, 1), 0.75): 3, ((2, 3), 1.0): 2})
+shown = {((1, 5, 4), 0.5): 1, ((1, 5, 4), 0.9): 2, ((1, 1, 1, 1), 0.75): 3, ((2, 3), 1.0): 2}
+check.exercise(needed, shown, fresh.needed)
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
-# ## Exercise 2: similarity
+# ## Exercise 2: similarity ★
 # Two paths through a layer, as lists of True and False. Return the overlap: filters that both keep over filters that either keeps. Hint: `zip` brings the two together, and True counts as 1.
 
 
@@ -324,10 +326,10 @@ def overlap_of(one, other):
 
 # %% tags=["nbval-check-output"]
 T, F = True, False
-check.exercise(overlap_of, {((T, T, F), (T, F, F)): 0.5, ((T, F), (F, T)): 0.0, ((T, T), (T, T)): 1.0})
+check.exercise(overlap_of, {((T, T, F), (T, F, F)): 0.5, ((T, F), (F, T)): 0.0}, fresh.overlap_of)
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
-# ## Exercise 3: multiply-adds
+# ## Exercise 3: multiply-adds ★
 # A convolution with `inputs` and `outputs` channels and square filters of `side` pixels makes an output of `height` x `width`. Return its multiply-adds when a share `a` of the inputs and a share `b` of the outputs are kept. Hint: a number of the output takes one multiply-add for each weight of its filter.
 
 
@@ -338,10 +340,43 @@ def work(inputs, outputs, side, height, width, a, b):
 
 
 # %% tags=["nbval-check-output"]
-check.exercise(work, {(4, 8, 3, 10, 10, 1.0, 1.0): 28800.0, (4, 8, 3, 10, 10, 0.5, 0.5): 7200.0})
+check.exercise(work, {(4, 8, 3, 10, 10, 1.0, 1.0): 28800.0, (4, 8, 3, 10, 20, 0.5, 0.5): 14400.0}, fresh.work)
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
-# ## Exercise 4: a better mix (open)
+# ## Exercise 4: write `gate` ★★★
+# `state` has the numbers of a net by name, like `net.state_dict()`. Behind the layer `conv1` stands the batch-norm `bn1`, behind `conv2` `bn2`, and so on, but not every layer has one. `masks` gives some layers a mask, a tensor of True and False, one for each filter. Return the gated numbers: where a filter is off, its channel must be 0 whatever comes in.
+# If a layer has a batch-norm, set scale and shift there to 0 (`bn1.weight`, `bn1.bias`), and leave the filter alone. If it has none, set the filter itself to 0, and its bias (`conv1.bias`), if it has one. All else stays, and so does `state`, because the net has to be what it was afterwards.
+
+
+# %% tags=["exercise"]
+def gate(state, masks):
+    # solution
+    gated = dict(state)
+    for layer, mask in masks.items():
+        norm = layer.replace("conv", "bn")
+        place = norm if f"{norm}.weight" in state else layer
+        for name in (f"{place}.weight", f"{place}.bias"):
+            if name in state:
+                gated[name] = state[name].clone()
+                gated[name][~mask] = 0
+    return gated
+
+
+# %% tags=["nbval-check-output"]
+off, weight = torch.tensor([True, False]), torch.tensor([[1.0], [2.0]])
+numbers = {"weight": torch.ones(2), "bias": torch.tensor([3.0, 4.0])}
+normed = {"conv1.weight": weight} | {f"bn1.{part}": value for part, value in numbers.items()}
+silent = {"conv1.weight": weight, "bn1.weight": torch.tensor([1.0, 0.0]), "bn1.bias": torch.tensor([3.0, 0.0])}
+alone = {"conv1.weight": torch.tensor([[1.0], [0.0]])}
+shown = [
+    ((normed, {"conv1": off}), silent),
+    (({"conv1.weight": weight}, {"conv1": off}), alone),
+    ((normed, {}), normed),
+]
+check.exercise(gate, shown, fresh.gate)
+
+# %% [markdown] slideshow={"slide_type": "subslide"}
+# ## Exercise 5: open, a better mix
 # A keep rate may differ from layer to layer: below, the last stage of the backbone gives up most. Can you find rates, or another way to rank filters, that lose less IoU at the same share of multiply-adds? Choose on the validation split. The rates below are a bad start; hint: *Grow an expert* shows what a single number for the whole net keeps of each layer. What would you have to do to *claim* that yours is better?
 
 # %%

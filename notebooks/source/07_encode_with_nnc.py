@@ -28,6 +28,7 @@ from relcomp_kit import datasets, figures
 from relcomp_kit.compression import nnc
 from relcomp_kit.compression.nnc import batch_norm_folding, cabac, deepcabac, rival_codecs
 from relcomp_kit.course import check
+from relcomp_kit.course.cases import coding as fresh
 from relcomp_kit.evidence.record import Record, claims_text, reference
 from relcomp_kit.studies.coding import measurement as study
 from relcomp_kit.studies.coding import results as results_of
@@ -482,23 +483,9 @@ record.save()
 print(claims_text(record.content))
 print(f"\nThe recorded full run\n{claims_text(full) if full else 'not recorded yet'}")
 
+
 # %% [markdown] slideshow={"slide_type": "slide"}
-# ## Exercise 1: the bits of a message
-# From how often each symbol occurs, return the bits that an ideal coder of single symbols needs for the whole message. A count of 0 costs nothing. Hint: a symbol of the probability $p$ costs $-\log_2 p$ bits each time.
-
-
-# %% tags=["exercise"]
-def message_bits(counts):
-    # solution
-    total = sum(counts)
-    return -sum(count * math.log2(count / total) for count in counts if count)
-
-
-# %% tags=["nbval-check-output"]
-check.exercise(message_bits, [(([8, 8],), 16.0), (([16, 0],), 0.0), (([80, 10, 10],), 92.1928094887362)])
-
-# %% [markdown] slideshow={"slide_type": "subslide"}
-# ## Exercise 2: a code that needs no tree
+# ## Exercise 1: a code that needs no tree ★★
 # A *canonical* code is known from its lengths alone, which is why a file needs no more. Sort the symbols by length, then by their place. The first word is all zeros; each next one is the one before plus 1, with zeros put behind it until it is long enough. Return the words as text, in the order of the symbols. Lengths 1, 2, 2 give `0`, `10`, `11`. Hint: `word << 2` puts two zeros behind a whole number, and `format(5, "04b")` writes it as `0101`.
 
 
@@ -514,10 +501,11 @@ def canonical(lengths):
 
 
 # %% tags=["nbval-check-output"]
-check.exercise(canonical, [(([1, 2, 2],), ["0", "10", "11"]), (([2, 1, 3, 3],), ["10", "0", "110", "111"])])
+shown = [(([1, 2, 2],), ["0", "10", "11"]), (([2, 1, 3, 3],), ["10", "0", "110", "111"])]
+check.exercise(canonical, shown, fresh.canonical)
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
-# ## Exercise 3: fold into the layer before
+# ## Exercise 2: fold into the layer before ★★
 # Most tools multiply the slope of batch-norm into the weights before it. Return the list of the weight and the bias of the layer that does both at once, for one weight `w`, bias `b` and the four numbers; $\epsilon$ is 1e-5. Hint: put $w x + b$ into the formula of batch-norm, and collect what stands with $x$. Then think: why does the kit not do it?
 
 
@@ -535,7 +523,32 @@ check.exercise(
         (2.0, 1.0, 3.0, 0.5, 0.0, 4.0): [2.9999962500070314, 1.9999981250035158],
         (1.0, 0.0, 1.0, 0.0, 2.0, 1.0): [0.9999950000374997, -1.9999900000749993],
     },
+    fresh.merged,
 )
+
+# %% [markdown] slideshow={"slide_type": "subslide"}
+# ## Exercise 3: the first question of DeepCABAC ★★★
+# DeepCABAC asks of every index first: is it other than 0? There are three contexts for this question: the index before was 0, above 0, or below 0 (before the first stands a 0). A context holds two estimates of the probability of *yes*, a fast one and a slow one; all begin at one half. The context's probability is their mean, and an answer of the probability $p$ costs $-\log_2 p$ bits. After it, each estimate of this context moves towards the answer (1 for yes, 0 for no): by its distance over $2^{fast}$, or over $2^{slow}$.
+# Return the bits that this question costs for all `indices`, a list. (The kit's coder rounds the estimates to whole numbers, and takes the move from a table.)
+
+
+# %% tags=["exercise"]
+def zero_bits(indices, fast, slow):
+    # solution
+    contexts, before, bits = {}, 0, 0.0
+    for index in indices:
+        context = (before > 0) - (before < 0)
+        quick, steady = contexts.get(context, (0.5, 0.5))
+        yes, answer = (quick + steady) / 2, index != 0
+        bits -= math.log2(yes if answer else 1 - yes)
+        contexts[context] = quick + (answer - quick) / 2**fast, steady + (answer - steady) / 2**slow
+        before = index
+    return bits
+
+
+# %% tags=["nbval-check-output"]
+shown = [(([3], 2, 5), 1.0), (([0, 5, -1, 7], 1, 1), 5.0), (([0, 0], 1, 2), 5 - math.log2(11))]
+check.exercise(zero_bits, shown, fresh.zero_bits)
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # ## Exercise 4: open

@@ -18,11 +18,13 @@
 # This notebook runs in under a minute on two cores, in both profiles. It decides no claim of the ledger; lesson 06 does.
 
 # %% slideshow={"slide_type": "skip"}
+import math
 from dataclasses import replace
 
 from IPython.display import HTML, Image
 
 from relcomp_kit.course import check
+from relcomp_kit.course.cases import demonstrator as fresh
 from relcomp_kit.demonstrator import PathChoice, State, as_line, parse
 from relcomp_kit.demonstrator.details import render_filters, render_layers
 from relcomp_kit.demonstrator.engine import answer
@@ -153,23 +155,25 @@ check.true("half of the filters cost less than half of the multiply-adds", macs[
 # - Set one layer of one path to 10 % after the other. Which cannot bear it? Is it the one with the highest score?
 
 # %% [markdown] slideshow={"slide_type": "slide"}
-# ## Exercise 1: overlap
-# Two paths of one layer, as lists of 0 and 1, one entry a filter. Return filters in both over filters in any; two empty paths are alike, so that is 1.
+# ## Exercise 1: alike by chance ★★
+# The column *similarity* says 0.35 of two experts. Is that much? Return the mean overlap, filters in both over filters in any, of two paths through a layer of `filters` filters that keep `one` and `other` of them, drawn by chance. Hint: for each number of common filters there is, how likely is it? `math.comb(n, k)` counts the ways to choose k of n.
 
 
 # %% tags=["exercise"]
-def similarity(one, other):
+def chance_overlap(filters, one, other):
     # solution
-    both = sum(a and b for a, b in zip(one, other))
-    either = sum(a or b for a, b in zip(one, other))
-    return both / either if either else 1.0
+    mean = 0.0
+    for both in range(max(0, one + other - filters), min(one, other) + 1):
+        ways = math.comb(one, both) * math.comb(filters - one, other - both)
+        mean += ways / math.comb(filters, other) * both / (one + other - both)
+    return mean
 
 
 # %% tags=["nbval-check-output"]
-check.exercise(similarity, {((1, 1, 0, 0), (1, 0, 1, 0)): 1 / 3, ((1, 0), (1, 0)): 1.0, ((0, 0), (0, 0)): 1.0})
+check.exercise(chance_overlap, {(4, 1, 1): 1 / 4, (4, 4, 2): 1 / 2, (4, 2, 2): 7 / 18}, fresh.chance_overlap)
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
-# ## Exercise 2: the most relevant filters of a whole net
+# ## Exercise 2: the most relevant filters of a whole net ★★
 # Relevance per layer, a list of lists. Keep `count` filters, the most relevant over all layers; at a tie the earlier layer and the earlier filter. Return how many each layer keeps.
 
 
@@ -187,10 +191,11 @@ def kept_per_layer(relevance, count):
 check.exercise(
     kept_per_layer,
     {(((3, 1), (2, 2, 5)), 3): [1, 2], (((3, 1), (2, 2, 5)), 1): [0, 1], (((1, 1), (1,)), 2): [2, 0]},
+    fresh.kept_per_layer,
 )
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
-# ## Exercise 3: a fair bet
+# ## Exercise 3: a fair bet ★★★
 # In the hall you show one scene. Of `scenes` test scenes, relevance beats magnitude on `wins`, and you draw the scene by chance. Return the probability that relevance is ahead in at least one of `shown` different scenes. How many do you have to show until you can "prove" anything?
 
 
@@ -204,9 +209,20 @@ def ahead_at_least_once(scenes, wins, shown):
 
 
 # %% tags=["nbval-check-output"]
-check.exercise(
-    ahead_at_least_once, {(10, 5, 1): 0.5, (10, 5, 2): 7 / 9, (10, 2, 9): 1.0, (40, 10, 2): 0.4423076923076923}
-)
+shown = {(10, 5, 1): 0.5, (10, 5, 2): 7 / 9, (10, 2, 9): 1.0, (40, 10, 2): 0.4423076923076923}
+check.exercise(ahead_at_least_once, shown, fresh.ahead_at_least_once)
+
+# %% [markdown] slideshow={"slide_type": "subslide"}
+# ## Exercise 4: open
+# Relevance or magnitude? The cell asks six scenes, at one size. Choose a scene and a size that make relevance look as good as you can, then as bad. Then plan ten minutes for an audience that you want to convince of what is *true*: which scenes, which sizes, how many of them, who chooses, and what do you say before you show the first one?
+
+# %%
+asked = parse("rel rail keep=0.6 vs magnitude; heat off", State())
+for number in range(6):
+    one, other = answer(parse(f"scene synthetic {number} day", asked)).experts
+    print(
+        f"scene {number}: IoU of rail by relevance {one.iou['rail'] or 0:.2f}, by magnitude {other.iou['rail'] or 0:.2f}"
+    )
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Three questions

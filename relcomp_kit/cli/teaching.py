@@ -45,12 +45,18 @@ def grade(
     place: Annotated[Path, typer.Argument(metavar="DIR", help="A folder or zip of each student, or one of them.")],
     lesson: Annotated[list[str] | None, typer.Option(metavar="LESSON", help="Only this one; may be repeated.")] = None,
     seconds: Annotated[int, typer.Option(min=1, metavar="N", help="Of processor time that an exercise may take.")] = 20,
+    seed: Annotated[
+        int | None, typer.Option(min=0, metavar="N", help="Of the cases to draw; by default as in --out, else new.")
+    ] = None,
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where marks.json and marks.csv go.")] = Path("marks"),
 ) -> None:
-    """Mark exercises that students hand in: each one runs apart, within limits. A grading that was ended goes on."""
+    """Mark exercises that students hand in: each one runs apart, within limits, on cases drawn for this marking.
+
+    A grading that was ended goes on where it stopped, on the same cases.
+    """
     from rich.console import Console
 
-    from relcomp_kit.course.grade import marks, process, tables
+    from relcomp_kit.course.grade import graded, marks, process, tables
     from relcomp_kit.files import make_folder
     from relcomp_kit.progress import Progress
 
@@ -62,7 +68,8 @@ def grade(
             "relcomp: without bubblewrap students' code can read your files: install it, or grade in a virtual machine",
             file=sys.stderr,
         )
-    work = marks.asked(place, lesson or [])
+    seed = graded.kept_seed(out / "graded", seed)
+    work = marks.asked(place, lesson or [], seed)
     remarks = {pack.student: pack.remarks for pack, _ in work}
     for student, some in remarks.items():
         for remark in some:
@@ -78,6 +85,7 @@ def grade(
         console.print(table)
     for reason in tables.reasons(found):
         print(reason)
+    print(f"the cases were drawn by --seed {seed}")
     for file in tables.write_marks(found, out, remarks):
         print(file)
 

@@ -24,7 +24,9 @@ README = """# Exercises
 {lessons}
 
 Every notebook runs from top to bottom. Each exercise is a function whose body is missing: write it in place of
-`raise NotImplementedError`, in the same cell, and run the cell below it. It says at once whether all cases are right.
+`raise NotImplementedError`, in the same cell, and run the cell below it. It says at once whether you are right: in the
+cases that it shows, and in a hundred others, drawn anew each time. Where you are wrong it names one of them, what came,
+and what was expected. The stars say how hard an exercise is: ★ takes a line, ★★ a thought before it, ★★★ half an hour.
 An exercise that you leave alone does not stop the notebook. The last one of a lesson is open: nobody grades it, so talk
 about it. The answers to the three questions are hidden behind a click.
 
@@ -40,8 +42,8 @@ nothing wrong, go to this folder and run
 
 Save the notebooks under the names they have, and hand in this folder, or a zip of it. Only the cells of the exercises
 are graded, together with the imports and functions above them that they use, so keep everything that an exercise needs
-in its own cell. Each one has {seconds} seconds, and neither network nor files nor `relcomp_kit`: write it yourself. Of
-two copies of a notebook the one changed last counts.
+in its own cell. They are graded on cases that nobody has seen before. Each one has {seconds} seconds, and neither
+network nor files nor `relcomp_kit`: write it yourself. Of two copies of a notebook the one changed last counts.
 """
 
 COLAB = """# On Colab, this installs the kit and starts the kernel again; then run all cells. Elsewhere it does nothing.

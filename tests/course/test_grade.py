@@ -39,7 +39,12 @@ def double_root(x):
 
 
 # %%
-check.exercise(double_root, cases={(1,): 2.0, (4,): 4.0, (9,): 6.0})
+class fresh:
+    def double_root(rng):
+        return (int(rng.integers(1, 1000)),)
+
+
+check.exercise(double_root, {(1,): 2.0, (4,): 4.0, (9,): 6.0}, fresh.double_root)
 """
 HONEST = {
     "lesson's own way": ("def double_root(x):\n    return FACTOR * root(x)", "right"),
@@ -47,6 +52,7 @@ HONEST = {
     "with a helper": ("def half(x):\n    return x**0.5\n\n\ndouble_root = lambda x: 2 * half(x)", "right"),
     "no idea": ("def double_root(x):\n    return x", "wrong"),
     "nothing returned": ("def double_root(x):\n    return None", "wrong"),
+    "table of the cases shown": ("def double_root(x):\n    return {1: 2.0, 4: 4.0, 9: 6.0}.get(x)", "wrong"),
     "left as it was": ("def double_root(x):\n    # your code here\n    raise NotImplementedError", "not attempted"),
     "cell deleted": ("", "not attempted"),
     "name not known": ("def double_root(x):\n    return nobody(x)", "error"),
@@ -356,7 +362,7 @@ def test_files_of_marks(tmp_path):
 @pytest.mark.parametrize("source", notebooks.find_lessons(), ids=lambda source: source.stem)
 def test_exercises_of_all_lessons_can_be_graded(source):
     """Their arguments and results survive the way through the process and back."""
-    found = marks.exercises_of(source)
+    found = marks.exercises_of(source, seed=1)
     assert len(found) >= 3
     for exercise in found:
         for result in exercise.expected:

@@ -40,7 +40,7 @@ def double(x):
     return 2 * x
 
 # %%
-check.exercise(double, {{(1,): 2, (2,): 4}})
+check.exercise(double, {{(1,): 2, (2,): 4}}, fresh.double)
 
 # %% [markdown]
 # <details><summary>Answer</summary>{sentences}</details>

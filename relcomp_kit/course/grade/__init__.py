@@ -1,18 +1,18 @@
 """Grade what students hand in, whose code nobody has looked at.
 
-The parent reads packs without unpacking them (`archives`, `packs`), starts a process for every student (`process`) and
-gives it the student's code and the arguments of the cases. That process (`worker`) loads what is needed once, and makes
-a copy of itself for every exercise; what comes back is plain JSON, which the parent compares with what the lesson
-expects. No line of a student runs in the parent. Of the kit the process holds three modules; neither a solution, nor
-what is expected, nor what compares is in it: a tick that is printed, a check that is replaced, a value that says it
-equals everything, a forged answer, an early exit count for nothing. A loop without end, a flood of memory or output,
-too many processes, and programs that are left running end with their exercise or their process; where that takes the
-process along, the exercises behind it get a new one, so that each costs only its own mark.
+The parent reads packs without unpacking them (`archives`, `packs`), draws cases (`relcomp_kit.course.cases`), starts a
+process for every student (`process`) and gives it the student's code and the arguments of the cases. That process
+(`worker`) loads what is needed once, and makes a copy of itself for every exercise; what comes back is plain JSON, which
+the parent compares with what the lesson's solution gives. No line of a student runs in the parent. Of the kit the
+process holds three modules; neither a solution, nor what is expected, nor what compares is in it: a tick that is
+printed, a check that is replaced, a value that says it equals everything, a forged answer, an early exit count for
+nothing. A loop without end, a flood of memory or output, too many processes, and programs that are left running end with
+their exercise or their process; where that takes the process along, the exercises behind it get a new one, so that each
+costs only its own mark.
 
 What it does not protect against:
 
-- A table of the cases, where they stand in every student's notebook, and a copied solution: the lessons are public.
-  Read what looks too good.
+- A copied solution: the lessons are public. A table of known cases is no danger, since others are drawn.
 - Where there is no bubblewrap, a student who means harm: the fence in the child keeps off network, other programs and
   files to write to only as long as nobody climbs it with `ctypes`, and lets everything be read that you can read, the
   lessons with their solutions among it. Then grade packs of strangers in a virtual machine, or as a user who owns

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import secrets
 from pathlib import Path
 from typing import Any
 
@@ -27,3 +28,23 @@ def read(folder: Path, key: str) -> list[dict] | None:
 def note(folder: Path, key: str, marks: list[dict]) -> None:
     """Note a student's marks under a digest."""
     write_json(folder / f"{key}.json", marks)
+
+
+def kept_seed(folder: Path, seed: int | None) -> int:
+    """Return the seed of the cases: the one that is given, else that of the grading that is gone on with, else a new one.
+
+    Parameters
+    ----------
+    folder : Path
+        Where marks are noted; it keeps the seed, too.
+    seed : int, optional
+        0 or more.
+    """
+    file = folder / "seed.json"
+    if seed is None:
+        try:
+            seed = int(json.loads(file.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            seed = secrets.randbits(32)
+    write_json(file, seed)
+    return seed

@@ -1,5 +1,6 @@
-"""Marks of students' exercises, by the cases of the lessons' own checks."""
+"""Marks of students' exercises, by the cases of the lessons' own checks and by others that are drawn."""
 
+import copy
 import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -9,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from relcomp_kit.course import check, notebooks
+from relcomp_kit.course.cases import draw
 from relcomp_kit.course.grade import graded, process
 from relcomp_kit.course.grade.cells import run_cell
 from relcomp_kit.course.grade.packs import Pack, printable, read_packs
@@ -49,15 +51,24 @@ class Mark:
     detail: str = ""
 
 
-def exercises_of(source: Path) -> list[Exercise]:
-    """Return the exercises that a lesson checks, in their order, by running its own cells with ``check.exercise``."""
+def exercises_of(source: Path, seed: int) -> list[Exercise]:
+    """Return the exercises that a lesson checks, in their order, by running its own cells with ``check.exercise``.
+
+    Parameters
+    ----------
+    source : Path
+        Of the lesson.
+    seed : int
+        Of the cases that are drawn; what they shall give, the lesson's solution says.
+    """
     code = [cell.source for cell in notebooks.read_source(source).cells if cell.cell_type == "code"]
     found: list[Exercise] = []
 
-    def note(function: Callable, cases: Any, *, atol: float = 0.0, rtol: float = 1e-6) -> None:
+    def note(solution: Callable, cases: Any, generate: Callable, *, atol: float = 1e-9, rtol: float = 1e-6) -> None:
         pairs = check.pairs_of(cases)
+        pairs += [(given, solution(*copy.deepcopy(given))) for given in draw(generate, seed)]
         arguments, expected = [pack(list(given)) for given, _ in pairs], [result for _, result in pairs]
-        found.append(Exercise(source.stem, function.__name__, arguments, expected, atol, rtol))
+        found.append(Exercise(source.stem, generate.__name__, arguments, expected, atol, rtol))
 
     for index, cell in enumerate(code):
         if "check.exercise(" in cell:
@@ -65,7 +76,7 @@ def exercises_of(source: Path) -> list[Exercise]:
     return found
 
 
-def asked(place: Path, names: Sequence[str] = ()) -> list[tuple[Pack, Exercise]]:
+def asked(place: Path, names: Sequence[str] = (), seed: int = 0) -> list[tuple[Pack, Exercise]]:
     """Return what there is to mark: every student's pack with every exercise of the lessons that anyone handed in.
 
     Parameters
@@ -74,6 +85,8 @@ def asked(place: Path, names: Sequence[str] = ()) -> list[tuple[Pack, Exercise]]
         See `read_packs`.
     names : sequence of str
         Of lessons, as for `find_lessons`.
+    seed : int
+        Of the cases that are drawn, 0 or more; all students get the same.
 
     Raises
     ------
@@ -83,7 +96,7 @@ def asked(place: Path, names: Sequence[str] = ()) -> list[tuple[Pack, Exercise]]
     sources = {source.stem: source for source in notebooks.find_lessons(names)}
     packs = read_packs(place, {lesson: set(CHECKED.findall(one.read_text("utf-8"))) for lesson, one in sources.items()})
     there = {lesson for one in packs for lesson in (*one.notebooks, *one.problems)}
-    exercises = [exercise for lesson in sources if lesson in there for exercise in exercises_of(sources[lesson])]
+    exercises = [exercise for lesson in sources if lesson in there for exercise in exercises_of(sources[lesson], seed)]
     return [(one, exercise) for one in packs for exercise in exercises]
 
 

@@ -1,0 +1,22 @@
+"""Cases for lesson 02."""
+
+import torch
+from numpy.random import Generator
+
+
+def layer_limit(rng: Generator) -> tuple:
+    """Return inputs, neurons and SF below 1."""
+    return int(rng.integers(2, 1000)), int(rng.integers(1, 60)), float(rng.uniform(0.05, 0.99))
+
+
+def bar(rng: Generator) -> tuple:
+    """Return the importances left in any order, even and odd counts, the number at the start, and SF."""
+    left = int(rng.integers(1, 10))
+    at_start = left + int(rng.integers(0, 40))
+    importances = torch.tensor(rng.random(left) * rng.uniform(0.1, 10)).float()
+    return importances, at_start, float(rng.choice([1.0, rng.uniform(0.5, 1)]))
+
+
+def rounded_down(rng: Generator) -> tuple:
+    """Return weights, a rate that a float holds exactly (a 64th, or several), and steps."""
+    return int(rng.integers(0, 1000)), int(rng.integers(1, 64)) / 64, int(rng.choice([0, 1, 2, 5, 1000]))
