@@ -6,8 +6,8 @@ from fractions import Fraction
 
 import numpy as np
 import torch
+from scipy.integrate import trapezoid
 from scipy.special import lambertw
-from scipy.stats import hypergeom
 
 
 def limit(c0, sf):
@@ -85,6 +85,15 @@ def gated(state, masks, *, parts=("weight", "bias"), filters=False, biases=True)
             if biases and f"{layer}.bias" in new:
                 new[f"{layer}.bias"] *= mask
     return new
+
+
+def likely(things, marked, drawn, both):
+    """How likely so many of the drawn things are marked."""
+    return (
+        math.comb(marked, both) * math.comb(things - marked, drawn - both) / math.comb(things, drawn)
+        if both <= drawn
+        else 0.0
+    )
 
 
 def middle(left, at_start, sf, power):
@@ -172,7 +181,7 @@ WRONG = {
         lambda weights, rate, steps: falls(weights, rate, steps, round),
         lambda weights, rate, steps: falls(weights, rate, steps, math.ceil),
         lambda weights, rate, steps: math.floor(weights * (1 - rate) ** steps),
-        lambda weights, rate, steps: max(1, falls(weights, rate, steps, math.floor)),
+        lambda weights, rate, steps: max(0, weights - steps * math.floor(weights * rate)),
     ],
     "recall_and_precision": [
         lambda rows, k: (rows[k][k] / sum(row[k] for row in rows), rows[k][k] / sum(rows[k])),
@@ -200,8 +209,8 @@ WRONG = {
     ],
     "mean_height": [
         lambda shares, accuracies: sum(accuracies) / len(accuracies),
-        lambda shares, accuracies: float(np.trapezoid(accuracies, shares)),
-        lambda shares, accuracies: float(np.trapezoid(accuracies, shares)) / shares[-1],
+        lambda shares, accuracies: float(trapezoid(accuracies, shares)),
+        lambda shares, accuracies: float(trapezoid(accuracies, shares)) / shares[-1],
         lambda shares, accuracies: sum(np.diff(shares) * accuracies[1:]) / (shares[-1] - shares[0]),
         lambda shares, accuracies: (accuracies[0] + accuracies[-1]) / 2,
     ],
@@ -254,7 +263,7 @@ WRONG = {
         lambda scores, share: sum(score >= share * max(scores) for score in scores),
         lambda scores, share: reached(scores, share),
         lambda scores, share: reached(sorted(scores), share),
-        lambda scores, share: max(1, sum(sum(shares(scores)[:n]) < share * sum(scores) for n in range(len(scores)))),
+        lambda scores, share: max(1, sum(sum(shares(scores)[:n]) <= share * sum(scores) for n in range(len(scores)))),
     ],
     "overlap_of": [
         lambda one, other: sum(a and b for a, b in zip(one, other)) / len(one),
@@ -313,7 +322,7 @@ WRONG = {
     "ahead_at_least_once": [
         lambda scenes, wins, shown: 1 - (1 - wins / scenes) ** shown,
         lambda scenes, wins, shown: min(1.0, wins / scenes * shown),
-        lambda scenes, wins, shown: hypergeom(scenes, wins, shown).pmf(1),
+        lambda scenes, wins, shown: likely(scenes, wins, shown, 1),
     ],
     "seeds_needed": [
         lambda conditions, chance, level: math.ceil(math.log(level) / math.log(chance)),
@@ -412,7 +421,7 @@ RIGHT = {
         np.eye(max(groups) + 1)[list(groups)].T @ rows @ np.eye(max(groups) + 1)[list(groups)]
     ),
     "z_plus": positive,
-    "mean_height": lambda shares, accuracies: np.trapezoid(accuracies, shares) / (shares[-1] - shares[0]),
+    "mean_height": lambda shares, accuracies: trapezoid(accuracies, shares) / (shares[-1] - shares[0]),
     "epsilon_relevance": lrp,
     "border": lambda j, a, k, b: (k * k + b - j * j - a) / (2 * (k - j)),
     "beta_for": lambda zeros, others, r, count: betas(zeros, others, r)[count - 1],
@@ -430,7 +439,7 @@ RIGHT = {
     "merged": fold,
     "zero_bits": lambda indices, fast, slow: index_bits(indices, fast, slow, lambda b, index: (b > 0) - (b < 0)),
     "chance_overlap": lambda filters, one, other: sum(
-        hypergeom(filters, one, other).pmf(both) * both / (one + other - both) for both in range(1, min(one, other) + 1)
+        likely(filters, one, other, both) * both / (one + other - both) for both in range(1, min(one, other) + 1)
     ),
     "kept_per_layer": lambda relevance, count: counted(relevance, lambda pair: (-pair[0], pair[1]), count),
     "ahead_at_least_once": lambda scenes, wins, shown: float(

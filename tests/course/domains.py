@@ -217,7 +217,7 @@ def ahead_at_least_once(r):
 DOMAINS = {
     "sparsity": lambda r: (r.choice([1, 1.5, 2, 4, r.uniform(1, 9)]),),
     "layer_limit": lambda r: (r.randint(2, 2000), r.randint(1, 99), r.uniform(0.1, 0.95)),
-    "rounded_down": lambda r: (r.randint(0, 300), r.choice([0.125, 0.25, 0.5, 0.75]), r.randint(0, 9)),
+    "rounded_down": lambda r: (r.randint(1, 300), r.choice([0.125, 0.25, 0.5, 0.75]), r.randint(0, 9)),
     "merged": lambda r: (*floats(r, 5), r.choice([1e-5, 1e-3, 0.5, 4.0]) * r.uniform(0.5, 2)),
     "seeds_needed": lambda r: (r.randint(1, 3), r.uniform(0.2, 0.8), r.uniform(0.001, 0.7)),
 } | {

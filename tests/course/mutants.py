@@ -34,6 +34,7 @@ TWINS = {  # of the name of a function or method: others that one might take for
 ENDS = (
     "-({})",
     "({}) + 1",
+    "({}) - 1",
     "({}) * 2",
     "({}) / 2",
     "({}) ** 2",

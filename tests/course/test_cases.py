@@ -5,18 +5,24 @@ import copy
 import random
 import signal
 import warnings
+from collections import OrderedDict
 from contextlib import contextmanager
 from functools import cache
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
+import torch
 from answers import RIGHT, WRONG
 from domains import DOMAINS
 from mutants import mutants
+from torch import nn
 
+from relcomp_kit.compression import ecqx, experts
 from relcomp_kit.course import check, notebooks, solutions
 from relcomp_kit.course.cases import draw
 from relcomp_kit.course.grade.cells import run_cell
+from relcomp_kit.relevance import lrp
 
 SAMPLE = 1000  # cases of a domain, on which what passed must equal the solution
 FEW = 5  # mutants of an exercise in the fast test
@@ -52,6 +58,7 @@ def exercises() -> dict[str, SimpleNamespace]:
 every = pytest.mark.parametrize("name", sorted(DOMAINS))
 
 
+@cache
 def cases_of(name: str, seed: int) -> list:
     """The cases of a marking, with what the solution gives."""
     one = exercises()[name]
@@ -162,6 +169,31 @@ def test_a_table_of_known_cases_is_refused(name):
 def test_a_seed_gives_the_same_cases_again(name):
     generate = exercises()[name].generate
     assert repr(draw(generate, 1)) == repr(draw(generate, 1)) != repr(draw(generate, 2))
+
+
+def test_the_solutions_agree_with_the_kit():
+    """ECQ (relevance of one half at beta 1 changes nothing), LRP on a net of ReLUs, and the gate."""
+    rng, kit = np.random.default_rng(0), {name: one.solution for name, one in exercises().items()}
+    weights = torch.tensor(rng.normal(size=500))
+    even = torch.full((500,), 0.5, dtype=weights.dtype)
+    levels = torch.arange(-3, 5)
+    ours = kit["assign"](weights, 0.5, levels, 0.05, even, 1.0)
+    assert torch.equal(ours, ecqx.assign(weights, 0.5, (-3, 4), 0.05).to(ours.dtype))
+
+    net = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 3, bias=False)).double().eval()
+    x = torch.tensor(rng.normal(size=4))
+    by_weight = lrp.weight_relevance(net, [x[None]], aggregate="sum", start="predicted")["0.weight"].sum(0)
+    given = (x, net[0].weight.detach(), net[0].bias.detach(), net[2].weight.detach(), 1e-12)
+    torch.testing.assert_close(kit["epsilon_relevance"](*given), by_weight.to(x.dtype), rtol=1e-4, atol=1e-6)
+
+    layers = OrderedDict(conv1=nn.Conv2d(1, 3, 1), bn1=nn.BatchNorm2d(3), relu=nn.ReLU(), conv2=nn.Conv2d(3, 2, 1))
+    net, image, mask = nn.Sequential(layers).eval(), torch.rand(1, 1, 4, 4), torch.tensor([True, False, True])
+    with torch.no_grad():
+        layers["bn1"].bias += 1
+        gated = kit["gate"](net.state_dict(), {"conv1": mask})
+        with experts.gate(net, {"conv1": mask}):
+            expected = net(image)
+        torch.testing.assert_close(torch.func.functional_call(net, gated, image), expected)
 
 
 def test_the_cases_shown_alone_would_not_do():

@@ -19,4 +19,5 @@ def bar(rng: Generator) -> tuple:
 
 def rounded_down(rng: Generator) -> tuple:
     """Return weights, a rate that a float holds exactly (a 64th, or several), and steps."""
-    return int(rng.integers(0, 1000)), int(rng.integers(1, 64)) / 64, int(rng.choice([0, 1, 2, 5, 1000]))
+    weights = rng.choice([rng.integers(1, 20), rng.integers(1, 1000)])
+    return int(weights), int(rng.integers(1, 64)) / 64, int(rng.choice([0, 1, 2, 5, 1000]))
