@@ -158,8 +158,10 @@ def test_a_table_of_known_cases_is_refused(name):
     one = exercises()[name]
     known = cases_of(name, seed=1)
 
+    table = {repr(case): result for case, result in known}
+
     def from_table(*given):
-        return next((result for case, result in known if repr(case) == repr(given)), known[-1][1])
+        return table.get(repr(given), known[-1][1])
 
     assert not wrong_in(from_table, known, one.tolerance)
     assert wrong_in(from_table, cases_of(name, seed=2), one.tolerance)
