@@ -270,7 +270,7 @@ def test_a_cache_on_a_full_disk_is_named_with_what_it_needs_and_goes_on_with_roo
         load()
     for words in (str(small_disk), "No space left", "400,", "bytes are needed", "are free", "set RELCOMP_CACHE"):
         assert words in str(found.value)
-    assert not [path for path in small_disk.rglob("*") if path.is_file()]
+    assert not [path for path in small_disk.rglob("*") if path.is_file() and path.parent.name != ".locks"]
     remount("size=1m")
     assert load()[0]["w"].sum() == 10**5 and len(made) == 2
     load()

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from relcomp_kit.artifacts import artifact_path, read_cached
+from relcomp_kit.artifacts import artifact_path, read_artifact, read_cached
 from relcomp_kit.compression import ecqx, experts, nnc
 from relcomp_kit.compression.ecqx import Quantized
 from relcomp_kit.compression.ecqx.qat import fingerprint

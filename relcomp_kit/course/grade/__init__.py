@@ -2,13 +2,14 @@
 
 The parent reads packs without unpacking them (`archives`, `packs`), draws cases (`relcomp_kit.course.cases`), starts a
 process for every student (`process`) and gives it the student's code and the arguments of the cases. That process
-(`worker`) loads what is needed once, and makes a copy of itself for every exercise; what comes back is plain JSON, which
-the parent compares with what the lesson's solution gives. No line of a student runs in the parent. Of the kit the
-process holds three modules; neither a solution, nor what is expected, nor what compares is in it: a tick that is
-printed, a check that is replaced, a value that says it equals everything, a forged answer, an early exit count for
-nothing. A loop without end, a flood of memory or output, too many processes, and programs that are left running end with
-their exercise or their process; where that takes the process along, the exercises behind it get a new one, so that each
-costs only its own mark.
+(`worker`) loads what is needed once, and makes a copy of itself for every exercise. What comes back is plain JSON, which
+the parent compares with what the lesson's solution gives.
+
+No line of a student runs in the parent. Of the kit the process holds three modules; neither a solution, nor what is
+expected, nor what compares is in it. So a tick that is printed, a check that is replaced, a value that says it equals
+everything, a forged answer, and an early exit count for nothing. A loop without end, a flood of memory or output, too
+many processes, and programs that are left running end with their exercise or their process. Where that takes the
+process along, the exercises behind it get a new one: each costs only its own mark.
 
 What it does not protect against:
 

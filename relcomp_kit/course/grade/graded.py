@@ -31,7 +31,7 @@ def note(folder: Path, key: str, marks: list[dict]) -> None:
 
 
 def kept_seed(folder: Path, seed: int | None) -> int:
-    """Return the seed of the cases: the one that is given, else that of the grading that is gone on with, else a new one.
+    """Return the seed of the cases: the one that is given, else that of the grading that goes on, else a new one.
 
     Parameters
     ----------
