@@ -10,7 +10,7 @@ from relcomp_kit.compression import experts, nnc
 from relcomp_kit.compression.ecqx import Quantized
 from relcomp_kit.compression.experts import ALL
 from relcomp_kit.compression.experts.coupling import kept_units
-from relcomp_kit.compression.experts.cutting import sliced
+from relcomp_kit.compression.experts.slicing import sliced
 from relcomp_kit.demonstrator import relevance
 from relcomp_kit.demonstrator.nets import SuperNet
 from relcomp_kit.demonstrator.state import LayerRow, PathChoice
@@ -174,7 +174,7 @@ def coded_size(net: SuperNet, choice: PathChoice | None, code: bool) -> tuple[in
     if choice is None:
         return round(quantized.coded_bytes), False
     left = _left(net, choice)  # numbers that are not quantized are counted, and only indices are cut out
-    indices = Quantized(sliced(quantized.indices, _kept(net, choice), net.groups), quantized.steps, {})
+    indices = Quantized(sliced(quantized.indices, _kept(net, choice), net.groups.axes), quantized.steps, {})
     return round(indices.coded_bytes + sum(value.nbytes * left[name] for name, value in quantized.rest.items())), False
 
 

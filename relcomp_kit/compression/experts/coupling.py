@@ -1,30 +1,31 @@
-"""Which filters of a net can only be kept or removed together, and what of the net's state goes with each.
+"""Which filters of a net can only be kept or removed together, which never, and what of the net's state goes with each.
 
 Channel 5 of a residual sum is written by several convolutions: it is gone only when filter 5 of all of them is. Such
-filters are one *unit*; a filter of a layer that nothing is added to is a unit of its own. Torch-Pruning's dependency
-graph tells them, and which input channels of later layers read them (behind a concatenation, at other places).
-
-Source: Fang, Ma, Song, Mi, Wang: "DepGraph: Towards Any Structural Pruning", 2023.
+filters are one *unit*; a filter of a layer that nothing is added to is a unit of its own. A pass tells them, followed by
+`tracing`. Layers whose channels meet what the kit cannot cut, such as a layer-norm, keep all filters.
 """
 
-import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 import torch
-import torch_pruning
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
-from torch_pruning.ops import OPTYPE
+from torch.nn.modules.conv import _ConvTransposeNd
+from torch.utils._pytree import tree_leaves
 
+from relcomp_kit.compression.experts.slicing import compact_like, meta_copy, plain_copy, sliced
+from relcomp_kit.compression.experts.tracing import Quick, Trace
 from relcomp_kit.errors import UserError
 from relcomp_kit.models.masked_net import MaskedLayer
-from relcomp_kit.relevance.channels import LAYERS, inner_layers
+from relcomp_kit.relevance.channels import inner_layers
 
-CURE = "take a net of convolutions, linear layers, batch-norms, sums and concatenations"
 Path = dict[str, Tensor]
+COMPUTED = "each pass computes its weight: make it permanent first, by prune.remove or remove_parametrizations"
+BAD_INPUT = (RuntimeError, ValueError, TypeError, IndexError, AttributeError, KeyError, NotImplementedError)
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,35 +35,44 @@ class Groups:
     Parameters
     ----------
     layers : tuple of tuple of str
-        Groups of layers that share all their units, in the order of the net; most layers stand alone. Those that write
-        the net's output are in none: their filters are never removed.
+        Groups of layers that share units, in the order of the net; most layers stand alone.
     units : dict of str to Tensor
         Layer to the unit of each output channel, (channels,) int64. Units are counted through, group by group.
+    fixed : dict of str to str
+        Layer whose filters are never removed, to the reason: a clause.
     axes : dict of str to dict of int to Tensor
         Entry of ``state_dict()`` to axis to the unit of each position, -1 where nothing is ever removed.
+    reads : dict of str to Tensor
+        Layer to the unit of each channel that it is given, (channels,), -1 as above; of those that read any unit.
+        Depth-wise convolutions hand on what they are given, and are not among them.
+    norms : dict of str to str
+        Layer to the batch-norm that alone reads its output.
     count : int
         Number of units.
     """
 
     layers: tuple[tuple[str, ...], ...]
     units: dict[str, Tensor]
+    fixed: dict[str, str]
     axes: dict[str, dict[int, Tensor]]
+    reads: dict[str, Tensor]
+    norms: dict[str, str]
     count: int
 
 
-_known: WeakKeyDictionary = WeakKeyDictionary()  # net -> (shapes of its parameters, its groups)
+_known: WeakKeyDictionary = WeakKeyDictionary()  # net -> (its modules, shapes of its state, its groups)
 
 
 def groups(net: nn.Module, example: Tensor) -> Groups:
-    """Return which filters of a net can only be kept or removed together; found once a net.
+    """Return which filters of a net can only be kept or removed together, and which never; found once a net.
 
     Parameters
     ----------
     net : nn.Module
-        Of convolutions, linear layers (`MaskedLayer` too) and batch-norms. It is left as it is and not even run: its
-        modules are traced without numbers.
+        Any net of one input. It is left as it is and not run: a copy without numbers is, or, where the net's own code
+        needs numbers, a copy with them.
     example : Tensor
-        An input of the net; only its shape and type count.
+        An input of the net; only its shape and type count, unless the net's own code needs numbers.
 
     Returns
     -------
@@ -72,20 +82,35 @@ def groups(net: nn.Module, example: Tensor) -> Groups:
     Raises
     ------
     UserError
-        If the example does not go through the net, or the net holds what the kit cannot cut.
+        If the example does not go through the net.
     """
-    shapes = [value.shape for value in net.parameters()]
-    if net in _known and _known[net][0] == shapes:
-        return _known[net][1]
-    found = _groups(net, example)
-    _known[net] = shapes, found
+    found = known_groups(net)
+    if found is None:
+        found = _groups(net, example)
+        _known[net] = *_marks(net), found
     return found
 
 
-def blueprint(net: nn.Module) -> nn.Module:
-    """Return a copy of a net without numbers, on the meta device: running it computes shapes alone."""
-    empty = {id(value): nn.Parameter(torch.empty_like(value, device="meta")) for value in net.parameters()}
-    return copy.deepcopy(net, empty).to("meta").eval()
+def known_groups(net: nn.Module) -> Groups | None:
+    """Return what `groups` found for this net; None if it has not been asked, or the net has changed since."""
+    if net not in _known:
+        return None
+    modules, shapes, found = _known[net]
+    return found if (modules, shapes) == _marks(net) else None
+
+
+def _marks(net: nn.Module) -> tuple[list, list]:
+    modules = [net]
+    for module in modules:  # which grows; named_modules() takes several times longer
+        modules += [child for child in module._modules.values() if child is not None]
+    values = [value for module in modules for value in module._parameters.values() if value is not None]
+    return modules[1:], [value.shape for value in values]
+
+
+def blank_passes(net: nn.Module, example: Tensor) -> Iterator[tuple[nn.Module, Tensor]]:
+    """Yield copies of a net to run once, in eval mode, and an input: without numbers; then, if asked further, with."""
+    yield meta_copy(net), torch.empty_like(example, device="meta")
+    yield plain_copy(net).eval(), example.clone()
 
 
 @contextmanager
@@ -93,76 +118,156 @@ def fitting_example() -> Iterator[None]:
     """Turn what torch says about an input that a net cannot take into one sentence."""
     try:
         yield
-    except (RuntimeError, ValueError, TypeError, IndexError, AttributeError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise UserError(f"the example does not go through the net ({reason}): give an input as it wants it") from error
+    except BAD_INPUT as error:
+        raise unfitting(error) from error
+
+
+def unfitting(error: Exception) -> UserError:
+    """Return the error that says that a net cannot take an input."""
+    return UserError(f"the example does not go through the net ({reason(error)}): give one input, as the net wants it")
+
+
+def reason(error: Exception) -> str:
+    """Return the first line of what an error says."""
+    return (str(error) or type(error).__name__).splitlines()[0]
+
+
+def _groups(net: nn.Module, example: Tensor) -> Groups:
+    trace, blank, x, shapes = _traced(net, example)
+    while True:
+        found = _assembled(net, trace)
+        culprits = _unfit(blank, x, shapes, found, list(found.layers)) if found.layers else []
+        if not culprits:
+            return found
+        for members, why in culprits:
+            for name in members:
+                trace.labels.fix(trace.rows[name], f"the net's own code wants all of them ({why})")
 
 
 @torch.inference_mode(False)
-@torch.enable_grad()  # the dependency graph is read off autograd's
-def _groups(net: nn.Module, example: Tensor) -> Groups:
-    traced = blueprint(net)
-    for name, module in list(traced.named_modules()):
-        if isinstance(module, MaskedLayer):  # Torch-Pruning does not know it, but a linear layer of the same neurons
-            outputs, inputs = module.weight.shape
-            traced.set_submodule(name, nn.Linear(inputs, outputs, device="meta"))
-    with fitting_example():
-        graph = torch_pruning.DependencyGraph().build_dependency(
-            traced, torch.empty_like(example, device="meta"), forward_fn=lambda model, x: model(x), verbose=False
-        )
-    state, modules = net.state_dict(), dict(net.named_modules())
-    names = {module: name for name, module in traced.named_modules()}
-    layers, count = [], 0
-    units: dict[str, Tensor] = {}
+@torch.no_grad()
+def _traced(net: nn.Module, example: Tensor) -> tuple[Trace, nn.Module, Tensor, list]:
+    """Return what a pass tells, and a copy of the net, an input, and shapes of outputs for passes of cut nets."""
+    fastpath = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)  # which would hide attention's layers in one operation
+    try:
+        for blank, x in blank_passes(net, example):
+            for name, module in list(blank.named_modules()):
+                if isinstance(module, MaskedLayer):  # computes its weight, but is a linear layer of the same neurons
+                    linear = nn.Linear(*reversed(module.weight.shape), device=module.weight.device)
+                    blank = linear if not name else blank.set_submodule(name, linear) or blank
+            followed = plain_copy(blank)
+            trace = Trace(followed)
+            try:
+                with trace:
+                    output = followed(x)
+            except BAD_INPUT as error:
+                failed = error
+                continue
+            trace.finish(output)
+            return trace, blank, x, _shapes(output)
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fastpath)
+    raise unfitting(failed) from failed
+
+
+def _shapes(output: object) -> list:
+    return [value.shape for value in tree_leaves(output) if isinstance(value, Tensor)]
+
+
+def _assembled(net: nn.Module, trace: Trace) -> Groups:
+    """Return the units that labels make; a layer of which some filters are fixed is fixed."""
+    classes, why = trace.labels.classes()
+    own = {name: classes[rows] for name, rows in trace.rows.items() if name in trace.ran}
+    changed = True
+    while changed:
+        changed = False
+        for name, found in own.items():
+            reasons = [why[one] for one in found.tolist() if one in why]
+            if reasons and len(reasons) < len(found):
+                changed = True
+                for one in found.tolist():
+                    why.setdefault(one, reasons[0])
+    inner = inner_layers(net)
+    free = {name: own[name] for name in inner if name in own and int(own[name][0]) not in why}
+    fixed = {}
+    for name in (name for name in inner if name not in free):
+        if name in trace.rows:
+            fixed[name] = why.get(int(classes[trace.rows[name][0]]), "it takes no part in the pass")
+        else:
+            fixed[name] = COMPUTED
+    members = _connected(list(free), list(free.values()))
+    number = torch.full((int(classes.max()) + 1,), -1)
+    count = 0
+    for name in (name for group in members for name in group):
+        fresh = torch.tensor([one for one in dict.fromkeys(free[name].tolist()) if number[one] < 0], dtype=torch.int64)
+        number[fresh] = torch.arange(count, count + len(fresh))
+        count += len(fresh)
     axes: dict[str, dict[int, Tensor]] = {}
-    for root, layer in inner_layers(net).items():
-        parts = [] if root in units else _parts(graph, names, traced.get_submodule(root), len(layer.weight))
-        if not parts:
-            continue
-        for name, writes, positions, channels in parts:
-            unit = torch.tensor(channels) + count
-            if writes and isinstance(modules[name], LAYERS):
-                if name in units or sorted(positions) != list(range(len(modules[name].weight))):
-                    raise UserError(f"parts of {name} are coupled with different layers, which cannot be cut: {CURE}")
-                units[name] = torch.empty_like(unit).scatter_(0, torch.tensor(positions), unit)
-            axis = 0 if writes else 1
-            for entry in (f"{name}.{key}" for key in modules[name].state_dict()):
-                if state[entry].ndim > axis:
-                    free = torch.full((state[entry].shape[axis],), -1)
-                    axes.setdefault(entry, {}).setdefault(axis, free)[positions] = unit
-        written = {name for name, writes, *_ in parts if writes}
-        layers.append(tuple(name for name in inner_layers(net) if name in written))
-        count += len(units[root])
-    return Groups(tuple(layers), units, axes, count)
+    saved = net.state_dict()
+    reads = {name: number[classes[labels]] for name, labels in trace.reads.items()}
+    for name, found in own.items():
+        module = net.get_submodule(name)
+        keys = list(module.state_dict()) if isinstance(module, MaskedLayer) else ["weight"]
+        transposed = isinstance(module, _ConvTransposeNd)
+        for entry in (f"{name}.{key}" if name else key for key in keys):
+            _set_axis(axes, entry, 0, reads[name] if transposed else number[found])
+            if name in reads and not transposed and saved[entry].ndim > 1:  # in groups, as many as each group reads
+                _set_axis(axes, entry, 1, reads[name][: saved[entry].shape[1]])
+    for entry, (axis, labels) in trace.vectors.items():
+        _set_axis(axes, entry, axis, number[classes[labels]])
+    reads = {name: unit for name, unit in reads.items() if (unit >= 0).any()}
+    return Groups(
+        members, {name: number[found] for name, found in free.items()}, fixed, axes, reads, trace.norms, count
+    )
 
 
-def _parts(
-    graph: torch_pruning.DependencyGraph, names: dict[nn.Module, str], layer: nn.Module, count: int
-) -> list[tuple]:
-    """Return what goes with a layer's filters, as (module, writes, positions, filters); [] if the output does.
+def _set_axis(axes: dict[str, dict[int, Tensor]], entry: str, axis: int, unit: Tensor) -> None:
+    if (unit >= 0).any():
+        axes.setdefault(entry, {})[axis] = unit
 
-    The layer has ``count`` filters. ``positions`` among the channels that the module writes, or else among those that
-    it reads, go with ``filters``.
-    """
-    if layer not in graph.module2node:
+
+def _connected(names: list[str], classes: list[Tensor]) -> tuple[tuple[str, ...], ...]:
+    """Return the layers that share classes, directly or by others, as groups in their order."""
+    if not names:
+        return ()
+    rows = torch.cat([torch.full_like(found, place) for place, found in enumerate(classes)])
+    columns = torch.cat(classes) + len(names)
+    size = int(columns.max()) + 1
+    matrix = coo_array((torch.ones(len(rows)).numpy(), (rows.numpy(), columns.numpy())), shape=(size, size))
+    _, group = connected_components(matrix, directed=False)
+    found: dict[int, list[str]] = {}
+    for name, one in zip(names, group[: len(names)].tolist()):
+        found.setdefault(one, []).append(name)
+    return tuple(map(tuple, found.values()))
+
+
+def _unfit(blank: nn.Module, x: Tensor, shapes: list, found: Groups, layers: list) -> list[tuple[tuple[str, ...], str]]:
+    """Return the groups without which a filter less makes the net fail, or give other shapes; and what it says."""
+    kept = torch.ones(found.count, dtype=torch.bool)
+    for members in layers:
+        for one in found.units[members[0]].unique():
+            if all((found.units[name] != one).any() for name in members):
+                kept[one] = False
+                break
+    if kept.all():
         return []
-    parts = []
-    prune = graph.get_pruner_of_module(layer).prune_out_channels
-    for item in graph.get_pruning_group(layer, prune, list(range(count))):
-        module, kind = item.dep.target.module, item.dep.target.type
-        if kind == OPTYPE.OUTPUT:
-            return []
-        if kind == OPTYPE.PARAMETER:
-            raise UserError(f"what {names[layer]} writes meets a parameter that belongs to no layer: {CURE}")
-        if module not in names or not module.state_dict():
-            continue
-        if not isinstance(module, (*LAYERS, _BatchNorm)):
-            raise UserError(f"the kit cannot cut {names[module]}, a {type(module).__name__}: {CURE}")
-        if isinstance(module, nn.Conv2d) and module.groups not in (1, module.out_channels):
-            raise UserError(f"{names[module]} is a convolution in groups, which cannot be cut by filters: {CURE}")
-        writes = graph.is_out_channel_pruning_fn(item.dep.handler)
-        parts.append((names[module], writes, item.idxs, item.root_idxs))
-    return [] if all(writes for _, writes, *_ in parts) else parts
+    try:
+        with torch.no_grad(), Quick():
+            output = compact_like(blank, sliced(blank.state_dict(), kept, found.axes))(x)
+        why = "the output has another shape" if _shapes(output) != shapes else ""
+    except BAD_INPUT as error:
+        why = reason(error)
+    if why and len(layers) > 1:
+        half = len(layers) // 2
+        return [one for part in (layers[:half], layers[half:]) for one in _unfit(blank, x, shapes, found, part)]
+    return [(layers[0], why)] if why else []
+
+
+def first_reason(found: Groups) -> str:
+    """Return why the first layer that must keep all filters does."""
+    name, why = next(iter(found.fixed.items()), ("the net", "it has no convolution or linear layer before its last"))
+    return f"{name} must keep all, because {why}"
 
 
 def check_path(widths: dict[str, int], path: Path) -> None:
@@ -214,7 +319,7 @@ def kept_units(net: nn.Module, path: Path, found: Groups) -> Tensor:
     Raises
     ------
     UserError
-        If the path does not fit, keeps one of two coupled filters, or removes filters of the net's output.
+        If the path does not fit, keeps one of two coupled filters, or removes filters of a layer that must keep all.
     """
     check_path({name: len(layer.weight) for name, layer in inner_layers(net).items()}, path)
     kept = torch.ones(found.count, dtype=torch.bool)
@@ -224,10 +329,10 @@ def kept_units(net: nn.Module, path: Path, found: Groups) -> Tensor:
         for name in members:
             if not torch.equal(kept[found.units[name]], path[name].cpu()):
                 raise UserError(
-                    f"{members[0]} and {members[-1]} are summed, but the path keeps different filters of them: make it "
-                    "by relevant_path, which gives such layers one mask"
+                    f"{members[0]} and {members[-1]} share filters, but the path keeps different ones of them: make it "
+                    "by relevant_path, which keeps the same"
                 )
-    for name in path.keys() - found.units.keys():
+    for name, why in found.fixed.items():
         if not path[name].all():
-            raise UserError(f"{name} writes the net's output, but the path removes filters of it: keep all")
+            raise UserError(f"{name} must keep all filters, because {why}: make the path by relevant_path")
     return kept

@@ -9,16 +9,14 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from relcomp_kit.compression.ecqx import Quantized
-from relcomp_kit.compression.experts.coupling import Path, blueprint, fitting_example
+from relcomp_kit.compression.experts.coupling import Path
+from relcomp_kit.compression.experts.multiply_adds import ALL
 from relcomp_kit.compression.experts.paths import check_alike
 from relcomp_kit.compression.experts.scores import filter_scores
 from relcomp_kit.errors import UserError
 from relcomp_kit.relevance.channels import channel_layers
-
-ALL = "all"
 
 
 def similarity(path: Path, other: Path) -> dict[str, float]:
@@ -107,38 +105,6 @@ def parameters(net: nn.Module) -> dict[str, int]:
     """
     layers = {name: sum(v.numel() for v in layer.parameters()) for name, layer in channel_layers(net).items()}
     return layers | {ALL: sum(value.numel() for value in net.parameters())}
-
-
-def macs(net: nn.Module, example: Tensor) -> dict[str, int]:
-    """Return the multiply-accumulate operations of one forward pass: half of what torch's flop counter counts.
-
-    Convolutions and linear layers count, which is nearly all. Nothing is computed but shapes.
-
-    Parameters
-    ----------
-    net : nn.Module
-        Any net; left as it is.
-    example : Tensor
-        An input of the size that is asked about.
-
-    Returns
-    -------
-    dict of str to int
-        Multiply-accumulate operations of each layer, by its name, and of the whole net, under "all" (`ALL`); for the
-        whole batch.
-
-    Raises
-    ------
-    UserError
-        If the example does not go through the net.
-    """
-    empty = blueprint(net)
-    with torch.no_grad(), FlopCounterMode(display=False) as counter, fitting_example():
-        empty(torch.empty_like(example, device="meta"))
-    counted = {name: sum(by_kind.values()) // 2 for name, by_kind in counter.get_flop_counts().items()}
-    root = type(empty).__name__
-    layers = {name: counted.get(f"{root}.{name}" if name else root, 0) for name in channel_layers(net)}
-    return layers | {ALL: counter.get_total_flops() // 2}
 
 
 def rates(small: dict[str, int], large: dict[str, int]) -> dict[str, float]:

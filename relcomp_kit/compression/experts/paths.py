@@ -5,17 +5,19 @@ convolution and linear layer but the last, and coupled filters (`groups`) have e
 """
 
 import math
+from bisect import bisect_left
 from collections.abc import Hashable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
-from relcomp_kit.compression.experts.coupling import Groups, Path, groups
+from relcomp_kit.compression.experts.coupling import Groups, Path, first_reason, groups
+from relcomp_kit.compression.experts.multiply_adds import macs_left, unit_macs
 from relcomp_kit.compression.experts.scores import unit_scores
 from relcomp_kit.errors import UserError
 from relcomp_kit.relevance.channels import inner_layers, layer_weights
 
-BUDGETS = ("filters", "score")
+BUDGETS = ("filters", "score", "macs")
 NORMS = {
     "none": lambda score: score,
     "sum": lambda score: score / score.sum(),
@@ -34,6 +36,7 @@ def relevant_path(
     by: str = "filters",
     normalize: str = "none",
     minimum: int = 1,
+    multiple: int = 1,
 ) -> Path:
     """Return the path of the most relevant filters. Filters that can only go together have the sum of their scores.
 
@@ -50,7 +53,7 @@ def relevant_path(
         that it does not name keep all. 1 always keeps everything.
     example : Tensor
         An input of the net, as in `groups`.
-    by : {"filters", "score"}
+    by : {"filters", "score", "macs"}
         What ``keep`` is a share of. "filters": of the number of filters; a single number is shared out by rank among
         all layers, so that some become narrower than others. "score": of the relevance of each layer, which is carried
         by as few filters as possible.
@@ -58,9 +61,12 @@ def relevant_path(
         How scores of different layers are made comparable before they are ranked together. "none": as they are, which
         suits relevance, because every layer hands on what it received. "sum" and "mean": divided by those of their
         layer, for scores in units of their own. A filter of a narrow layer starts with a larger part of the sum, so
-        that wide layers are cut more; with "mean" all layers start alike. Only for "filters" with a single number.
+        that wide layers are cut more; with "mean" all layers start alike. Not for "score" or shares of single layers.
     minimum : int
         As many filters are kept in every layer at least, even if the budget is exceeded.
+    multiple : int
+        Each layer's filters are rounded up to a multiple of this, such as 8: processors compute that many at once, so
+        that it costs next to no time. Layers whose filters go in unequal parts are left.
 
     Returns
     -------
@@ -74,7 +80,7 @@ def relevant_path(
         In one sentence, if an argument is outside its range or the relevance does not fit the net.
     """
     found = groups(net, example)
-    return _choose(net, found, unit_scores(found, relevance), keep, by, normalize, minimum)
+    return _choose(net, example, found, unit_scores(found, relevance), keep, by, normalize, minimum, multiple)
 
 
 def most_critical(
@@ -102,7 +108,7 @@ def most_critical(
     example : Tensor
         An input of the net, as in `groups`.
     **options
-        ``by``, ``normalize`` and ``minimum`` of `relevant_path`.
+        ``by``, ``normalize``, ``minimum`` and ``multiple`` of `relevant_path`.
 
     Returns
     -------
@@ -122,7 +128,7 @@ def most_critical(
     found = groups(net, example)
     scores = torch.stack([unit_scores(found, relevance_per_class[one]) for one in classes])
     total = scores.sum(1, keepdim=True)
-    return _choose(net, found, (scores / total.where(total > 0, 1)).mean(0), keep, **options)
+    return _choose(net, example, found, (scores / total.where(total > 0, 1)).mean(0), keep, **options)
 
 
 def average_rel_path(
@@ -145,7 +151,7 @@ def average_rel_path(
     example : Tensor
         An input of the net, as in `groups`.
     **options
-        ``by``, ``normalize`` and ``minimum`` of `relevant_path`.
+        ``by``, ``normalize``, ``minimum`` and ``multiple`` of `relevant_path`.
 
     Returns
     -------
@@ -175,7 +181,7 @@ def magnitude_path(net: nn.Module, keep: Keep, example: Tensor, **options) -> Pa
     example : Tensor
         An input of the net, as in `groups`.
     **options
-        ``by``, ``normalize`` ("sum" by default) and ``minimum`` of `relevant_path`.
+        ``by``, ``normalize`` ("sum" by default), ``minimum`` and ``multiple`` of `relevant_path`.
 
     Returns
     -------
@@ -205,7 +211,7 @@ def random_path(net: nn.Module, keep: Keep, example: Tensor, generator: torch.Ge
     generator : torch.Generator
         Draws one score in [0, 1) for each unit; on the CPU.
     **options
-        ``by``, ``normalize`` and ``minimum`` of `relevant_path`.
+        ``by``, ``normalize``, ``minimum`` and ``multiple`` of `relevant_path`.
 
     Returns
     -------
@@ -219,7 +225,7 @@ def random_path(net: nn.Module, keep: Keep, example: Tensor, generator: torch.Ge
     """
     found = groups(net, example)
     chance = torch.rand(found.count, generator=generator, dtype=torch.float64)
-    return _choose(net, found, chance, keep, **options)
+    return _choose(net, example, found, chance, keep, **options)
 
 
 def join(*paths: Path | Sequence[Path]) -> Path:
@@ -301,35 +307,48 @@ def check_alike(path: Path, other: Path) -> None:
 
 
 def _members(found: Groups) -> list[Tensor]:
-    """Return the units of every group."""
-    return [found.units[members[0]] for members in found.layers]
+    """Return the units of every group, in order."""
+    return [torch.cat([found.units[name] for name in members]).unique() for members in found.layers]
 
 
 def _choose(
     net: nn.Module,
+    example: Tensor,
     found: Groups,
     scores: Tensor,
     keep: Keep,
     by: str = "filters",
     normalize: str = "none",
     minimum: int = 1,
+    multiple: int = 1,
 ) -> Path:
     """Return the path that keeps the units with the highest scores."""
-    _check(found, keep, by, normalize, minimum)
+    _check(found, keep, by, normalize, minimum, multiple)
+    if not found.layers:
+        raise UserError(f"no filter of this net can be removed: {first_reason(found)}")
     kept = torch.ones(found.count, dtype=torch.bool)
+    filters = torch.cat(list(found.units.values())).bincount(minlength=found.count)  # of each unit
     scored = [(members, unit) for members, unit in zip(found.layers, _members(found)) if scores[unit].any()]
-    if by == "filters" and not isinstance(keep, dict):
+    if by != "score" and not isinstance(keep, dict):
         if scored:
             units = torch.cat([unit for _, unit in scored])
-            cost = torch.cat([torch.full((len(unit),), float(len(members))) for members, unit in scored])
-            kept[units] = _best(torch.cat([NORMS[normalize](scores[unit]) for _, unit in scored]), keep, cost)
-        for _, unit in scored:
-            kept[unit] |= _rank(scores[unit]) < minimum
+            ranked = torch.cat([NORMS[normalize](scores[unit]) for _, unit in scored])
+            if by == "macs":
+                kept = _best_for_macs(net, example, found, units, ranked, keep)
+            else:
+                kept[units] = _best(ranked, keep, filters[units])
     else:
         for members, unit in scored:
-            share = _share(members, keep)
-            cost = scores[unit] if by == "score" else torch.ones(len(unit))
-            kept[unit] = _best(scores[unit], share, cost) | (_rank(scores[unit]) < minimum)
+            cost = scores[unit] if by == "score" else filters[unit]
+            kept[unit] = _best(scores[unit], _share(members, keep), cost)
+    for name in (name for members, _ in scored for name in members):
+        unit = found.units[name].unique()
+        kept[unit] |= _rank(scores[unit]) < minimum
+    for members, unit in scored if multiple > 1 else ():
+        if all(len(found.units[name]) == len(unit) for name in members):  # else a unit is several filters, or a part
+            wanted = -(-int(kept[unit].sum()) // multiple) * multiple
+            order = (scores[unit] + kept[unit] * (scores.max() + 1)).argsort(descending=True, stable=True)
+            kept[unit[order[:wanted]]] = True
     full = {name: torch.ones(len(layer.weight), dtype=torch.bool) for name, layer in inner_layers(net).items()}
     return full | {name: kept[unit] for name, unit in found.units.items()}
 
@@ -349,6 +368,21 @@ def _best(scores: Tensor, share: float, cost: Tensor) -> Tensor:
     return torch.zeros_like(scores, dtype=torch.bool).index_copy_(0, order, before < (share - ROUNDING) * cost.sum())
 
 
+def _best_for_macs(
+    net: nn.Module, example: Tensor, found: Groups, units: Tensor, scores: Tensor, share: float
+) -> Tensor:
+    """Return the units, (units,) bool, of the highest score per operation, as few as leave a share of all operations."""
+    left, saved = macs_left(net, example, found), unit_macs(net, example, found)[units]
+    order = units[(scores / saved.clamp(min=1)).argsort(descending=True, stable=True)]
+
+    def kept(count: int) -> Tensor:
+        return torch.ones(found.count, dtype=torch.bool).index_fill_(0, order[count:], False)
+
+    whole = left(kept(len(order)))
+    enough = range(len(order) + 1)
+    return kept(bisect_left(enough, (share - ROUNDING) * whole, key=lambda count: left(kept(count))))
+
+
 def _share(members: tuple[str, ...], keep: Keep) -> float:
     """Return the share that a group of layers keeps."""
     if not isinstance(keep, dict):
@@ -359,7 +393,9 @@ def _share(members: tuple[str, ...], keep: Keep) -> float:
     return wanted.pop() if wanted else 1.0
 
 
-def _check(found: Groups, keep: Keep, by: str, normalize: str, minimum: int) -> None:
+def _check(found: Groups, keep: Keep, by: str, normalize: str, minimum: int, multiple: int) -> None:
+    if by == "macs" and isinstance(keep, dict):
+        raise UserError("multiply-adds are shared out in the whole net: give one number to keep, or the budget filters")
     for what, value, known in (("budget", by, BUDGETS), ("normalization", normalize, tuple(NORMS))):
         if value not in known:
             raise UserError(f"there is no {what} {value!r}; choose one of {', '.join(known)}")
@@ -370,3 +406,5 @@ def _check(found: Groups, keep: Keep, by: str, normalize: str, minimum: int) -> 
             raise UserError(f"the share to keep{' of ' + name if name else ''} must lie in (0, 1], not {share}")
     if minimum < 1:
         raise UserError(f"every layer must keep 1 filter at least, not {minimum}")
+    if multiple < 1:
+        raise UserError(f"filters are rounded up to a multiple of 1 or more, not {multiple}")

@@ -9,7 +9,7 @@ from torch import nn
 
 from relcomp_kit.compression.experts import groups, random_path
 from relcomp_kit.compression.experts.coupling import kept_units
-from relcomp_kit.compression.experts.cutting import sliced
+from relcomp_kit.compression.experts.slicing import sliced
 from relcomp_kit.errors import UserError
 from relcomp_kit.models.conv_net import conv_net
 from relcomp_kit.models.masked_net import MaskedNet
@@ -51,7 +51,7 @@ def test_concatenation_tells_where_its_parts_are_read(compact_net, x):
 def test_slices_are_those_of_torch_prunings_own_cut(compact_net, x):
     path = random_path(compact_net, 0.5, x, torch.Generator().manual_seed(1))
     found = groups(compact_net, x)
-    ours = sliced(compact_net.state_dict(), kept_units(compact_net, path, found), found)
+    ours = sliced(compact_net.state_dict(), kept_units(compact_net, path, found), found.axes)
     theirs = copy.deepcopy(compact_net)
     graph = torch_pruning.DependencyGraph().build_dependency(theirs, x)
     for members in found.layers:
