@@ -50,7 +50,7 @@ def macs(net: nn.Module, example: Tensor) -> dict[str, int]:
 
 
 def macs_left(net: nn.Module, example: Tensor, found: Groups) -> Callable[[Tensor], float]:
-    """Return a function that tells the multiply-accumulate operations that are left with some units: of their (units,) bool.
+    """Return a function that tells the multiply-accumulate operations left with the units of a mask, (units,) bool.
 
     A layer has those of the net times the share of its filters and the share of the channels that it reads. Exact where
     each filter reads the same number of channels, as in all nets that `groups` lets be cut.

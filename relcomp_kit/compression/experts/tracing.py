@@ -13,40 +13,24 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from relcomp_kit.compression.experts.labels import Labels
+from relcomp_kit.compression.experts.operations import (
+    ALIKE,
+    ALONG,
+    MAKERS,
+    MOVES,
+    NORMS,
+    POINTWISE,
+    RESHAPES,
+    SPATIAL,
+    Quick,
+)
 from relcomp_kit.relevance.channels import inner_layers
 
 Channels = tuple[int, Tensor]  # the axis on which the channels lie, and their labels, (channels,)
-
-# Operations by their names in torch, without the underscore of those that work in place.
-ALIKE = {"detach", "alias", "clone", "contiguous", "_to_copy", "lift_fresh"}
-ALIKE |= {"empty_like", "zeros_like", "ones_like", "full_like"}
-POINTWISE = {"hardswish", "hardtanh", "leaky_relu", "copy", "fill", "zero"}  # beside those that torch tags so
-RESHAPES = {"view", "_unsafe_view", "_reshape_alias"}
-MOVES = {"reshape", "permute", "transpose", "t", "expand", "unsqueeze", "squeeze", "repeat", "flip", "roll"} | RESHAPES
-MOVES |= {"slice", "select", "split", "split_with_sizes", "unbind", "index_select", "pixel_shuffle", "channel_shuffle"}
-NORMS = {"native_batch_norm", "_native_batch_norm_legit_no_training", "_native_batch_norm_legit", "cudnn_batch_norm"}
-NORMS |= {"miopen_batch_norm"}
-SPATIAL = re.compile(r"(adaptive_)?(avg|max)_pool|upsample|reflection_pad|replication_pad")  # names end in 1d, 2d or 3d
-ALONG = {"mean", "sum", "amax", "amin", "_softmax", "_safe_softmax", "_log_softmax", "linalg_vector_norm"}
-MAKERS = {"new_empty", "new_zeros", "new_ones", "new_full"}  # take from a tensor its type alone
-
-
-class Quick(TorchDispatchMode):
-    """Give a batch-norm's output its shape at once where there are no numbers: torch takes a hundred times longer."""
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        if func.overloadpacket.__name__ in NORMS and args[0].is_meta:
-            x, *vectors = [value for value in args[:5] if isinstance(value, Tensor)]
-            if any(len(vector) != x.shape[1] for vector in vectors):
-                raise RuntimeError(f"a batch-norm of {len(vectors[0])} channels is given {x.shape[1]}")
-            empty = x.new_empty(0)
-            return torch.empty_like(x), empty, empty
-        return func(*args, **(kwargs or {}))
 
 
 class Trace(Quick):
@@ -179,11 +163,9 @@ class Trace(Quick):
             None if name is None or name != inside else module.weight.t() if kind in ("addmm", "mm") else module.weight
         )
         if name is None or own is None or (own.shape, own.stride()) != (weight.shape, weight.stride()):
-            self._fix(
-                [x, weight, bias], f"{self._where()} multiplies them by a weight that is not its own or is computed"
-            )
             if name is not None:
                 self.labels.fix(self.rows[name], f"{self._where()} uses its weight without running it")
+            self._fix([x, weight, bias], f"{self._where()} multiplies them by a computed weight, or another layer's")
             return
         axis, channels = (x.ndim - 1 if kind == "linear" else 1), self._of(x)
         place = 1 - weight.ndim  # of the channels of what a layer is given, from the end
@@ -240,9 +222,8 @@ class Trace(Quick):
 
     def _put(self, result: object, channels: Channels | None) -> None:
         for value in tree_leaves(result):
-            if channels and isinstance(value, Tensor) and value.ndim > channels[0]:
-                if value.shape[channels[0]] == len(channels[1]):
-                    self._channels[value] = channels
+            if channels and isinstance(value, Tensor) and value.shape[channels[0] :][:1] == (len(channels[1]),):
+                self._channels[value] = channels
 
     def _normalized(self, given: dict) -> bool:
         """Join what a batch-norm reads with its vectors; return whether it reads channels."""

@@ -24,6 +24,12 @@ def enlivened(net: nn.Module, seed: int = 0) -> nn.Module:
 
 
 @pytest.fixture(scope="session")
+def enliven():
+    """A function that puts a net in eval mode, with batch-norms as a trained one has them."""
+    return enlivened
+
+
+@pytest.fixture(scope="session")
 def draw():
     """A function that draws a tensor from a seed."""
     return lambda *shape, seed=0: torch.randn(*shape, generator=torch.Generator().manual_seed(seed))

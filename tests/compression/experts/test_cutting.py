@@ -124,17 +124,22 @@ def test_a_quantized_net_keeps_indices_and_steps_exactly(trained, draw, bits):
     assert experts.coded_bytes(expert)[experts.ALL] < 0.7 * experts.coded_bytes(quantized)[experts.ALL]
 
 
-def test_what_a_net_makes_of_0_is_noticed(draw):
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        net = nn.Sequential(nn.Linear(4, 8), nn.Sigmoid(), nn.Linear(8, 3)).eval()
-    x = draw(2, 4)
-    with pytest.raises(UserError, match="something else than gated"):
-        compact(net, some_path(net, x), x)
+def test_weights_that_are_not_finite_are_refused(draw):
+    net, x = nn.Sequential(nn.Linear(4, 8), nn.Sigmoid(), nn.Linear(8, 3)).eval(), draw(2, 4)
     with torch.no_grad():
         net[0].weight[0, 0] = float("nan")
-    with pytest.raises(UserError, match="something else than gated"):
+    with pytest.raises(UserError, match="not all finite"):
         compact(net, {"0": torch.ones(8, dtype=torch.bool)}, x)
+
+
+def test_a_net_that_gives_no_tensor_is_refused(draw):
+    class Pair(nn.Sequential):
+        def forward(self, x):
+            return super().forward(x), x
+
+    net, x = Pair(nn.Linear(4, 8), nn.Linear(8, 3)).eval(), draw(2, 4)
+    with pytest.raises(UserError, match="the net gives a tuple: it must give a tensor"):
+        compact(net, some_path(net, x), x)
 
 
 @pytest.mark.slow
@@ -142,7 +147,7 @@ def test_bad_input_is_said_in_a_sentence(compact_net, trained, build, x):
     path = some_path(compact_net, x)
     one = dict(path)
     one["backbone.layer1.0.conv3"] = ~one["backbone.layer1.0.conv3"]
-    with pytest.raises(UserError, match="are summed, but the path keeps different filters"):
+    with pytest.raises(UserError, match="share filters, but the path keeps different ones"):
         compact(compact_net, one, x)
     with pytest.raises(UserError, match="has no mask for"):
         compact(compact_net, {}, x)

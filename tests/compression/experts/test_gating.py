@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from relcomp_kit.compression.experts import gate, gate_each, intersection, join, random_path
+from relcomp_kit.compression.experts import gate, gate_each, groups, intersection, join, random_path
+from relcomp_kit.compression.experts.coupling import kept_units
 from relcomp_kit.errors import UserError
 from relcomp_kit.models.masked_net import MaskedNet
 from relcomp_kit.relevance.channels import batch_norms
@@ -26,22 +27,24 @@ def same(net, before):
     return all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
 
 
-def test_left_out_channels_are_0_behind_the_batch_norm_and_only_they(compact_net, x):
-    path, norms, seen = some_path(compact_net, x), batch_norms(compact_net), {}
-    handles = [
-        compact_net.get_submodule(norms[name]).register_forward_hook(
-            lambda module, inputs, output, name=name: seen.update({name: output.detach().clone()})
-        )
-        for name in path
-    ]
+def test_layers_are_given_0_on_left_out_channels_and_only_there(compact_net, x):
+    path, found, seen = some_path(compact_net, x), groups(compact_net, x), {}
     with gate(compact_net, path):
+        kept = kept_units(compact_net, path, found)
+        handles = [
+            compact_net.get_submodule(name).register_forward_pre_hook(
+                lambda module, inputs, name=name: seen.update({name: inputs[0].detach().clone()})
+            )
+            for name in found.reads
+        ]
         out(compact_net, x)
     for handle in handles:
         handle.remove()
-    assert seen.keys() == path.keys()
-    for name, mask in path.items():
+    assert seen.keys() == found.reads.keys()
+    for name, unit in found.reads.items():
         alive = seen[name].abs().amax((0, 2, 3)) > 0
-        assert torch.equal(alive, mask), name
+        assert torch.equal(alive, alive & ((unit < 0) | kept[unit])), name
+        assert alive.any()
 
 
 def test_the_output_is_that_of_a_net_whose_vectors_were_zeroed_by_hand(compact_net, x):
@@ -53,7 +56,7 @@ def test_the_output_is_that_of_a_net_whose_vectors_were_zeroed_by_hand(compact_n
             other.get_submodule(norm).bias[~path[name]] = 0
     with gate(compact_net, path) as net:
         assert net is compact_net
-        assert torch.equal(out(net, x), out(other, x))
+        assert torch.allclose(out(net, x), out(other, x), atol=1e-5)
 
 
 @pytest.mark.parametrize("fails", [False, True])
@@ -105,11 +108,8 @@ def test_joined_experts_of_which_one_contains_the_other(compact_net, x):
 def test_layers_without_batch_norm(activations, draw):
     net, x = MaskedNet((7, 6, 5, 3), activations).eval(), draw(4, 7)
     path = some_path(net, x)
-    with gate(net, path), torch.no_grad():
-        values = net.trace(x)
-        output = net(x)
-    for layer, mask in zip((1, 2), path.values()):
-        assert torch.equal((values[layer] != 0).any(0), mask)
+    with gate(net, path):
+        output = out(net, x)
     other = copy.deepcopy(net)
     for layer, mask in zip(other.layers, path.values()):
         layer.output_mask.copy_(mask)
@@ -121,7 +121,7 @@ def test_every_element_of_a_batch_takes_its_own_path(compact_net, x):
     paths = [some_path(compact_net, x, seed) for seed in (1, 2)]
     with gate_each(compact_net, paths):
         both = out(compact_net, x)
-        with pytest.raises(UserError, match="there are 2 paths for a batch of 1"):
+        with pytest.raises(UserError, match="there are 2 paths for a batch of 1 in"):
             out(compact_net, x[:1])
     for index, path in enumerate(paths):
         with gate(compact_net, path):
@@ -162,12 +162,11 @@ def test_bad_input_is_said_in_a_sentence(compact_net, build, x):
 
 
 def test_a_replaced_module_is_noticed(draw):
-    net = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 2, 1)).eval()
-    x = draw(1, 3, 4, 4)
-    path = {"0": torch.tensor([True, False, True, False])}
+    layers = nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 4, 1), nn.ReLU(), nn.Conv2d(4, 2, 1)
+    net, x = nn.Sequential(*layers).eval(), draw(1, 3, 4, 4)
+    path = {name: torch.tensor([True, False, True, False]) for name in ("0", "3")}
     with gate(net, path):
         out(net, x)
-    net[1] = nn.BatchNorm2d(4).eval()
-    nn.init.ones_(net[1].bias)
-    with gate(net, path):
-        assert torch.equal(out(net[:2], x).abs().amax((0, 2, 3)) > 0, path["0"])
+    net[1] = nn.GroupNorm(2, 4).eval()
+    with gate(net, path), pytest.raises(UserError, match=r"0 must keep all filters, because 1 \(a GroupNorm\)"):
+        out(net, x)

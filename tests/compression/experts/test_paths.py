@@ -112,6 +112,34 @@ def test_minimum():
     assert all(m.all() for m in relevant_path(MLP, scores(MLP), {"0": 0.1, "2": 0.1}, ONE, minimum=100).values())
 
 
+def test_filters_are_rounded_up_to_a_multiple_by_the_best_of_the_rest():
+    given_scores = scores(MLP)
+    exact, rounded = (relevant_path(MLP, given_scores, 0.3, ONE, multiple=multiple) for multiple in (1, 4))
+    for name, mask in rounded.items():
+        count = min(-(-int(exact[name].sum()) // 4) * 4, len(mask))
+        assert mask.sum() == count and (mask | ~exact[name]).all()
+        assert mask.nonzero().flatten().tolist() == sorted(given_scores[name].topk(count).indices.tolist())
+
+
+@settings(max_examples=20)
+@given(share=shares, seed=seeds)
+def test_a_budget_of_multiply_adds_is_met_and_no_more(share, seed):
+    given_scores = scores(MLP, seed)
+    path = relevant_path(MLP, given_scores, share, ONE, by="macs")
+    whole = experts.macs(MLP, ONE)[experts.ALL]
+    assert experts.macs(experts.compact(MLP, path, ONE), ONE)[experts.ALL] >= (share - 1e-9) * whole
+    saved = {"0": 4 + 5, "2": 10 + 3}  # what a filter reads, and what reads it
+    ranked = sorted(
+        (score.item() / saved[name], name, i) for name, s in given_scores.items() for i, score in enumerate(s)
+    )
+    last = next((name, i) for _, name, i in ranked if path[name][i])
+    fewer = {name: mask.clone() for name, mask in path.items()}
+    fewer[last[0]][last[1]] = False
+    left = [int(mask.sum()) for mask in fewer.values()]
+    if min(left):
+        assert 4 * left[0] + left[0] * left[1] + 3 * left[1] < share * whole
+
+
 def test_relevance_of_weights_is_summed_for_each_filter():
     weights = {name: value.detach().square() for name, value in MLP.named_parameters()}
     filters = {name: weights[f"{name}.weight"].sum(1) for name in ("0", "2")}
@@ -169,9 +197,11 @@ def test_joining_is_a_union(a, b, c):
         ({"keep": float("nan")}, "not nan"),
         ({"keep": {"0": 0.0}}, r"the share to keep of 0 must lie in"),
         ({"keep": {"9": 0.5}}, "keep names '9'"),
-        ({"by": "bytes"}, "there is no budget 'bytes'; choose one of filters, score"),
+        ({"by": "bytes"}, "there is no budget 'bytes'; choose one of filters, score, macs"),
         ({"normalize": "best"}, "there is no normalization 'best'"),
         ({"minimum": 0}, "every layer must keep 1 filter at least, not 0"),
+        ({"multiple": 0}, "rounded up to a multiple of 1 or more, not 0"),
+        ({"by": "macs", "keep": {"0": 0.5}}, "give one number to keep"),
         ({"relevance": {}}, "there is no relevance of 0"),
         ({"relevance": {"0": torch.rand(10)}}, "there is no relevance of 2"),
         ({"relevance": {"0": torch.rand(10), "2": torch.rand(6)}}, "the relevance of 2 has the shape"),
@@ -196,5 +226,5 @@ def test_bad_combinations_are_said_in_a_sentence(compact_net, x):
     with pytest.raises(UserError, match="of different nets"):
         join({"0": torch.ones(3, dtype=torch.bool)}, {"0": torch.ones(4, dtype=torch.bool)})
     one, other = next(members for members in groups(compact_net, x).layers if len(members) > 1)[:2]
-    with pytest.raises(UserError, match="are summed and keep the same filters: give them one share"):
+    with pytest.raises(UserError, match="share filters: give them one share"):
         relevant_path(compact_net, scores(compact_net), {one: 0.5, other: 0.6}, x)

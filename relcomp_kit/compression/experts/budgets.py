@@ -1,0 +1,125 @@
+"""Choosing units by score within a budget: of filters, of scores, or of multiply-adds."""
+
+import math
+from bisect import bisect_left
+
+import torch
+from torch import Tensor, nn
+
+from relcomp_kit.compression.experts.coupling import Groups, Path, first_reason
+from relcomp_kit.compression.experts.multiply_adds import macs_left, unit_macs
+from relcomp_kit.errors import UserError
+from relcomp_kit.relevance.channels import inner_layers
+
+BUDGETS = ("filters", "score", "macs")
+NORMS = {
+    "none": lambda score: score,
+    "sum": lambda score: score / score.sum(),
+    "mean": lambda score: score / score.mean(),
+}
+ROUNDING = 1e-9  # so that 0.3 of 10 filters are 3, although 0.3 * 10 is a little more in floating point
+Keep = float | dict[str, float]
+
+
+def _members(found: Groups) -> list[Tensor]:
+    """Return the units of every group, in order."""
+    return [torch.cat([found.units[name] for name in members]).unique() for members in found.layers]
+
+
+def choose(
+    net: nn.Module,
+    example: Tensor,
+    found: Groups,
+    scores: Tensor,
+    keep: Keep,
+    by: str = "filters",
+    normalize: str = "none",
+    minimum: int = 1,
+    multiple: int = 1,
+) -> Path:
+    """Return the path that keeps the units with the highest scores."""
+    _check(found, keep, by, normalize, minimum, multiple)
+    if not found.layers:
+        raise UserError(f"no filter of this net can be removed: {first_reason(found)}")
+    kept = torch.ones(found.count, dtype=torch.bool)
+    filters = torch.cat(list(found.units.values())).bincount(minlength=found.count)  # of each unit
+    scored = [(members, unit) for members, unit in zip(found.layers, _members(found)) if scores[unit].any()]
+    if by != "score" and not isinstance(keep, dict):
+        if scored:
+            units = torch.cat([unit for _, unit in scored])
+            ranked = torch.cat([NORMS[normalize](scores[unit]) for _, unit in scored])
+            if by == "macs":
+                kept = _best_for_macs(net, example, found, units, ranked, keep)
+            else:
+                kept[units] = _best(ranked, keep, filters[units])
+    else:
+        for members, unit in scored:
+            cost = scores[unit] if by == "score" else filters[unit]
+            kept[unit] = _best(scores[unit], _share(members, keep), cost)
+    for name in (name for members, _ in scored for name in members):
+        unit = found.units[name].unique()
+        kept[unit] |= _rank(scores[unit]) < minimum
+    for members, unit in scored if multiple > 1 else ():
+        if all(len(found.units[name]) == len(unit) for name in members):  # else a unit is several filters, or a part
+            wanted = -(-int(kept[unit].sum()) // multiple) * multiple
+            order = (scores[unit] + kept[unit] * (scores.max() + 1)).argsort(descending=True, stable=True)
+            kept[unit[order[:wanted]]] = True
+    full = {name: torch.ones(len(layer.weight), dtype=torch.bool) for name, layer in inner_layers(net).items()}
+    return full | {name: kept[unit] for name, unit in found.units.items()}
+
+
+def _rank(scores: Tensor) -> Tensor:
+    """Return the place of every score, (n,), 0 for the highest; of equal ones, the first comes first."""
+    return scores.argsort(descending=True, stable=True).argsort()
+
+
+def _best(scores: Tensor, share: float, cost: Tensor) -> Tensor:
+    """Return the highest scores, (n,) bool, as few as cost a share of the total cost at least; all if it is 1."""
+    if share == 1:
+        return torch.ones_like(scores, dtype=torch.bool)
+    order = scores.argsort(descending=True, stable=True)
+    cost = cost.double()[order]
+    before = cost.cumsum(0) - cost
+    return torch.zeros_like(scores, dtype=torch.bool).index_copy_(0, order, before < (share - ROUNDING) * cost.sum())
+
+
+def _best_for_macs(
+    net: nn.Module, example: Tensor, found: Groups, units: Tensor, scores: Tensor, share: float
+) -> Tensor:
+    """Return the units, (units,) bool, of the highest score per operation: as few as leave a share of operations."""
+    left, saved = macs_left(net, example, found), unit_macs(net, example, found)[units]
+    order = units[(scores / saved.clamp(min=1)).argsort(descending=True, stable=True)]
+
+    def kept(count: int) -> Tensor:
+        return torch.ones(found.count, dtype=torch.bool).index_fill_(0, order[count:], False)
+
+    whole = left(kept(len(order)))
+    enough = range(len(order) + 1)
+    return kept(bisect_left(enough, (share - ROUNDING) * whole, key=lambda count: left(kept(count))))
+
+
+def _share(members: tuple[str, ...], keep: Keep) -> float:
+    """Return the share that a group of layers keeps."""
+    if not isinstance(keep, dict):
+        return keep
+    wanted = {keep[name] for name in members if name in keep}
+    if len(wanted) > 1:
+        raise UserError(f"{members[0]} and {members[-1]} share filters: give them one share")
+    return wanted.pop() if wanted else 1.0
+
+
+def _check(found: Groups, keep: Keep, by: str, normalize: str, minimum: int, multiple: int) -> None:
+    if by == "macs" and isinstance(keep, dict):
+        raise UserError("multiply-adds are shared out in the whole net: give one number to keep, or the budget filters")
+    for what, value, known in (("budget", by, BUDGETS), ("normalization", normalize, tuple(NORMS))):
+        if value not in known:
+            raise UserError(f"there is no {what} {value!r}; choose one of {', '.join(known)}")
+    for name, share in keep.items() if isinstance(keep, dict) else [("", keep)]:
+        if name and name not in found.units:
+            raise UserError(f"keep names {name!r}, which is no layer whose filters can be removed")
+        if not 0 < share <= 1 or math.isnan(share):
+            raise UserError(f"the share to keep{' of ' + name if name else ''} must lie in (0, 1], not {share}")
+    if minimum < 1:
+        raise UserError(f"every layer must keep 1 filter at least, not {minimum}")
+    if multiple < 1:
+        raise UserError(f"filters are rounded up to a multiple of 1 or more, not {multiple}")
