@@ -1,7 +1,8 @@
 """Experts: what switching costs beside a forward pass, what choosing costs beside measuring, and how fast a cut net is.
 
 A gate multiplies what each layer reads by a mask, some millions of numbers of DeepLabV3-ResNet101; a pass multiplies
-billions. A cut net is bound by its multiply-adds in wide layers and by the number of its layers, which stays, in narrow ones.
+billions. A cut net is bound by its multiply-adds in wide layers and by the number of its layers, which stays, in narrow
+ones.
 """
 
 from functools import partial
