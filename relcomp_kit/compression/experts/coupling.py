@@ -118,9 +118,10 @@ def _traced(net: nn.Module, example: Tensor) -> tuple[Trace, nn.Module, Tensor, 
     try:
         for blank, x in blank_passes(net, example):
             for name, module in list(blank.named_modules()):
-                if isinstance(module, MaskedLayer):  # computes its weight, but is a linear layer of the same neurons
-                    linear = nn.Linear(*reversed(module.weight.shape), device=module.weight.device)
-                    blank = linear if not name else blank.set_submodule(name, linear) or blank
+                if name and isinstance(module, MaskedLayer):  # computes its weight, but is linear in the same neurons
+                    outputs, inputs = module.weight.shape
+                    linear = nn.Linear(inputs, outputs, device=module.weight.device)
+                    blank.set_submodule(name, linear)
             followed = plain_copy(blank)
             trace = Trace(followed)
             try:

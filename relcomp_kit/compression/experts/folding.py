@@ -1,6 +1,7 @@
 """Nets for use: batch-norms folded into the convolutions and linear layers before them, which computes the same."""
 
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from relcomp_kit.compression.experts.coupling import groups
@@ -36,14 +37,13 @@ def folded(net: nn.Module, example: Tensor) -> nn.Module:
     norms, small = groups(net, example).norms, plain_copy(net)
     for name, norm_name in norms.items():
         layer, norm = small.get_submodule(name), small.get_submodule(norm_name)
-        if norm.running_var is None:
+        if not isinstance(norm, _BatchNorm) or norm.running_var is None:
             continue  # takes its statistics from the batch
         if isinstance(layer, nn.Linear):
-            fused = fuse_linear_bn_eval(layer, norm)
+            small.set_submodule(name, fuse_linear_bn_eval(layer, norm))
         elif isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Conv3d):
-            fused = fuse_conv_bn_eval(layer, norm)
+            small.set_submodule(name, fuse_conv_bn_eval(layer, norm))
         else:
             continue
-        small.set_submodule(name, fused)
         small.set_submodule(norm_name, nn.Identity())
     return small.eval()

@@ -117,7 +117,7 @@ def _masked(name: str, stays: Tensor) -> Callable:
             raise UserError(
                 f"there are {len(stays)} paths for a batch of {len(x)} in {name}: give one for each element"
             )
-        behind = layer.weight.ndim - 2  # axes behind the channels: none of a linear layer, rows and columns of images
+        behind = layer.get_parameter("weight").ndim - 2  # axes behind the channels
         between = x.ndim - 2 - behind if len(stays) > 1 else 0  # the batch and them
         shape = [*stays.shape[:1], *[1] * between, *stays.shape[1:], *[1] * behind]
         return x * stays.to(x).view(shape if len(stays) > 1 else shape[1:]), *rest

@@ -1,6 +1,7 @@
 """Nets of other widths: parts of a net's state, and a net built like another around such a state."""
 
 import copy
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +11,7 @@ from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from relcomp_kit.errors import UserError
 
 
-def plain_copy(net: nn.Module, memory: dict[int, Tensor] | None = None) -> nn.Module:
+def plain_copy(net: nn.Module, memory: Mapping[int, Tensor] | None = None) -> nn.Module:
     """Return a copy of a net, also of one whose weights are computed from others in each pass.
 
     Such a weight, of `torch.nn.utils.prune` or `weight_norm`, is an attribute with a gradient, which torch does not
@@ -23,7 +24,7 @@ def plain_copy(net: nn.Module, memory: dict[int, Tensor] | None = None) -> nn.Mo
     memory : dict of int to Tensor, optional
         What stands in the copy for a tensor of this id.
     """
-    return copy.deepcopy(net, {id(value): value.detach().clone() for value in _computed(net)} | (memory or {}))
+    return copy.deepcopy(net, {id(value): value.detach().clone() for value in _computed(net)} | dict(memory or {}))
 
 
 def meta_copy(net: nn.Module) -> nn.Module:

@@ -6,7 +6,6 @@ labels. What joins tensors element by element (a sum, a batch-norm and its vecto
 reads labels and hands on those of its filters. Labels that meet anything else are fixed, with the reason.
 """
 
-import re
 from collections.abc import Callable
 
 import torch
@@ -96,8 +95,10 @@ class Trace(Quick):
     def _enter(self, name: str) -> Callable:
         def hook(module: nn.Module, inputs: tuple) -> None:
             first = inputs[0] if inputs and isinstance(inputs[0], Tensor) else None
-            channels = None if first is None else self._of(first)
-            self._within.append((name, module, channels and (channels[0] - first.ndim, channels[1])))
+            entered = None
+            if first is not None and (channels := self._of(first)):
+                entered = channels[0] - first.ndim, channels[1]
+            self._within.append((name, module, entered))
 
         return hook
 
@@ -159,9 +160,8 @@ class Trace(Quick):
             else (given["input"], given["weight"], given.get("bias"))
         )
         name, (inside, module, entered) = self._layers.get(_storage(weight)), self._within[-1]
-        own = (
-            None if name is None or name != inside else module.weight.t() if kind in ("addmm", "mm") else module.weight
-        )
+        own = module.get_parameter("weight") if name is not None and name == inside else None
+        own = own.t() if own is not None and kind in ("addmm", "mm") else own  # type: ignore[assignment]
         if name is None or own is None or (own.shape, own.stride()) != (weight.shape, weight.stride()):
             if name is not None:
                 self.labels.fix(self.rows[name], f"{self._where()} uses its weight without running it")
@@ -212,7 +212,7 @@ class Trace(Quick):
         elif name in MOVES and first:
             self._moved(name, func, given, first, result)
         elif first and (SPATIAL.match(name.lstrip("_")) or name == "constant_pad_nd"):
-            places = len(given["pad"]) // 2 if name == "constant_pad_nd" else int(re.search(r"(\d)d", name).group(1))
+            places = len(given["pad"]) // 2 if name == "constant_pad_nd" else int(re.findall(r"(\d)d", name)[0])
             kept = first[0] < x.ndim - places
             self._put(result, first) if kept else self._fix(tensors, f"{self._where()} mixes them ({name})")
         elif first and (name in ALONG or name == "native_layer_norm"):
