@@ -6,6 +6,7 @@ labels. What joins tensors element by element (a sum, a batch-norm and its vecto
 reads labels and hands on those of its filters. Labels that meet anything else are fixed, with the reason.
 """
 
+import re
 from collections.abc import Callable
 
 import torch
