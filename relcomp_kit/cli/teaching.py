@@ -45,10 +45,10 @@ def grade(
     place: Annotated[Path, typer.Argument(metavar="DIR", help="A folder or zip of each student, or one of them.")],
     lesson: Annotated[list[str] | None, typer.Option(metavar="LESSON", help="Only this one; may be repeated.")] = None,
     seconds: Annotated[int, typer.Option(min=1, metavar="N", help="Of processor time that an exercise may take.")] = 20,
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where marks.json and marks.csv go.")] = Path("marks"),
     seed: Annotated[
         int | None, typer.Option(min=0, metavar="N", help="Of the cases to draw; by default as in --out, else new.")
     ] = None,
-    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where marks.json and marks.csv go.")] = Path("marks"),
 ) -> None:
     """Mark exercises that students hand in: each one runs apart, within limits, on cases drawn for this marking.
 

@@ -64,7 +64,7 @@ def downloaded_state(weights: WeightsEnum, title: str) -> dict[str, Tensor]:
             raise UnpicklingError("no state of a net")
         return found
     except (OSError, HTTPException) as error:
-        if file.exists():  # there, but a folder or not to be read
+        if isinstance(error, OSError) and file.exists():  # there, but a folder or not to be read
             raise UserError(f"{title} cannot be used, {file} cannot be read ({error.strerror}): {cure}") from error
         raise download.unreachable(title, weights.url, error, cure) from error
     except (

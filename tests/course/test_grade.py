@@ -216,7 +216,7 @@ def test_no_child_of_an_exercise_survives(class_room):
     marker = f"sleep 86.{os.getpid()}"
     escape = f"import ctypes\n    ctypes.CDLL(None).system(b'{marker} &')\n    return x"
     hand_in("ann", f"def double_root(x):\n    {escape}")
-    assert states(packs) == {"ann": "wrong"}
+    assert states(packs)["ann"] in ("wrong", "error")  # it starts one a case, which may be too many
     until = time.monotonic() + 10  # a process that was killed takes a moment to go
     while running(marker) and time.monotonic() < until:
         time.sleep(0.05)

@@ -54,6 +54,7 @@ def test_batches_are_the_first_scenes(data):
 
 def test_loss_start_is_the_first_taylor_term_of_the_loss():
     draw = torch.Generator().manual_seed(0)
+    torch.manual_seed(0)  # of the weights
     net = nn.Sequential(nn.Linear(5, 4, bias=False), nn.ReLU(), nn.Linear(4, 3, bias=False)).eval()
     x, target = torch.randn(6, 5, generator=draw), torch.tensor([0, 1, 2, 0, 1, 255])
     found = lrp.weight_relevance(net, [(x, target)], start=study.loss_start, aggregate="sum")

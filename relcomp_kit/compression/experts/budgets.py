@@ -37,7 +37,26 @@ def choose(
     minimum: int = 1,
     multiple: int = 1,
 ) -> Path:
-    """Return the path that keeps the units with the highest scores."""
+    """Return the path that keeps the units with the highest scores.
+
+    Parameters
+    ----------
+    net : nn.Module
+        The whole net.
+    example : Tensor
+        An input, whose size decides the multiply-adds.
+    found : Groups
+        The net's units.
+    scores : Tensor
+        One of each unit, (units,).
+    keep, by, normalize, minimum, multiple
+        As in `relcomp_kit.compression.experts.relevant_path`.
+
+    Raises
+    ------
+    UserError
+        If a value is outside its range, or no filter can be removed.
+    """
     _check(found, keep, by, normalize, minimum, multiple)
     if not found.layers:
         raise UserError(f"no filter of this net can be removed: {first_reason(found)}")

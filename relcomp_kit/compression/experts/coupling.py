@@ -73,7 +73,15 @@ def _marks(net: nn.Module) -> tuple[list, list]:
 
 
 def blank_passes(net: nn.Module, example: Tensor) -> Iterator[tuple[nn.Module, Tensor]]:
-    """Yield copies of a net to run once, in eval mode, and an input: without numbers; then, if asked further, with."""
+    """Yield copies of a net to run once, in eval mode, and an input: without numbers; then, if asked further, with.
+
+    Parameters
+    ----------
+    net : nn.Module
+        The net; left as it is.
+    example : Tensor
+        An input of it.
+    """
     yield meta_copy(net), torch.empty_like(example, device="meta")
     yield plain_copy(net).eval(), example.clone()
 

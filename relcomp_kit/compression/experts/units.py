@@ -48,7 +48,15 @@ class Groups:
 
 
 def assembled(net: nn.Module, trace: Trace) -> Groups:
-    """Return the units that labels make; a layer of which some filters are fixed is fixed."""
+    """Return the units that labels make; a layer of which some filters are fixed is fixed.
+
+    Parameters
+    ----------
+    net : nn.Module
+        The net.
+    trace : Trace
+        What a pass of it has shown.
+    """
     classes, why = trace.labels.classes()
     own = {name: classes[rows] for name, rows in trace.rows.items() if name in trace.ran}
     changed = True

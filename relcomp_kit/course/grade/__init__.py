@@ -2,8 +2,8 @@
 
 The parent reads packs without unpacking them (`archives`, `packs`), draws cases (`relcomp_kit.course.cases`), starts a
 process for every student (`process`) and gives it the student's code and the arguments of the cases. That process
-(`worker`) loads what is needed once, and makes a copy of itself for every exercise. What comes back is plain JSON, which
-the parent compares with what the lesson's solution gives.
+(`worker`) loads what is needed once, and makes a copy of itself for every exercise. What comes back is plain JSON,
+which the parent compares with what the lesson's solution gives.
 
 No line of a student runs in the parent. Of the kit the process holds three modules; neither a solution, nor what is
 expected, nor what compares is in it. So a tick that is printed, a check that is replaced, a value that says it equals

@@ -70,7 +70,13 @@ def folder_files(place: Path) -> Iterator[Handed]:
 
 
 def single_file(path: Path, place: Path) -> Handed:
-    """Return a file or folder by its path within a place."""
+    """Return a file or folder by its path within a place.
+
+    Parameters
+    ----------
+    path, place : Path
+        The file, and the folder that it is handed in in.
+    """
     state = path.lstat()
     parts = tuple(unicodedata.normalize("NFC", part) for part in path.relative_to(place).parts)
     return Handed(parts, state.st_mtime, _kind(state.st_mode), lambda most: _read(path, most))
@@ -78,6 +84,15 @@ def single_file(path: Path, place: Path) -> Handed:
 
 def zip_files(source: Path | io.BytesIO, above: tuple[str, ...] = (), entries: int = ENTRIES) -> Iterator[Handed]:
     """Return all that lies in a zip; paths that lead out of it are cut to what is in it.
+
+    Parameters
+    ----------
+    source : Path or BytesIO
+        The zip.
+    above : tuple of str
+        Folders that it lies in.
+    entries : int
+        The most that it may have.
 
     Raises
     ------

@@ -17,7 +17,15 @@ def digest(content: Any) -> str:
 
 
 def read(folder: Path, key: str) -> list[dict] | None:
-    """Return what was noted under a digest; None if that is nothing, or its file is damaged."""
+    """Return what was noted under a digest; None if that is nothing, or its file is damaged.
+
+    Parameters
+    ----------
+    folder : Path
+        Where marks are noted.
+    key : str
+        The digest.
+    """
     try:
         found = json.loads((folder / f"{key}.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -26,7 +34,17 @@ def read(folder: Path, key: str) -> list[dict] | None:
 
 
 def note(folder: Path, key: str, marks: list[dict]) -> None:
-    """Note a student's marks under a digest."""
+    """Note a student's marks under a digest.
+
+    Parameters
+    ----------
+    folder : Path
+        Where marks are noted.
+    key : str
+        The digest.
+    marks : list of dict
+        A mark of each exercise, JSON-able.
+    """
     write_json(folder / f"{key}.json", marks)
 
 

@@ -94,7 +94,13 @@ def limit(most: dict[str, int]) -> None:
 
 
 class Kit(ModuleType):
-    """Anything of the kit, which can be imported, so that a line too many does no harm, but not used."""
+    """Anything of the kit, which can be imported, so that a line too many does no harm, but not used.
+
+    Parameters
+    ----------
+    name, doc : str
+        As for a module.
+    """
 
     def __getattr__(self, name: str) -> "Kit":
         """Return a part."""
