@@ -100,12 +100,14 @@ def conservation(
         if isinstance(output, Tensor) and output.grad_fn is not None:
             outputs[name], nodes[name] = output, output.grad_fn
 
+    made.survey.keeps_places = True
     for name, module in made.net.named_modules():
         module.register_forward_hook(lambda *call, name=name: remember(name, call[2]))
     kept: dict[str, Tensor] = {}
     made.listeners = [lambda layer, found: kept.__setitem__(layer, found.constants())]
     x, target = read_batch((x, target), next(model.parameters()).device)
-    output = made.forward(x.requires_grad_(), strict)
+    x = made.images(x)
+    output = made.forward(x, strict)
     relevance = start_relevance(output, target, start, class_=class_)
     total = relevance.flatten(1).double().sum(1)
     if not total.all():
@@ -113,30 +115,32 @@ def conservation(
             "a sample starts with relevance 0, of which no share can be told: choose another start or image"
         )
     cuts = _cuts(output, x, nodes, {name for name, _ in model.named_modules()} - {""})
+    places = nodes | made.survey.places
     found = made.backward(output, relevance, [*(outputs[name] for name in cuts), x])
     result = {}
     for name, value in zip([*cuts, "input"], found):
-        behind = cuts.get(name, set(nodes))
-        constants = sum((kept[layer].double() for layer in kept if layer in behind), torch.zeros_like(total))
+        behind = cuts.get(name)
+        constants = torch.zeros_like(total)
+        for label, one in kept.items():
+            if behind is None or places[label] in behind:
+                constants = constants + one.double()
         result[name] = Conservation(total, value.flatten(1).double().sum(1), constants)
     return result
 
 
-def _cuts(output: Tensor, x: Tensor, nodes: dict[str, Node], own: set[str]) -> dict[str, set[str]]:
-    """Return the modules whose output everything passes, last one first, each with the modules behind it.
+def _cuts(output: Tensor, x: Tensor, nodes: dict[str, Node], own: set[str]) -> dict[str, set[Node]]:
+    """Return the modules whose output everything passes, last one first, each with what autograd has behind it.
 
     Of several modules with one and the same output, as a block and its last layer, the outermost is named.
     """
-    found: dict[Node, tuple[str, set[str]]] = {}
+    found: dict[Node, tuple[str, set[Node]]] = {}
     end, leaf = (get_gradient_edge(tensor).node for tensor in (output, x))
     for name, node in nodes.items():
         if name not in own or node is end:
             continue
         reached = _reached(end, node)
-        if node in reached and leaf not in reached:
-            behind = {other for other, its in nodes.items() if its in reached and its is not node}
-            if node not in found or len(name) < len(found[node][0]):
-                found[node] = (name, behind)
+        if node in reached and leaf not in reached and (node not in found or len(name) < len(found[node][0])):
+            found[node] = (name, reached - {node})
     return dict(sorted(found.values(), key=lambda cut: len(cut[1])))
 
 

@@ -1,6 +1,7 @@
 """What a net computes outside its modules: additions, activations and products that no rule can be attached to."""
 
 from collections.abc import Callable
+from typing import Any
 
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
@@ -37,8 +38,6 @@ HARMLESS = MIXING | {
     "movedim", "expand", "chunk", "split", "unbind", "cat", "concat", "concatenate", "stack", "pad", "dropout", "roll",
     "max_pool1d", "max_pool2d", "max_pool3d", "register_hook", "_assert",
 }  # fmt: skip
-SUMS = {"add", "add_", "__add__", "__radd__", "__iadd__"}
-RELUS = {"relu", "relu_", "leaky_relu", "leaky_relu_"}
 
 
 class Survey(TorchFunctionMode):
@@ -59,6 +58,8 @@ class Survey(TorchFunctionMode):
     def __init__(self, net: nn.Module, allowed: set[str], cure: str, instead: dict[str, Callable] | None = None):
         super().__init__()
         self.cure = cure
+        self.places: dict[str, Any] = {}
+        self.keeps_places = False
         self.instead = instead or {}
         self.allowed = HARMLESS | allowed
         self.found: list[tuple[str, str]] = []
@@ -75,6 +76,13 @@ class Survey(TorchFunctionMode):
 
     def _leaving(self, module: nn.Module, args: tuple, output: Tensor) -> None:
         self._open.pop()
+
+    def begin(self, x: Tensor) -> Tensor:
+        """Begin a forward pass; return the images for it."""
+        return x
+
+    def end(self, output: Tensor) -> None:
+        """End a forward pass with its output."""
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
         name, known = self._open[-1]

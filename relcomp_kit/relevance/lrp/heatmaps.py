@@ -59,7 +59,8 @@ def heatmap(
     made = prepare(model, rule, way=way)
     channel = Channel(made, *concept) if concept is not None else None
     x, target = read_batch((x, target), next(model.parameters()).device)
-    output = made.forward(x.requires_grad_())
+    x = made.images(x)
+    output = made.forward(x)
     relevance = start_relevance(output, target, start, class_=class_, normalize=normalize)
     if not relevance.any():
         raise UserError("relevance starts with 0 everywhere in these images: take others, or another class or start")

@@ -37,11 +37,11 @@ def prepare(
     if rule not in RULES:
         raise UserError(f"there is no rule {rule!r}; choose one of {', '.join(RULES)}")
     if way is None:
-        way = "gradient" if rule == "epsilon" and canonizers is None else "zennit"
+        way = "gradient" if canonizers is None else "zennit"
     if way not in WAYS:
         raise UserError(f"there is no way {way!r} to compute relevance; choose one of {', '.join(WAYS)}")
     if way == "gradient":
-        if rule != "epsilon" or canonizers is not None:
-            raise UserError("only the epsilon rule is a gradient times a weight: take way='zennit' for all else")
-        return gradient.prepare(model)
+        if canonizers is not None:
+            raise UserError("canonizers change modules, and the gradient's way has none: take way='zennit'")
+        return gradient.prepare(model, rule)
     return composites.prepare(model, rule, canonizers)

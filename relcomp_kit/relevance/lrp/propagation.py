@@ -10,6 +10,7 @@ from relcomp_kit.errors import UserError
 from relcomp_kit.relevance.lrp.functional_operations import Survey
 from relcomp_kit.relevance.lrp.working_copy import output_of
 
+NEXT_TO_ZERO = 1e-20
 RULES = ("epsilon", "z+", "gamma", "alpha2-beta1")
 
 
@@ -48,6 +49,10 @@ class Propagation:
         The net whose outputs the copy must have; asked once, in the first forward pass.
     entered : set of str
         Layers that the latest forward pass has used and that cannot be used twice.
+    uses : dict of str to int
+        How often the latest forward pass has used a parameter, where it can be used more than once.
+    flat : bool
+        Whether black pixels receive relevance too, and gradients are carried.
     """
 
     net: nn.Module
@@ -56,12 +61,25 @@ class Propagation:
     listeners: list[Callable[[str, LayerRelevance], None]] = field(default_factory=list)
     original: nn.Module | None = None
     entered: set[str] = field(default_factory=set)
+    uses: dict[str, int] = field(default_factory=dict)
+    flat: bool = False
+
+    def images(self, x: Tensor) -> Tensor:
+        """Return images that relevance can be traced back to.
+
+        For the flat rule a 0 becomes a number that is next to it, as ``c = relevance / value`` has to exist.
+        """
+        x = x.detach()
+        return (torch.where(x == 0, NEXT_TO_ZERO, x) if self.flat else x).requires_grad_()
 
     def forward(self, x: Tensor, strict: bool = True) -> Tensor:
         """Return the logits; with ``strict`` a net that relevance cannot be traced through is an error."""
         self.entered.clear()
-        with torch.enable_grad(), self.survey:
-            output = output_of(self.net(x))
+        with torch.enable_grad():
+            images = self.survey.begin(x)
+            with self.survey:
+                output = output_of(self.net(images))
+        self.survey.end(output)
         if strict:
             self.survey.complain()
         if self.original is not None:
@@ -102,6 +120,12 @@ class Propagation:
         listeners, self.listeners = self.listeners, self.listeners if listen else []
         try:
             back = torch.autograd.grad(output, tensors, carried, retain_graph=again, allow_unused=True)
+        except RuntimeError as error:
+            if "modified by an inplace operation" not in str(error):
+                raise
+            raise UserError(
+                "the net writes in place to values that something has read before: add and multiply without += and *="
+            ) from error
         finally:
             self.listeners = listeners
         return [torch.zeros_like(tensor) if one is None else one for tensor, one in zip(tensors, back)]

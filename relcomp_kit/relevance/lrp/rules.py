@@ -1,10 +1,12 @@
-"""Rules that zennit 0.4 does not have."""
+"""Rules of layers: which of zennit's belong together, and what zennit 0.4 does not have."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from zennit.core import BasicHook, stabilize
+from zennit.rules import AlphaBeta, Flat, ZPlus
 
 
 class Gamma(BasicHook):
@@ -88,3 +90,33 @@ def by_share(function: Callable[..., Tensor], input: Tensor, *args, **options) -
         What the function returns.
     """
     return _ByShare.apply(input, lambda value: function(value, *args, **options))
+
+
+class Rule(NamedTuple):
+    """A rule of zennit for one layer.
+
+    Attributes
+    ----------
+    hook : BasicHook
+        What it makes of inputs, parameters and relevance; it is not hooked into anything.
+    alpha : float
+        How much of the relevance goes to what speaks for the output; 0 if the rule does not ask.
+    """
+
+    hook: BasicHook
+    alpha: float = 0.0
+
+
+class Composite(NamedTuple):
+    """Rules of a net: of its convolutions, and of the first layer if it has one of its own. All else is epsilon."""
+
+    convolution: Rule | None = None
+    first: Rule | None = None
+
+
+COMPOSITES = {
+    "epsilon": Composite(),
+    "z+": Composite(Rule(ZPlus(), 1.0), Rule(Flat())),
+    "gamma": Composite(Rule(Gamma())),
+    "alpha2-beta1": Composite(Rule(AlphaBeta(), 2.0), Rule(Flat())),
+}

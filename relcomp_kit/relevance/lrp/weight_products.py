@@ -1,6 +1,8 @@
 """How much a layer's output changes with each of its weights: one product of its input and of what came back."""
 
+from collections.abc import Sequence
 from itertools import product
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -9,6 +11,15 @@ from torch.nn import functional as F
 LINEAR = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 ConvLayer = nn.Conv1d | nn.Conv2d | nn.Conv3d
 LinearLayer = nn.Linear | ConvLayer
+
+
+class Geometry(NamedTuple):
+    """What a convolution knows besides its weight: a number for each axis of the image, and its groups."""
+
+    stride: tuple[int, ...]
+    padding: tuple[int, ...]
+    dilation: tuple[int, ...]
+    groups: int
 
 
 def weight_products(module: LinearLayer, x: Tensor, slope: Tensor, *, per_sample: bool) -> Tensor:
@@ -29,30 +40,80 @@ def weight_products(module: LinearLayer, x: Tensor, slope: Tensor, *, per_sample
     Tensor
         (N, \\*weight.shape) if ``per_sample``, else the sum over the samples.
     """
+    samples = len(x) if per_sample else None
     if isinstance(module, nn.Linear):
-        rows, columns = (
-            slope.flatten(1, -2) if slope.ndim > 2 else slope[:, None],
-            x.flatten(1, -2) if x.ndim > 2 else x[:, None],
-        )
-        return rows.mT @ columns if per_sample else rows.flatten(0, 1).T @ columns.flatten(0, 1)
-    x, padding = _padded(module, x)
-    return _by_taps(module, x, slope, padding) if per_sample else _convolution_backward(module, x, slope, padding)
+        return linear_products(x, slope, samples)
+    padding = module.padding
+    if module.padding_mode != "zeros" or isinstance(padding, str):  # other paddings are laid around the input
+        mode = "constant" if module.padding_mode == "zeros" else module.padding_mode
+        x, padding = F.pad(x, module._reversed_padding_repeated_twice, mode=mode), (0,) * len(module.kernel_size)
+    geometry = Geometry(module.stride, padding, module.dilation, module.groups)
+    return convolution_products(x, slope, module.weight, geometry, samples)
 
 
-def _by_taps(module: ConvLayer, x: Tensor, slope: Tensor, padding: tuple[int, ...]) -> Tensor:
-    """Return each sample's products: for every tap of the filter one batched product with the shifted input.
+def linear_products(x: Tensor, slope: Tensor, samples: int | None) -> Tensor:
+    """Return the products of a linear layer's weight.
+
+    Parameters
+    ----------
+    x, slope : Tensor
+        Input (..., inputs), and what came back at the output, (..., outputs).
+    samples : int or None
+        How many samples their rows belong to, all rows of one before those of the next; None for the sum over all.
+
+    Returns
+    -------
+    Tensor
+        (samples, outputs, inputs), or (outputs, inputs).
+    """
+    if samples is None:
+        return slope.reshape(-1, slope.shape[-1]).T @ x.reshape(-1, x.shape[-1])
+    rows, columns = (value.reshape(samples, -1, value.shape[-1]) for value in (slope, x))
+    return rows.mT @ columns
+
+
+def convolution_products(x: Tensor, slope: Tensor, weight: Tensor, geometry: Geometry, samples: int | None) -> Tensor:
+    """Return the products of a convolution's weight.
+
+    Parameters
+    ----------
+    x, slope : Tensor
+        Input (M, inputs, ...), and what came back at the output, (M, outputs, ...).
+    weight : Tensor
+        Only its shape is needed.
+    geometry : Geometry
+        Stride, padding with zeros, dilation and groups.
+    samples : int or None
+        How many samples the M images belong to, all of one before those of the next; None for the sum over all.
+
+    Returns
+    -------
+    Tensor
+        (samples, \\*weight.shape), or the weight's shape.
+    """
+    if samples is None:
+        return torch.ops.aten.convolution_backward(
+            slope, x, weight, None, geometry.stride, geometry.padding, geometry.dilation, False,
+            (0,) * len(geometry.padding), geometry.groups, (False, True, False),
+        )[1]  # fmt: skip
+    found = _by_taps(x, slope, weight.shape[2:], geometry)
+    return found if len(x) == samples else found.unflatten(0, (samples, -1)).sum(1)
+
+
+def _by_taps(x: Tensor, slope: Tensor, kernel_size: Sequence[int], geometry: Geometry) -> Tensor:
+    """Return each image's products: for every tap of the filter one batched product with the shifted input.
 
     Places where a tap lies on the padding are left out: with dilations as wide as DeepLabV3's that is most of them.
     The taps are the outer dimensions in memory.
     """
-    x, slope = (tensor.unflatten(1, (module.groups, -1)) for tensor in (x, slope))
-    found = x.new_empty(*module.kernel_size, len(x), module.groups, slope.shape[2], x.shape[2])
-    for tap in product(*map(range, module.kernel_size)):
-        shifts = [step * dilation - before for step, dilation, before in zip(tap, module.dilation, padding)]
-        written, read = zip(*map(_overlap, shifts, module.stride, slope.shape[3:], x.shape[3:]))
+    x, slope = (tensor.unflatten(1, (geometry.groups, -1)) for tensor in (x, slope))
+    found = x.new_empty(*kernel_size, len(x), geometry.groups, slope.shape[2], x.shape[2])
+    for tap in product(*map(range, kernel_size)):
+        shifts = [step * dilation - before for step, dilation, before in zip(tap, geometry.dilation, geometry.padding)]
+        written, read = zip(*map(_overlap, shifts, geometry.stride, slope.shape[3:], x.shape[3:]))
         rows, columns = slope[(..., *written)].flatten(3), x[(..., *read)].flatten(3)
         torch.matmul(rows, columns.mT, out=found[tap])
-    taps = tuple(range(len(padding)))
+    taps = tuple(range(len(kernel_size)))
     return found.flatten(-3, -2).movedim(taps, tuple(axis - len(taps) for axis in taps))
 
 
@@ -64,36 +125,24 @@ def _overlap(shift: int, stride: int, outputs: int, inputs: int) -> tuple[slice,
     return slice(first, last), slice(start, start + (last - first) * stride, stride)
 
 
-def _padded(module: ConvLayer, x: Tensor) -> tuple[Tensor, tuple[int, ...]]:
-    """Return the input and the zero padding still to be done; other paddings are laid around the input."""
-    if module.padding_mode == "zeros" and not isinstance(module.padding, str):
-        return x, tuple(module.padding)
-    mode = "constant" if module.padding_mode == "zeros" else module.padding_mode
-    return F.pad(x, module._reversed_padding_repeated_twice, mode=mode), (0,) * len(module.kernel_size)
-
-
-def _convolution_backward(module: ConvLayer, x: Tensor, slope: Tensor, padding: tuple[int, ...]) -> Tensor:
-    return torch.ops.aten.convolution_backward(
-        slope, x, module.weight, None, module.stride, padding, module.dilation, False, (0,) * len(padding),
-        module.groups, (False, True, False),
-    )[1]  # fmt: skip
-
-
-def position_sums(module: nn.Module, slope: Tensor) -> Tensor:
+def position_sums(slope: Tensor, samples: int, axis: int) -> Tensor:
     """Return a layer's slopes summed over positions, as a new tensor that may be written to.
 
     Parameters
     ----------
-    module : nn.Module
-        The layer; a linear one has its outputs in the last dimension, any other in the second.
     slope : Tensor
-        (N, outputs), or with positions: (N, ..., outputs) for a linear layer, (N, outputs, ...) for others.
+        Channels lie along ``axis``; all of one sample comes before all of the next.
+    samples : int
+        How many samples there are.
+    axis : int
+        1, or -1 for a linear layer.
 
     Returns
     -------
     Tensor
-        (N, outputs).
+        (samples, channels).
     """
-    if slope.ndim == 2:
-        return slope.clone()
-    return slope.flatten(1, -2).sum(1) if isinstance(module, nn.Linear) else slope.flatten(2).sum(2)
+    if axis == -1:
+        return slope.reshape(samples, -1, slope.shape[-1]).sum(1)
+    found = slope.flatten(2).sum(2) if slope.ndim > 2 else slope.clone()
+    return found if len(found) == samples else found.reshape(samples, -1, found.shape[1]).sum(1)

@@ -160,12 +160,13 @@ def _stream(
         raise UserError(f"the momentum is the share of the old value, 0 or more and below 1, not {momentum}")
     made = prepare(model, rule, way=way, canonizers=canonizers)
     channel = Channel(made, *concept) if concept is not None else None
-    running = {key: Running(aggregate, momentum) for key in asked}
+    running = {key: Running(aggregate, momentum, made.uses) for key in asked}
     device, empty, last = next(model.parameters()).device, True, list(asked)[-1]
     for batch in batches:
         empty = False
         x, target = read_batch(batch, device)
-        output = made.forward(x.requires_grad_(), strict=canonizers is None)
+        x = made.images(x)
+        output = made.forward(x, strict=canonizers is None)
         for key, class_ in asked.items():
             relevance = start_relevance(output, target, start, class_=class_, normalize=normalize)
             if relevance.any():
@@ -193,10 +194,13 @@ class Running:
         One of `AGGREGATES`; see `weight_relevance`.
     momentum : float or None
         Share of the old average that each batch keeps; None for sums over all samples.
+    uses : dict of str to int
+        How often a forward pass uses a parameter: what it receives in all of them is one sum.
     """
 
-    def __init__(self, aggregate: str, momentum: float | None):
-        self.aggregate, self.momentum = aggregate, momentum
+    def __init__(self, aggregate: str, momentum: float | None, uses: Mapping[str, int]):
+        self.aggregate, self.momentum, self.uses = aggregate, momentum, uses
+        self._waiting: dict[str, Tensor] = {}
         self.sums: dict[str, Tensor] = {}
         self.factors: dict[str, Tensor | float] = {}
         self.samples = 0
@@ -211,13 +215,20 @@ class Running:
         """Add a layer's share of one backward pass."""
         per_sample = self.aggregate == "mean_of_abs"
         for name, (factor, product) in found.parameters(per_sample).items():
+            self.factors[name] = factor
+            if per_sample and self.uses.get(name, 1) > 1:
+                self._waiting[name] = self._waiting[name] + product if name in self._waiting else product
+                continue
             if per_sample:
                 product = torch.sum(product.abs_(), 0, out=torch.empty_like(product[0]))  # as it lies in memory
-            self.factors[name] = factor
             self.sums[name] = self.sums[name].add_(product) if name in self.sums else product
 
     def end(self) -> None:
         """End a batch."""
+        for name, product in self._waiting.items():
+            total = product.abs().sum(0)
+            self.sums[name] = self.sums[name] + total if name in self.sums else total
+        self._waiting.clear()
         self.samples += self._active
         if self.momentum is None:
             return

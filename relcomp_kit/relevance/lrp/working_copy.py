@@ -10,9 +10,15 @@ from relcomp_kit.errors import UserError
 from relcomp_kit.models.masked_net import LEAKY_SLOPE, MaskedLayer
 from relcomp_kit.relevance.lrp.functional_operations import BATCH_NORMS
 
+
+
+class TracedSigmoid(nn.Sigmoid):
+    """A sigmoid that hands on all of its relevance, as formula II of Böhnke has it, also the share of its 1/2 at 0."""
+
+
 PLAIN: dict[str, Callable[[], nn.Module]] = {
     "tanh": nn.Tanh,
-    "sigmoid": nn.Sigmoid,
+    "sigmoid": TracedSigmoid,
     "relu": nn.ReLU,
     "leaky_relu": lambda: nn.LeakyReLU(LEAKY_SLOPE),
 }
