@@ -128,7 +128,13 @@ def _recording(made: Propagation, layer: str, hook: BasicHook, split: Callable) 
         def of_bias() -> Tensor:
             if module.bias is None:
                 return original.new_zeros(len(original), 1)
-            return hook.reducer(ones, [bias * position_sums(s, len(s), -1 if isinstance(module, nn.Linear) else 1) for bias, s in zip(biases, slopes)])
+            return hook.reducer(
+                ones,
+                [
+                    bias * position_sums(s, len(s), -1 if isinstance(module, nn.Linear) else 1)
+                    for bias, s in zip(biases, slopes)
+                ],
+            )
 
         def parameters(per_sample: bool) -> dict[str, tuple[float, Tensor]]:
             return split(of_weight(per_sample), of_bias(), per_sample)

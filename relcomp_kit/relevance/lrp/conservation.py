@@ -114,6 +114,8 @@ def conservation(
         raise UserError(
             "a sample starts with relevance 0, of which no share can be told: choose another start or image"
         )
+    if made.survey.mixed and len(x) > 1:
+        return _one_by_one(model, x, relevance, rule=rule, way=way, canonizers=canonizers, strict=strict)
     cuts = _cuts(output, x, nodes, {name for name, _ in model.named_modules()} - {""})
     places = nodes | made.survey.places
     found = made.backward(output, relevance, [*(outputs[name] for name in cuts), x])
@@ -126,6 +128,16 @@ def conservation(
                 constants = constants + one.double()
         result[name] = Conservation(total, value.flatten(1).double().sum(1), constants)
     return result
+
+
+def _one_by_one(model: nn.Module, x: Tensor, start: Tensor, **options) -> dict[str, Conservation]:
+    """Ask for one sample after the other, where the net turns them so that they cannot be told apart in a batch."""
+    each = [conservation(model, x[n : n + 1], start=start[n : n + 1], **options) for n in range(len(x))]
+    parts = ("start", "relevance", "kept")
+    return {
+        name: Conservation(*(torch.cat([getattr(one[name], part) for one in each]) for part in parts))
+        for name in each[0]
+    }
 
 
 def _cuts(output: Tensor, x: Tensor, nodes: dict[str, Node], own: set[str]) -> dict[str, set[Node]]:

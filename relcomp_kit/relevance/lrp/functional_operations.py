@@ -60,6 +60,7 @@ class Survey(TorchFunctionMode):
         self.cure = cure
         self.places: dict[str, Any] = {}
         self.keeps_places = False
+        self.mixed = False
         self.instead = instead or {}
         self.allowed = HARMLESS | allowed
         self.found: list[tuple[str, str]] = []

@@ -27,18 +27,24 @@ Parameters = dict[str, tuple[Tensor | float, Tensor]]
 
 
 class Traced(torch.autograd.Function):
-    """A function of one tensor whose backward pass is ``back(x, y, c)``."""
+    """A function of one tensor whose backward pass is ``back(x, y, c)``.
+
+    What comes next may write into y, as the sum of a residual block does; then it is computed ``again`` from x.
+    """
 
     @staticmethod
-    def forward(ctx, x: Tensor, function: Callable[[Tensor], Tensor], back: Callable[..., Tensor]) -> Tensor:
+    def forward(ctx, x: Tensor, function: Callable, back: Callable[..., Tensor], again: Callable) -> Tensor:
         y = function(x)
-        ctx.back = back
-        ctx.save_for_backward(x, y)
+        ctx.back, ctx.again = back, again
+        ctx.y, ctx.version = y.detach(), y._version
+        ctx.save_for_backward(x)
         return y
 
     @staticmethod
-    def backward(ctx, slope: Tensor) -> tuple[Tensor, None, None]:
-        return ctx.back(*ctx.saved_tensors, slope), None, None
+    def backward(ctx, slope: Tensor) -> tuple[Tensor, None, None, None]:
+        (x,) = ctx.saved_tensors
+        y = ctx.y if ctx.y._version == ctx.version else ctx.again(x)
+        return ctx.back(x, y, slope), None, None, None
 
 
 @dataclass
@@ -215,7 +221,7 @@ def by_rule(
         report(LayerRelevance(parameters, lambda: of_bias(True).sum(1)))
         return _divided(of_input, x)
 
-    output = Traced.apply(input, function, back)
+    output = Traced.apply(input, function, back, lambda x: layer.run(x, layer.weight, layer.bias))
     report = op.reporter(output, name, [constant for constant, _ in split(layer.weight, layer.weight.new_zeros(1))])
     return output
 
@@ -229,7 +235,8 @@ def shares(rule: Rule, layer: Layer, x: Tensor, y: Tensor, slope: Tensor) -> tup
     """Return relevance of a layer's input, and functions that return that of its weight and of its bias.
 
     Where nothing speaks for an output, as in a neuron with few inputs, all of them 0 or against it, z+ would lose what
-    it received. There all shares go against it, and are those of epsilon.
+    it received. There all shares go against it, and are those of epsilon. Where nothing speaks against it, alpha-beta
+    would have nothing to take beta from, and z+ is in its place.
     """
     hook, received = rule.hook, slope * y
     inputs, outputs, weights, biases = [], [], [], []
@@ -241,6 +248,9 @@ def shares(rule: Rule, layer: Layer, x: Tensor, y: Tensor, slope: Tensor) -> tup
             outputs.append(layer.run(inputs[-1], weights[-1], biases[-1]))
     slopes = hook.gradient_mapper(received, [one.detach() for one in outputs])
     slopes = [slopes] if isinstance(slopes, Tensor) else list(slopes)
+    if rule.alpha > 1:
+        alone = sum(outputs[2:]).detach() == 0
+        slopes[:2] = [torch.where(alone, one / rule.alpha, one) for one in slopes[:2]]
     of_input = hook.reducer(inputs, torch.autograd.grad(outputs, inputs, slopes)).detach()
     ones = [1.0] * len(slopes)
     against = None
@@ -288,6 +298,8 @@ def batch_norm(
     scale = inverse_sd if own is None else own * inverse_sd
     shift = torch.zeros_like(scale) if shift is None else shift
     if input in op.convolved:
+        for source in (*op.sources(op.convolved[input][3]), *op.sources(op.convolved[input][4])):
+            op.uses[source] -= 1  # of the convolution alone, which nothing will arrive at
         return _merged(op, *op.convolved[input], input.detach(), scale, running_mean, shift, weight, bias)
     output = function(input, running_mean, running_var, own, None if bias is None else shift, False, momentum, eps)
     x, check, samples = input.detach(), unchanged(op, input), op.samples

@@ -3,7 +3,7 @@
 - Constants in a sum keep their share, as a bias does.
 - A product of k values that depend on the image gives each 1/k (AttnLRP's uniform rule, Achtibat et al. 2024).
 - A divisor that depends on the image counts as a constant: so it is in layer norm (AttnLRP; Ali et al. 2022).
-- A curved activation hands on all that it received (AttnLRP's identity rule), but for the share of ``f(0)``, a constant.
+- A curved activation hands on all that it received (AttnLRP's identity rule) but the share of ``f(0)``, a constant.
 - Softmax is taken as its Taylor series up to the first power (AttnLRP); what that leaves over is its constant's.
 """
 
@@ -50,7 +50,8 @@ def in_place(rule: Callable) -> Callable:
         if rule is affine and all(map(op.is_data, (target, *args))) and not options:
             return function(target, *args)
         base = getattr(torch.Tensor, name_of(function).rstrip("_"))
-        return _write(op, target, rule(op, base, target, *args, **options))
+        values = target if rule is affine else op.call(torch.clone, target)  # they are needed later
+        return _write(op, target, rule(op, base, values, *args, **options))
 
     return written
 
@@ -187,21 +188,20 @@ def curved(op: Operations, function: Callable, input: Tensor, *args, **options) 
     if not op.is_data(input) or any(isinstance(one, Tensor) for one in leaves(args, options)):
         op.refuse(name)
         return function(input, *op.plain(args), **op.plain(options))
-    inplace = options.pop("inplace", False)
+    target, inplace = input, options.pop("inplace", False)
+    input = op.call(torch.clone, input) if inplace else input
 
     def run(z: Tensor) -> Tensor:
         return function(z, *args, **options)
 
-    if name in OF_ALL or _is_traced(op):
-        offset = input.new_zeros(())
-    else:
-        offset = run(input.new_zeros(()))
-    output = Traced.apply(input, run, lambda z, y, slope: slope * (y - offset) / stabilize(z))
+    zero = input.new_zeros(())
+    offset = zero if name in OF_ALL or _is_traced(op) else run(zero)
+    output = Traced.apply(input, run, lambda z, y, slope: slope * (y - offset) / stabilize(z), run)
     if offset:
         samples = op.samples
         constants = lambda slope: (slope * offset).reshape(samples, -1).sum(1)  # noqa: E731
         op.attach(output, name, [], lambda slope: LayerRelevance(lambda _: {}, partial(constants, slope)))
-    return _write(op, input, output) if inplace else output
+    return _write(op, target, output) if inplace else output
 
 
 def _is_traced(op: Operations) -> bool:
@@ -331,5 +331,19 @@ OPERATION_RULES: dict[str, Callable] = {
     "scaled_dot_product_attention": attention,
     "multi_head_attention_forward": multi_head_attention,
 }
-WRITING = ("add", "sub", "mul", "div", "masked_fill", "tanh", "sigmoid", "clamp", "clip", "pow", "square", "exp", "sqrt")
+WRITING = (
+    "add",
+    "sub",
+    "mul",
+    "div",
+    "masked_fill",
+    "tanh",
+    "sigmoid",
+    "clamp",
+    "clip",
+    "pow",
+    "square",
+    "exp",
+    "sqrt",
+)
 OPERATION_RULES |= {f"{name}_": in_place(OPERATION_RULES[name]) for name in WRITING}

@@ -23,11 +23,13 @@ HIDDEN = "something that torch does not show, such as TorchScript or an autograd
 
 # they move values; some of these names stand for a method, a function and one that works in place
 MOVING = {
-    "__getitem__", "T", "mT", "H", "mH", "chunk", "split", "tensor_split", "hsplit", "vsplit", "unbind", "view", "view_as", "reshape",
+    "__getitem__", "T", "mT", "H", "mH", "chunk", "split", "tensor_split", "hsplit", "vsplit", "unbind",
+    "view", "view_as", "reshape",
     "reshape_as", "flatten", "unflatten", "ravel", "permute", "transpose", "t", "swapaxes", "swapdims", "movedim",
     "moveaxis", "squeeze", "unsqueeze", "expand", "expand_as", "repeat", "tile", "repeat_interleave", "roll", "flip",
     "rot90", "narrow", "select", "index_select", "gather", "unfold", "diagonal", "tril", "triu", "pixel_shuffle",
-    "pixel_unshuffle", "channel_shuffle", "native_channel_shuffle", "cat", "concat", "concatenate", "stack", "pad", "broadcast_to",
+    "pixel_unshuffle", "channel_shuffle", "native_channel_shuffle", "cat",
+    "concat", "concatenate", "stack", "pad", "broadcast_to",
 }  # fmt: skip
 # linear, or in proportion to their inputs (Euler): their gradients are their rule
 PROPORTIONAL = MOVING | {
@@ -42,12 +44,15 @@ PROPORTIONAL = MOVING | {
 }  # fmt: skip
 # what they return is no longer differentiable, or constant
 ASKING = {
-    "__len__", "__bool__", "__contains__", "__hash__", "__repr__", "__format__", "size", "dim", "ndimension", "numel", "nelement", "stride",
-    "storage_offset", "element_size", "is_floating_point", "is_complex", "is_contiguous", "is_tensor", "get_device", "argmax",
+    "__len__", "__bool__", "__contains__", "__hash__", "__repr__", "__format__", "size", "dim", "ndimension",
+    "numel", "nelement", "stride",
+    "storage_offset", "element_size", "is_floating_point", "is_complex", "is_contiguous", "is_tensor",
+    "get_device", "argmax",
     "argmin", "argsort", "all", "any", "eq", "ne", "lt", "le", "gt", "ge", "equal", "allclose", "isclose", "isnan",
     "isinf", "isfinite", "sign", "logical_not", "logical_and", "logical_or", "zeros_like", "ones_like", "full_like",
     "empty_like", "rand_like", "randn_like", "new_zeros", "new_ones", "new_full", "new_empty", "new_tensor",
-    "register_hook", "retain_grad", "_assert", "_assert_async", "broadcast_tensors", "result_type", "can_cast", "is_same_size",
+    "register_hook", "retain_grad", "_assert", "_assert_async", "result_type", "can_cast",
+    "is_same_size",
 }  # fmt: skip
 ATTRIBUTES = {"data", "grad", "real", "imag"}  # of a tensor, by which values escape; all others are all right
 PLAIN = PROPORTIONAL | ASKING
@@ -56,6 +61,7 @@ COMPOSED = {
     "layer_norm", "group_norm", "instance_norm", "rms_norm", "stack", "__iter__", "scaled_dot_product_attention",
     "multi_head_attention_forward",
 }  # fmt: skip
+LIKE = {"to", "type_as", "view_as", "reshape_as", "expand_as"}  # ask a second tensor for its shape or its kind
 FIRST = 2.0**20  # label of the first sample; what is none, as a padding, lies far from it
 
 
@@ -109,7 +115,7 @@ class Operations(Survey):
         self.uses.clear()
         self.places.clear()
         self.seen, self.derived, self.turned = (WeakTensorKeyDictionary() for _ in range(3))
-        self.mixed = False
+        self.mixed = self._reporting = False
         self.convolved = WeakTensorKeyDictionary()
         self.first = True
         self.seen[x] = True
@@ -131,7 +137,7 @@ class Operations(Survey):
         if rule is not None:
             result = rule(self, function, *args, **options)
         else:
-            if name not in PLAIN or (name in PROPORTIONAL and (len(data) > 1 or self._loses(name, tensors))):
+            if name not in PLAIN or (name in PROPORTIONAL and self._loses(name, data, tensors)):
                 self.refuse(name)
             result = function(*args, **options)
         for one in leaves(result):
@@ -141,6 +147,8 @@ class Operations(Survey):
                 self.refuse(f"{name} without gradients")
         if self.samples > 1 and name not in ASKING:
             self._follow(function, name, data, args, options, result)
+            self.mixed |= self._reporting and any(one in self.turned for one in leaves(result) if self.is_data(one))
+        self._reporting = False
         return result
 
     def is_data(self, value: Any) -> bool:
@@ -165,9 +173,9 @@ class Operations(Survey):
 
     # --- constants
 
-    def _loses(self, name: str, tensors: list[Tensor]) -> bool:
-        """Say whether a parameter takes part in a function that is only known for data."""
-        return name not in ("to", "type_as", "view_as", "reshape_as", "expand_as") and any(map(self.sources, tensors))
+    def _loses(self, name: str, data: list[Tensor], tensors: list[Tensor]) -> bool:
+        """Say whether a parameter, or a second tensor, takes part in a function that is only known for one."""
+        return name not in LIKE and (len(data) > 1 or any(map(self.sources, tensors)))
 
     def sources(self, value: Any) -> tuple[str, ...]:
         """Return the names of the parameters that a constant comes from."""
@@ -248,7 +256,7 @@ class Operations(Survey):
                 self.uses[source] = self.uses.get(source, 0) + 1
         label, report = f"{self.here} ({name}) {len(self.places)}", self.report
         self.places[label] = output.grad_fn if self.keeps_places else None
-        self.mixed |= output in self.turned
+        self._reporting = True
         return lambda found: report(label, found)
 
     # --- samples
@@ -273,6 +281,7 @@ class Operations(Survey):
             moved = [None] * len(results)
         else:
             args, options = tree_map(self._label, (args, options))
+            function = torch.Tensor.reshape if name == "view" else function  # labels are no values of their own each
             moved = [one for one in leaves(function(*args, **options)) if isinstance(one, Tensor)]
         for one, label in zip(results, moved):
             if label is None or not self._in_order(label):

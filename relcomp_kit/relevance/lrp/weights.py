@@ -167,13 +167,25 @@ def _stream(
         x, target = read_batch(batch, device)
         x = made.images(x)
         output = made.forward(x, strict=canonizers is None)
-        for key, class_ in asked.items():
-            relevance = start_relevance(output, target, start, class_=class_, normalize=normalize)
-            if relevance.any():
-                running[key].begin(relevance)
-                made.listeners = [running[key].add]
-                trace(made, channel, output, relevance, x, again=key != last)
-                running[key].end()
+        starts = {
+            key: start_relevance(output, target, start, class_=class_, normalize=normalize)
+            for key, class_ in asked.items()
+        }
+        for key, relevance in starts.items():
+            running[key].begin(relevance)
+        one_by_one = aggregate == "mean_of_abs" and len(x) > 1 and made.survey.mixed
+        for rows in [slice(n, n + 1) for n in range(len(x))] if one_by_one else [slice(None)]:
+            if one_by_one:
+                part = made.images(x[rows])
+                output = made.forward(part)
+            for key, relevance in starts.items():
+                if relevance[rows].any():
+                    made.listeners = [running[key].add]
+                    trace(made, channel, output, relevance[rows], part if one_by_one else x, again=key != last)
+                    running[key].settle()
+        for key in asked:
+            running[key].end()
+        del starts
         del output  # with it goes all that the layers remember of the batch, before the next one needs the room
     if empty:
         raise UserError("there is no batch to measure relevance on: the iterable is empty")
@@ -211,6 +223,13 @@ class Running:
         """Note how many samples of a batch start with some relevance."""
         self._active = int(relevance.flatten(1).any(1).sum())
 
+    def settle(self) -> None:
+        """End a pass: what it found of parameters that are used more than once is complete."""
+        for name, product in self._waiting.items():
+            total = product.abs().sum(0)
+            self.sums[name] = self.sums[name] + total if name in self.sums else total
+        self._waiting.clear()
+
     def add(self, layer: str, found: LayerRelevance) -> None:
         """Add a layer's share of one backward pass."""
         per_sample = self.aggregate == "mean_of_abs"
@@ -225,10 +244,8 @@ class Running:
 
     def end(self) -> None:
         """End a batch."""
-        for name, product in self._waiting.items():
-            total = product.abs().sum(0)
-            self.sums[name] = self.sums[name] + total if name in self.sums else total
-        self._waiting.clear()
+        if not self._active:
+            return
         self.samples += self._active
         if self.momentum is None:
             return

@@ -11,7 +11,6 @@ from relcomp_kit.models.masked_net import LEAKY_SLOPE, MaskedLayer
 from relcomp_kit.relevance.lrp.functional_operations import BATCH_NORMS
 
 
-
 class TracedSigmoid(nn.Sigmoid):
     """A sigmoid that hands on all of its relevance, as formula II of Böhnke has it, also the share of its 1/2 at 0."""
 

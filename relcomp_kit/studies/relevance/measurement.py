@@ -98,7 +98,7 @@ def all_scores(net: nn.Module, images: Sequence[tuple[Tensor, Tensor]], seed: in
         LRP: relevance(normalize=True),
         OTHER_AGGREGATE: relevance(normalize=True, aggregate="abs_of_mean"),
         TAYLOR: relevance(start=loss_start),
-        PLUS: relevance(normalize=True, rule="z+"),
+        PLUS: relevance(normalize=True, rule="z+", way="zennit"),
     }
     found = {"filters": {name: filter_relevance(one) for name, one in of_weights.items()}, "weights": of_weights}
     for kind, scores in found.items():

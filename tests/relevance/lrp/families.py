@@ -1,11 +1,11 @@
-"""torchvision's families of nets, each as small as its own constructors make it, with weights of a trained net's kind."""
+"""torchvision's families of nets, each as small as its own constructors make it, disturbed as by a training."""
 
 from functools import partial
 
 import torch
 from torch import nn
 from torchvision import models
-from torchvision.models import efficientnet, mobilenetv3, regnet, segmentation
+from torchvision.models import efficientnet, mobilenetv3, regnet
 from torchvision.models.convnext import CNBlockConfig
 from torchvision.models.resnet import BasicBlock, Bottleneck
 from torchvision.models.segmentation import deeplabv3, fcn, lraspp
@@ -32,7 +32,9 @@ def efficientnet_v2():
         efficientnet.FusedMBConvConfig(1, 3, 1, 8, 8, 1), efficientnet.FusedMBConvConfig(4, 3, 2, 8, 16, 2),
         efficientnet.MBConvConfig(4, 3, 2, 16, 24, 2),
     ]  # fmt: skip
-    return models.EfficientNet(rows, 0.1, num_classes=CLASSES, last_channel=48, norm_layer=partial(nn.BatchNorm2d, eps=1e-3))
+    return models.EfficientNet(
+        rows, 0.1, num_classes=CLASSES, last_channel=48, norm_layer=partial(nn.BatchNorm2d, eps=1e-3)
+    )
 
 
 def regnet_of(se_ratio):
@@ -45,7 +47,9 @@ def resnet(block, layers=(1, 1, 1, 1), **options):
 
 
 def vgg(norm):
-    net = models.VGG(models.vgg.make_layers([8, "M", 12, "M", 16, 16, "M"], norm), num_classes=CLASSES, init_weights=True)
+    net = models.VGG(
+        models.vgg.make_layers([8, "M", 12, "M", 16, 16, "M"], norm), num_classes=CLASSES, init_weights=True
+    )
     net.classifier = nn.Sequential(nn.Linear(16 * 49, 24), nn.ReLU(True), nn.Dropout(), nn.Linear(24, CLASSES))
     return net
 
@@ -108,9 +112,6 @@ SMALL = {
         backbone(mobilenet_v3().features, **{"1": "low", "3": "high"}), 16, 24, CLASSES, 16
     ),
 }  # fmt: skip
-WHOLE = [
-    *models.list_models(models), *(name for name in models.list_models(segmentation)),
-]  # fmt: skip
 
 
 def build(make, size=SIZE, seed=0):
@@ -120,6 +121,8 @@ def build(make, size=SIZE, seed=0):
         net = make()
         for name, parameter in net.named_parameters():
             with torch.no_grad():
+                if not parameter.any():  # as the last layer of a ViT begins
+                    parameter.normal_(0, 0.1)
                 if name.endswith("layer_scale"):
                     parameter.fill_(0.3)
                 elif parameter.ndim == 1 or "token" in name or "pos_embedding" in name or "position_bias" in name:

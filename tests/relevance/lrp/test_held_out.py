@@ -104,15 +104,16 @@ def test_other_rules(make, images, name, rule):
 
 
 @pytest.mark.parametrize("rule", OTHER_RULES)
-def test_sums_outside_modules_are_named(make, images, rule):
+def test_sums_outside_modules_are_named_by_zennit(make, images, rule):
     with pytest.raises(UserError, match=r"features\.3 \(add\)") as caught:
-        weight_relevance(make("mobilenet_v2"), [images], rule=rule, start="predicted")
+        weight_relevance(make("mobilenet_v2"), [images], rule=rule, start="predicted", way="zennit")
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.slow
-def test_batch_norms_before_their_convolution_take_epsilon_only(seeded, images):
+def test_batch_norms_before_their_convolution_are_not_for_zennit(seeded, images):
     net = seeded(models.densenet121, weights=None, num_classes=5)
     assert max(cut.error for cut in conservation(net, images, rule="epsilon").values()) <= 1e-3
-    with pytest.raises(UserError, match="epsilon"):
-        conservation(net, images, rule="z+")
+    assert max(cut.error for cut in conservation(net, images, rule="z+").values()) <= 1e-3
+    with pytest.raises(UserError, match="batch-norm"):
+        conservation(net, images, rule="z+", way="zennit")

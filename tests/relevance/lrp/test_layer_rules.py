@@ -24,7 +24,7 @@ CONVOLUTIONS = {
     "gamma": ("gamma", "gamma"),
     "alpha2-beta1": ("flat", "alpha2-beta1"),
 }
-WAYS = [("epsilon", "gradient"), *((rule, "zennit") for rule in CONVOLUTIONS)]
+WAYS = [(rule, way) for rule in CONVOLUTIONS for way in ("gradient", "zennit")]
 
 
 def test_the_stabiliser_moves_away_from_zero():
@@ -62,8 +62,14 @@ def divided(values, bias, kept):
     return [value / total if total else 0.0 for value in values], bias / total if total else 0.0
 
 
-def shares(rule, values, bias):
-    """Return what a neuron hands to each of the values in its sum, and to its bias, of 1 that it received."""
+def shares(rule, values, bias, way):
+    """Return what a neuron hands to each of the values in its sum, and to its bias, of 1 that it received.
+
+    The gradient's way loses nothing where all values, or none, are above 0.
+    """
+    signs = {value > 0 for value in (*values, bias) if value}
+    if rule in ("z+", "alpha2-beta1") and way == "gradient" and len(signs) == 1:
+        rule = "epsilon"
     if rule == "flat":
         return [1 / len(values)] * len(values), 0.0
     if rule == "epsilon":
@@ -107,7 +113,7 @@ def sums_of(layer, shape, output):
             yield (sample, group * inputs + channel, *places), (neuron, channel, *taps)
 
 
-def brute_force(rule, layer, x, received):
+def brute_force(rule, layer, x, received, way):
     """Return relevance of weights (N, *weight.shape), of biases (N, outputs) and of inputs, one output at a time."""
     values, weight, output = x.tolist(), layer.weight.tolist(), layer(x).detach()
     of_weight, of_bias = torch.zeros(len(x), *layer.weight.shape).double(), torch.zeros(len(x), len(layer.weight))
@@ -118,7 +124,7 @@ def brute_force(rule, layer, x, received):
         bias = 0.0 if layer.bias is None else layer.bias[neuron].item()
         addends = [at(values, i) * at(weight, w) for i, w in pairs]
         assert sum(addends) + bias == pytest.approx(float(output[index])), "the loops compute what the layer computes"
-        given_away, kept = shares(rule, addends, bias)
+        given_away, kept = shares(rule, addends, bias, way)
         here = float(received[index])
         for (i, w), share in zip(pairs, given_away):
             of_weight[(index[0], *w)] += share * here
@@ -141,7 +147,7 @@ def compare(net, layers, rules, x, received, rule, way):
     expected = {}
     back = received
     for index, layer_rule in reversed(list(enumerate(rules))):
-        of_weight, of_bias, back = brute_force(layer_rule, layers[index], inputs[index], back)
+        of_weight, of_bias, back = brute_force(layer_rule, layers[index], inputs[index], back, way)
         expected[f"{index}.weight"], expected[f"{index}.bias"] = of_weight, of_bias
     for aggregate, function in AGGREGATES.items():
         found = weight_relevance(net, [x], rule=rule, way=way, aggregate=aggregate, start=received)
@@ -238,7 +244,7 @@ def test_a_batch_norm_shares_the_constants(seeded, random, rule, way, bias):
     fused = fuse_conv_bn_eval(net[1], net[2])
     x = random(3, 2, 4, 4, dtype=torch.float64)
     received = random(*net(x).shape, seed=1, dtype=torch.float64)
-    of_weight, of_bias, _ = brute_force(CONVOLUTIONS[rule][1], fused, net[0](x).detach(), received)
+    of_weight, of_bias, _ = brute_force(CONVOLUTIONS[rule][1], fused, net[0](x).detach(), received, way)
     scale = net[2].weight / (net[2].running_var + net[2].eps).sqrt()
     per_unit = (of_bias / fused.bias).detach()
     expected = {

@@ -19,7 +19,7 @@ from relcomp_kit.relevance.lrp import (
 )
 
 AGGREGATES = ("sum", "abs_of_mean", "mean_of_abs")
-WAYS = [("epsilon", "gradient"), ("epsilon", "zennit"), ("z+", "zennit")]
+WAYS = [(rule, way) for rule in ("epsilon", "z+") for way in ("gradient", "zennit")]
 STEM = "backbone.layer3"  # a sequential cut of the compact net, with 256 channels
 
 

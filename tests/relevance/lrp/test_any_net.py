@@ -1,0 +1,193 @@
+"""Every family of torchvision, and constants outside of modules: relevance is conserved, sample by sample."""
+
+import os
+
+import pytest
+import torch
+from families import CLASSES, SIZE, SMALL, build
+from torch import nn
+from torch.nn import functional as F
+from torchvision import models
+
+from relcomp_kit.relevance.lrp import RULES, conservation, weight_relevance
+
+LARGE = ("alexnet", "googlenet", "inception", "fcn")  # no smaller ones can be made
+FEW = ("vit", "swin", "convnext", "efficientnet", "lraspp", "shufflenet_v2", "maxvit")
+# the chain of alpha-beta's positive and negative relevance grows, and with it what zennit's stabiliser takes
+BOUND = dict.fromkeys(RULES, 1e-3) | {"alpha2-beta1": 5e-2}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SMALL if os.environ.get("RELCOMP_ALL_NETS") else [n for n in SMALL if n not in LARGE])
+def test_families_conserve_at_every_cut(random, name):
+    size = 96 if name == "inception" else SIZE
+    net, x = build(SMALL[name], size), random(2, 3, size, size)
+    for rule in RULES:
+        found = conservation(net, x, rule=rule)
+        assert len(found) > 5 and list(found)[-1] == "input"
+        assert max(cut.error for cut in found.values()) <= BOUND[rule], rule
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not os.environ.get("RELCOMP_ALL_NETS"), reason="takes an hour: RELCOMP_ALL_NETS=1")
+@pytest.mark.parametrize("name", [*models.list_models(models), *models.list_models(models.segmentation)])
+def test_whole_nets_conserve(random, name):
+    options = (
+        {"image_size": 96}
+        if name.startswith("vit_b_16")
+        else {"weights_backbone": None}
+        if "_res" in name and "fcn" in name
+        else {}
+    )
+    if name in models.list_models(models.segmentation):
+        options = {"weights_backbone": None}
+    size = 96 if name.startswith(("inception", "vit_b_16")) else 224 if name.startswith(("vit", "maxvit")) else SIZE
+    net = build(lambda: models.get_model(name, weights=None, num_classes=CLASSES, **options), size)
+    for rule in RULES:
+        assert conservation(net, random(1, 3, size, size), rule=rule)["input"].error <= BOUND[rule], rule
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FEW)
+def test_samples_are_kept_apart(random, name):
+    """The mean of absolute values needs each sample's own relevance, of class tokens and attention too."""
+    net, x = build(SMALL[name]).double(), random(3, 3, SIZE, SIZE, dtype=torch.float64)
+    for rule in ("epsilon", "z+"):
+        options = {"start": "predicted", "rule": rule}
+        each = [weight_relevance(net, [x[n : n + 1]], aggregate="sum", **options) for n in range(3)]
+        found = weight_relevance(net, [x], aggregate="mean_of_abs", **options)
+        for key, value in found.items():
+            expected = sum(one[key].abs() for one in each) / 3
+            torch.testing.assert_close(value, expected, rtol=1e-6, atol=1e-9 * float(expected.abs().max()))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["vgg", "resnet", "densenet", "squeezenet", "shufflenet_v2"])
+def test_epsilon_is_gradient_times_weight_where_a_net_is_piecewise_linear(random, name):
+    net, x = build(SMALL[name]).double(), random(2, 3, SIZE, SIZE, dtype=torch.float64)
+    found = weight_relevance(net, [x], start="predicted", aggregate="sum")
+    gradients = torch.autograd.grad(net(x).amax(1).sum(), list(net.parameters()))
+    for (key, parameter), gradient in zip(net.named_parameters(), gradients):
+        expected = (parameter * gradient).detach()
+        assert (found[key] - expected).norm() <= 1e-5 * expected.norm(), key
+
+
+class Odd(nn.Module):
+    """A classifier of 2x4x4 images with a constant in a place of its own."""
+
+    def __init__(self, kind):
+        super().__init__()
+        self.kind = kind
+        self.first, self.second, self.last = nn.Conv2d(2, 4, 3, padding=1), nn.Conv2d(4, 4, 1), nn.LazyLinear(3)
+        self.position, self.token = nn.Parameter(torch.randn(1, 4, 4, 4)), nn.Parameter(torch.randn(1, 4, 1, 4))
+        self.scale = nn.Parameter(torch.rand(4, 1, 1) + 0.5)
+        self.register_buffer("mean", torch.randn(4, 1, 1))
+
+    def forward(self, x):
+        x = F.relu(self.first(x))
+        y = KINDS[self.kind](self, x)
+        return self.last(F.relu(self.second(y)).flatten(1))
+
+
+def filled(net, x):
+    y = torch.ones(len(x), 4, 4, 5)
+    y[..., :4] = x
+    y[:, 0] += 0.3
+    return y
+
+
+def turned(net, x):
+    """As transformers with the sequence in front do it."""
+    y = x.flatten(2).permute(2, 0, 1)  # (places, samples, channels)
+    y = F.linear(y, net.second.weight.flatten(1), net.scale.flatten())
+    return y.permute(1, 2, 0).unflatten(2, (4, 4))
+
+
+KINDS = {
+    "parameter": lambda net, x: x + net.position,
+    "parameter on the left, in place": lambda net, x: x.add_(net.position),
+    "token": lambda net, x: torch.cat([net.token.expand(len(x), -1, -1, -1), x], 2),
+    "number": lambda net, x: x + 0.7,
+    "number in place": lambda net, x: x.sub_(0.7),
+    "number first": lambda net, x: 0.7 - x,
+    "padding": lambda net, x: F.pad(x, (1, 1), value=1.0),
+    "buffer": lambda net, x: (x - net.mean) / 2,
+    "mask": lambda net, x: x.masked_fill(x < 0.2, 0.5),
+    "where": lambda net, x: torch.where(x > 0.4, x, net.position),
+    "filled": filled,
+    "scale": lambda net, x: x * net.scale,
+    "scale in place": lambda net, x: x.mul_(net.scale),
+    "softplus of a parameter": lambda net, x: x + F.softplus(net.position) * net.scale,
+    "gate": lambda net, x: x * torch.sigmoid(x.mean((2, 3), keepdim=True)) + net.scale,
+    "softmax": lambda net, x: x.flatten(2).softmax(2).view_as(x),
+    "norm": lambda net, x: F.normalize(x + 0.1) + x / (1 + x.abs().mean((1, 2, 3), keepdim=True)),
+    "group norm": lambda net, x: F.group_norm(x, 2, net.scale.flatten(), net.mean.flatten()),
+    "shared layer": lambda net, x: net.second(x),
+    "sequence first": turned,
+    "causal attention": lambda net, x: F.scaled_dot_product_attention(x, x + net.position, x, is_causal=True),
+    "transposed": lambda net, x: F.conv_transpose2d(x, net.second.weight, net.scale.flatten(), stride=2),
+    "hidden by no_grad": None,
+}
+del KINDS["hidden by no_grad"]
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_constants_and_products(seeded, random, kind, rule):
+    x = random(3, 2, 4, 4, dtype=torch.float64)
+
+    def make():
+        net = Odd(kind)
+        net(x.float())  # for the shape of the last layer
+        return net
+
+    net = seeded(make).double()
+    cuts = conservation(net, x, rule=rule)
+    assert max(cut.error for cut in cuts.values()) <= 1e-3
+    options = {"start": "predicted", "rule": rule}
+    each = [weight_relevance(net, [x[n : n + 1]], aggregate="sum", **options) for n in range(3)]
+    found = weight_relevance(net, [x], **options)
+    for key, value in found.items():
+        torch.testing.assert_close(value, sum(one[key].abs() for one in each) / 3, rtol=1e-6, atol=1e-9)
+    taking_part = {"parameter": "position", "token": "token", "scale": "scale", "where": "position"}
+    if kind in taking_part:
+        assert found[taking_part[kind]].any()
+
+
+def test_a_parameter_in_a_sum_has_gradient_times_value(seeded, random):
+    x = random(3, 2, 4, 4, dtype=torch.float64)
+
+    def make():
+        net = Odd("parameter")
+        net(x.float())
+        return net
+
+    net = seeded(make).double()
+    found = weight_relevance(net, [x], start="predicted", aggregate="sum")
+    (gradient,) = torch.autograd.grad(net(x).amax(1).sum(), [net.position])
+    torch.testing.assert_close(found["position"], (net.position * gradient).detach(), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_attention_of_torch_by_hand(seeded, random, first):
+    """nn.MultiheadAttention computes what it always does, and conserves, with masks and either layout."""
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.attention, self.last = nn.MultiheadAttention(8, 2, batch_first=first), nn.Linear(8, 3)
+            nn.init.normal_(self.attention.in_proj_bias)
+
+        def forward(self, x):
+            x = x if first else x.transpose(0, 1)
+            mask = torch.ones(5, 5, dtype=torch.bool).triu(1)
+            y, shares = self.attention(x, x.flip(1 if first else 0), x, attn_mask=mask)
+            y = x + y
+            y = y if first else y.transpose(0, 1)
+            return self.last((y + shares.sum(2, keepdim=True)).mean(1))
+
+    net, x = seeded(Net).double(), random(2, 5, 8, dtype=torch.float64)
+    assert max(cut.error for cut in conservation(net, x, rule="epsilon").values()) <= 1e-3
+    seen = []
+    weight_relevance(net, [x], start=lambda output, _: seen.append(output) or output)
+    torch.testing.assert_close(seen[0], net(x).detach())
