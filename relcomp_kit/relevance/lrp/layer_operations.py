@@ -134,7 +134,8 @@ def _layer(
     if op.is_data(weight) or op.is_data(bias):
         op.refuse(f"{name} with weights that depend on the image")
         return function(input, weight, bias, *more)
-    layer = Layer(lambda x, w, b: function(x, w, b, *more), *op.plain((weight, bias)), geometry, transposed, op.samples)
+    plain, plain_bias = op.plain((weight, bias))
+    layer = Layer(lambda x, w, b: function(x, w, b, *more), plain, plain_bias, geometry, transposed, op.samples)
     if rule is not None:
         split = partial(_own, weight, bias)
         output = by_rule(op, name, rule, layer, input, lambda x: layer.run(x, layer.weight, layer.bias), split)
@@ -148,7 +149,7 @@ def _layer(
 
         def parameters(per_sample: bool) -> Parameters:
             products = [(weight, layer.products(x, slope, per_sample))] if op.sources(weight) else []
-            if op.sources(bias):
+            if bias is not None and op.sources(bias):
                 products.append((bias, layer.sums(slope, per_sample)))
             return named(op, products, per_sample)
 
@@ -249,14 +250,14 @@ def shares(rule: Rule, layer: Layer, x: Tensor, y: Tensor, slope: Tensor) -> tup
     slopes = hook.gradient_mapper(received, [one.detach() for one in outputs])
     slopes = [slopes] if isinstance(slopes, Tensor) else list(slopes)
     if rule.alpha > 1:
-        alone = sum(outputs[2:]).detach() == 0
+        alone = (outputs[2] + outputs[3]).detach() == 0
         slopes[:2] = [torch.where(alone, one / rule.alpha, one) for one in slopes[:2]]
     of_input = hook.reducer(inputs, torch.autograd.grad(outputs, inputs, slopes)).detach()
     ones = [1.0] * len(slopes)
     against = None
     if rule.alpha:
-        against = (sum(outputs[:2]).detach() == 0) & (received != 0)
-        against = rule.alpha * slope * against if against.any() else None
+        nothing = ((outputs[0] + outputs[1]).detach() == 0) & (received != 0)
+        against = rule.alpha * slope * nothing if nothing.any() else None
     if against is not None:
         with torch.enable_grad():
             whole = x.detach().requires_grad_()
@@ -271,7 +272,9 @@ def shares(rule: Rule, layer: Layer, x: Tensor, y: Tensor, slope: Tensor) -> tup
     def of_bias(per_sample: bool) -> Tensor:
         if layer.bias is None:
             return x.new_zeros(layer.samples, 1) if per_sample else x.new_zeros(1)
-        found = hook.reducer(ones, [bias * layer.sums(s, per_sample) for bias, s in zip(biases, slopes)])
+        found = hook.reducer(
+            ones, [bias * layer.sums(s, per_sample) for bias, s in zip(biases, slopes) if bias is not None]
+        )
         return found if against is None else found + layer.bias * layer.sums(against, per_sample)
 
     return of_input, of_weight, of_bias
@@ -300,7 +303,8 @@ def batch_norm(
     if input in op.convolved:
         for source in (*op.sources(op.convolved[input][3]), *op.sources(op.convolved[input][4])):
             op.uses[source] -= 1  # of the convolution alone, which nothing will arrive at
-        return _merged(op, *op.convolved[input], input.detach(), scale, running_mean, shift, weight, bias)
+        convolved = op.convolved[input]
+        return _merged(op, convolved, input.detach(), scale, running_mean, shift, weight, bias)
     output = function(input, running_mean, running_var, own, None if bias is None else shift, False, momentum, eps)
     x, check, samples = input.detach(), unchanged(op, input), op.samples
 
@@ -309,8 +313,8 @@ def batch_norm(
 
         def parameters(per_sample: bool) -> Parameters:
             sums = position_sums(slope, samples if per_sample else 1, 1)
-            products = [(bias, sums)] if op.sources(bias) else []
-            if op.sources(weight):
+            products = [(bias, sums)] if bias is not None and op.sources(bias) else []
+            if weight is not None and op.sources(weight):
                 of_weight = position_sums(slope * x, len(sums), 1) - sums * running_mean
                 products.append((weight, of_weight * inverse_sd))
             return named(op, [(one, part if per_sample else part[0]) for one, part in products], per_sample)
@@ -325,8 +329,8 @@ def batch_norm(
 
 
 def _merged(
-    op: Operations, rule: Rule, layer: Layer, input: Tensor, weight: Tensor, bias: Tensor | None, output: Tensor,
-    scale: Tensor, mean: Tensor, shift: Tensor, weight_bn: Tensor | None, bias_bn: Tensor | None,
+    op: Operations, convolved: tuple, output: Tensor, scale: Tensor, mean: Tensor, shift: Tensor,
+    weight_bn: Tensor | None, bias_bn: Tensor | None,
 ) -> Tensor:  # fmt: skip
     """Return the output of a convolution and a batch-norm as that of one layer, ``W' = scale W``.
 
@@ -334,6 +338,7 @@ def _merged(
     ``b' = bias_bn + scale (bias - mean)`` keeps goes to its parts in proportion; ``weight_bn`` has a hand in all that
     holds the scale.
     """
+    rule, layer, input, weight, bias = convolved
     own = torch.zeros_like(shift) if layer.bias is None else layer.bias
     whole = shift + scale * (own - mean)
     rows = scale.reshape(-1, *(1,) * (layer.weight.ndim - 1))

@@ -50,7 +50,7 @@ def in_place(rule: Callable) -> Callable:
         if rule is affine and all(map(op.is_data, (target, *args))) and not options:
             return function(target, *args)
         base = getattr(torch.Tensor, name_of(function).rstrip("_"))
-        values = target if rule is affine else op.call(torch.clone, target)  # they are needed later
+        values = op.call(torch.clone, target)  # they are needed later
         return _write(op, target, rule(op, base, values, *args, **options))
 
     return written
@@ -252,7 +252,7 @@ def set_item(op: Operations, function: Callable, target: Tensor, index: Any, val
         made[index] = value
         return made
 
-    _write(op, target, affine(op, __setitem__, target, index, value))
+    _write(op, target, affine(op, __setitem__, op.call(torch.clone, target), index, value))
     return None
 
 

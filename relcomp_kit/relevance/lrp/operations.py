@@ -278,7 +278,7 @@ class Operations(Survey):
                     self.turned[one] = None
             return
         if any(one in self.turned and self.turned[one] is None for one in data):
-            moved = [None] * len(results)
+            moved: list[Tensor | None] = [None] * len(results)
         else:
             args, options = tree_map(self._label, (args, options))
             function = torch.Tensor.reshape if name == "view" else function  # labels are no values of their own each

@@ -195,7 +195,7 @@ NETS = {
     "an autograd.Function": (weights(net("hidden")), "autograd.Function"),
     "TorchScript": (weights(net("script")), "TorchScript"),
     "detached": (weights(net("detached")), "the net (detach)"),
-    "gradients off": (weights(net("no gradient")), "the net (_set_grad_enabled)", "clone"),
+    "gradients off": (weights(net("no gradient")), "the net (clone without gradients)"),
     "written to too late": (weights(Late().eval(), start="predicted"), "second", "in place"),
     "functional ReLU by zennit": (weights(net("functional"), rule="z+", way="zennit"), "the net (relu)"),
     "in-place add by zennit": (weights(net("in-place add"), rule="z+", way="zennit"), "the net (add_)"),
@@ -210,9 +210,12 @@ NETS = {
         "1 is a batch-norm",
     ),
     "batch-norm alone by zennit": (
-        weights(nn.Sequential(nn.BatchNorm2d(3), nn.Conv2d(3, 3, 4), nn.Flatten()).eval(), way="zennit"), "0 (batch-norm",
+        weights(nn.Sequential(nn.BatchNorm2d(3), nn.Conv2d(3, 3, 4), nn.Flatten()).eval(), way="zennit"),
+        "0 (batch-norm",
     ),
-    "merged into the wrong layer": (weights(Misordered(3).eval(), start="predicted", way="zennit"), "canonizer", "order"),
+    "merged into the wrong layer": (
+        weights(Misordered(3).eval(), start="predicted", way="zennit"), "canonizer", "order",
+    ),
     "merged where it does not fit": (weights(Misordered(4).eval(), start="predicted", way="zennit"), "does not fit"),
     "masked sigmoid": (weights(masked_sigmoid()), "sigmoid"),
     "no tensor": (weights(nn.LSTM(4, 3).eval(), batches=[(X[:, 0], T)]), "(N, classes, ...)"),
