@@ -4,9 +4,10 @@ A neuron hands the relevance that it received to its inputs by their share of it
 with a stabiliser LRP-epsilon, Bach et al. 2015). What flows through one weight, ``R_i<-j``, summed over the places
 where the weight is used, is the weight's relevance (Becking et al. 2022).
 
-- `start`: what the outputs receive. `copies`: the net that is worked on, never the user's own.
-- `gradient`: epsilon as gradient times weight, at the price of one backward pass. `composites`: all rules, by zennit.
-- `weights`, `heatmaps`, `conserve`: what is measured along the way.
+- `initial_relevance`: what the outputs receive. `working_copy`: the net that is worked on, never the user's own.
+- `operations`: every function that a net calls has a rule (`operation_rules`, `layer_operations`, `attention`), or is
+  refused by name. `composites`: zennit's rules for modules, as a reference.
+- `weights`, `heatmaps`, `conservation`: what is measured along the way.
 """
 
 from relcomp_kit.relevance.lrp.conservation import Conservation, conservation

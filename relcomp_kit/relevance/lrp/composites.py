@@ -23,7 +23,7 @@ from relcomp_kit.relevance.lrp.rules import Gamma, by_share
 from relcomp_kit.relevance.lrp.weight_products import LINEAR, LinearLayer, position_sums, weight_products
 from relcomp_kit.relevance.lrp.working_copy import working_copy
 
-CURE = "make modules of them (nn.ReLU, zennit.layer.Sum, ...), or take the epsilon rule, which copes with sums and ReLU"
+CURE = "make modules of them (nn.ReLU, zennit.layer.Sum, ...), or leave out way='zennit' and canonizers"
 
 
 def composite(rule: str) -> Composite:
@@ -62,7 +62,9 @@ def prepare(model: nn.Module, rule: str, canonizers: Sequence[Canonizer] | None 
     paths = {module: name for name, module in net.named_modules()}
     for name, module in net.named_modules():
         if isinstance(module, BATCH_NORMS) and module.weight is None:
-            raise UserError(f"{name} is a batch-norm without weights, which zennit cannot merge: take the epsilon rule")
+            raise UserError(
+                f"{name} is a batch-norm without weights, which zennit cannot merge: leave out way='zennit'"
+            )
     eps = {name: module.eps for name, module in net.named_modules() if isinstance(module, BATCH_NORMS)}
     merged: dict[str, str] = {}  # layer -> its batch-norm
     for canonizer in (ResNetCanonizer(),) if canonizers is None else canonizers:
@@ -96,8 +98,8 @@ def _applied(canonizer: Canonizer, net: nn.Module) -> list[Canonizer]:
         return canonizer.apply(net)
     except RuntimeError as error:
         raise UserError(
-            "zennit merges each batch-norm into the layer that stands before it, and here one does not fit: take the "
-            "epsilon rule, or canonizers of your own"
+            "zennit merges each batch-norm into the layer that stands before it, and here one does not fit: leave out "
+            "way='zennit', or take canonizers of your own"
         ) from error
 
 

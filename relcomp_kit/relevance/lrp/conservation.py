@@ -24,7 +24,7 @@ class Conservation:
     relevance : Tensor
         Sum of the relevance of all values at the cut for each sample, (N,), float64.
     kept : Tensor
-        What constants between the cut and the outputs (biases, shifts of batch-norms) have kept, (N,), float64.
+        What constants between the cut and the outputs (biases, shifts, numbers added, ...) have kept, (N,), float64.
     """
 
     start: Tensor
@@ -76,7 +76,7 @@ def conservation(
     class_ : int, optional
         Start at this class only.
     way : {"gradient", "zennit"}, optional
-        How epsilon is computed.
+        See `relcomp_kit.relevance.lrp.preparation.prepare`.
     canonizers : sequence of zennit canonizers, optional
         Instead of the kit's choice, for instance none, to see what they are for.
     strict : bool

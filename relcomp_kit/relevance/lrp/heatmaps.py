@@ -44,7 +44,7 @@ def heatmap(
     concept : (str, int or sequence of int), optional
         A layer and channels of its output: only what flows through them counts.
     way : {"gradient", "zennit"}, optional
-        How epsilon is computed.
+        See `relcomp_kit.relevance.lrp.preparation.prepare`.
 
     Returns
     -------

@@ -18,13 +18,14 @@ from torch.utils._pytree import tree_map
 from relcomp_kit.relevance.lrp.attention import attention, multi_head_attention
 from relcomp_kit.relevance.lrp.layer_operations import (
     Parameters,
-    Traced,
     batch_norm,
     convolution,
     linear,
     transposed_convolution,
     unchanged,
 )
+from relcomp_kit.relevance.lrp.layer_shares import Traced
+from relcomp_kit.relevance.lrp.norms import group_norm, layer_norm, rms_norm
 from relcomp_kit.relevance.lrp.operations import Operations, leaves, name_of
 from relcomp_kit.relevance.lrp.propagation import LayerRelevance, stabilize
 from relcomp_kit.relevance.lrp.working_copy import TracedSigmoid
@@ -254,51 +255,6 @@ def set_item(op: Operations, function: Callable, target: Tensor, index: Any, val
 
     _write(op, target, affine(op, __setitem__, op.call(torch.clone, target), index, value))
     return None
-
-
-def _scaled(op: Operations, y: Tensor, weight: Tensor | None, bias: Tensor | None, like: Tensor) -> Tensor:
-    """Finish a norm; where the samples of its input do not lie in order, those of its output do not."""
-    op.seen[y] = True
-    if like in op.turned:
-        op.turned[y] = op.turned[like]
-    y = y if weight is None else op.call(torch.mul, y, weight)
-    return y if bias is None else op.call(torch.add, y, bias)
-
-
-def layer_norm(
-    op: Operations, function: Callable, input: Tensor, normalized_shape: Sequence[int], weight: Tensor | None = None,
-    bias: Tensor | None = None, eps: float = 1e-5,
-) -> Tensor:  # fmt: skip
-    """Normalise as `torch.nn.functional.layer_norm` does, by a variance that counts as a constant."""
-    axes = tuple(range(-len(normalized_shape), 0))
-    return _scaled(op, _standardised(input, axes, eps), weight, bias, input)
-
-
-def rms_norm(
-    op: Operations, function: Callable, input: Tensor, normalized_shape: Sequence[int], weight: Tensor | None = None,
-    eps: float | None = None,
-) -> Tensor:  # fmt: skip
-    """Normalise as `torch.nn.functional.rms_norm` does, by a mean square that counts as a constant."""
-    axes = tuple(range(-len(normalized_shape), 0))
-    eps = torch.finfo(input.dtype).eps if eps is None else eps
-    return _scaled(op, input * (input.detach().square().mean(axes, True) + eps).rsqrt(), weight, None, input)
-
-
-def group_norm(
-    op: Operations, function: Callable, input: Tensor, num_groups: int, weight: Tensor | None = None,
-    bias: Tensor | None = None, eps: float = 1e-5,
-) -> Tensor:  # fmt: skip
-    """Normalise as `torch.nn.functional.group_norm` does, by a variance that counts as a constant."""
-    groups = input.unflatten(1, (num_groups, -1))
-    y = _standardised(groups, tuple(range(2, groups.ndim)), eps).flatten(1, 2)
-    shape = (-1, *(1,) * (input.ndim - 2))
-    weight, bias = (None if one is None else op.call(torch.reshape, one, shape) for one in (weight, bias))
-    return _scaled(op, y, weight, bias, input)
-
-
-def _standardised(input: Tensor, axes: tuple[int, ...], eps: float) -> Tensor:
-    variance = input.detach().var(axes, unbiased=False, keepdim=True)
-    return (input - input.mean(axes, keepdim=True)) * (variance + eps).rsqrt()
 
 
 def stack(op: Operations, function: Callable, tensors: Sequence[Tensor], dim: int = 0) -> Tensor:

@@ -18,7 +18,7 @@ from relcomp_kit.relevance.lrp.functional_operations import Survey
 from relcomp_kit.relevance.lrp.propagation import LayerRelevance
 from relcomp_kit.relevance.lrp.rules import Composite
 
-CURE = "put other operations in their place"
+CURE = "no rule, epsilon included, copes with them: compute the same by other functions, or leave them out"
 HIDDEN = "something that torch does not show, such as TorchScript or an autograd.Function"
 
 # they move values; some of these names stand for a method, a function and one that works in place

@@ -1,4 +1,4 @@
-"""Prepare a net for relevance: by zennit's rules, or epsilon as a gradient."""
+"""Prepare a net for relevance: by the kit's rules for operations, or by zennit's for modules."""
 
 from collections.abc import Sequence
 
@@ -24,7 +24,8 @@ def prepare(
         "epsilon" everywhere; or in convolutions "z+", "gamma" (0.25) or "alpha2-beta1", with epsilon in linear layers
         and, but for "gamma", the flat rule in the first layer (zennit's EpsilonPlusFlat, EpsilonAlpha2Beta1Flat).
     way : {"gradient", "zennit"}, optional
-        How epsilon is computed; the gradient's way is the cheaper one and the default. The other rules run in zennit.
+        By the kit's rules for operations, in one backward pass (the default); or by zennit's for modules, as a
+        reference. With z+ zennit loses what a neuron receives that nothing speaks for; the gradient's way does not.
     canonizers : sequence of zennit canonizers, optional
         Instead of the kit's choice; asks for zennit's way.
 

@@ -94,7 +94,7 @@ class Propagation:
         if (output - expected).abs().max() > 1e-3 * expected.abs().max():
             raise UserError(
                 "zennit's canonizer changes what this net computes, since its modules do not stand in the order in "
-                "which they are used: take the epsilon rule, or canonizers of your own"
+                "which they are used: leave out way='zennit', or take canonizers of your own"
             )
 
     def backward(self, output: Tensor, relevance: Tensor, tensors: Sequence[Tensor]) -> list[Tensor]:

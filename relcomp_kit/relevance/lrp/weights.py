@@ -40,9 +40,9 @@ def weight_relevance(
         only, or by a function as start that reads them; else ``x`` alone is enough.
     rule : str
         "epsilon" everywhere (on a ReLU net gradient times weight, at the price of one backward pass); or in
-        convolutions "z+", "gamma" (0.25) or "alpha2-beta1", with epsilon in linear layers. "z+" and "alpha2-beta1" are
-        zennit's (EpsilonPlusFlat, EpsilonAlpha2Beta1Flat) and use the flat rule in the first layer; "gamma" is the
-        kit's own rule and does not. See `relcomp_kit.relevance.lrp.preparation.prepare`.
+        convolutions "z+", "gamma" (0.25) or "alpha2-beta1", with epsilon in linear layers. "z+" and "alpha2-beta1" use
+        the flat rule in the first layer; "gamma" does not. What else a net computes has the rules of
+        `relcomp_kit.relevance.lrp.operation_rules`, whichever of these is chosen.
     aggregate : {"sum", "abs_of_mean", "mean_of_abs"}
         Of the samples' relevances: their sum, with sign; the absolute value of their mean, in which samples for and
         against cancel; the mean of their absolute values, in which they do not.
@@ -59,7 +59,7 @@ def weight_relevance(
     class_ : int, optional
         Start at this class only.
     way : {"gradient", "zennit"}, optional
-        How epsilon is computed.
+        See `relcomp_kit.relevance.lrp.preparation.prepare`.
     canonizers : sequence of zennit canonizers, optional
         Instead of the kit's choice. They are taken as they are: with sums or batch-norms left out, relevance is not
         conserved, as in code that forgets them; `relcomp_kit.relevance.lrp.conservation` shows how much.
@@ -80,7 +80,9 @@ def weight_relevance(
     -----
     Cost: "sum" with epsilon is one forward and one backward pass. "mean_of_abs" needs each sample's own gradients: a
     batched product for each tap of a filter, with memory for one layer's weights for every sample.
-    Source: Bach et al. 2015 (LRP); Becking et al. 2022 (relevance of weights).
+    A parameter that reaches the images through other operations, such as weight norm, gets gradient times value.
+    Source: Bach et al. 2015 (LRP); Becking et al. 2022 (relevance of weights); Achtibat et al. 2024 (AttnLRP), Ali et
+    al. 2022 (norms).
     """
     asked = {None: class_}
     return _stream(model, batches, asked, rule, aggregate, start, normalize, momentum, concept, way, canonizers)[None]
