@@ -236,7 +236,8 @@ class Operations(Survey):
         with torch.enable_grad():
             part = linked if rows is None else linked[rows]
         found = torch.autograd.grad(part, inputs, products, retain_graph=True, allow_unused=True)
-        return {name: one for name, one in zip(names, found) if one is not None}
+        # as tensors of their own, which may be written to: autograd may give the very products
+        return {name: one.clone() for name, one in zip(names, found) if one is not None}
 
     # --- what is reported
 
