@@ -77,6 +77,7 @@ def _layer(
     if rule is not None:
         split = partial(_own, weight, bias)
         output = by_rule(op, name, rule, layer, input, lambda x: layer.run(x, layer.weight, layer.bias), split)
+        op.reads[output] = [0]
         op.convolved[output] = (rule, layer, input, weight, bias)
         return output
     output = layer.run(input, layer.weight, layer.bias)
@@ -186,8 +187,7 @@ def batch_norm(
     scale = inverse_sd if own is None else own * inverse_sd
     shift = torch.zeros_like(scale) if shift is None else shift
     if input in op.convolved:
-        for source in (*op.sources(op.convolved[input][3]), *op.sources(op.convolved[input][4])):
-            op.uses[source] -= 1  # of the convolution alone, which nothing will arrive at
+        op.merged.append((op.reads[input], [*op.sources(op.convolved[input][3]), *op.sources(op.convolved[input][4])]))
         convolved = op.convolved[input]
         return _merged(op, convolved, input.detach(), scale, running_mean, shift, weight, bias)
     output = function(input, running_mean, running_var, own, None if bias is None else shift, False, momentum, eps)

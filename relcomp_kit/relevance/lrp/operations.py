@@ -116,7 +116,8 @@ class Operations(Survey):
         self.places.clear()
         self.seen, self.derived, self.turned = (WeakTensorKeyDictionary() for _ in range(3))
         self.mixed = self._reporting = False
-        self.convolved = WeakTensorKeyDictionary()
+        self.convolved, self.reads = WeakTensorKeyDictionary(), WeakTensorKeyDictionary()
+        self.merged: list[tuple[list[int], list[str]]] = []
         self.first = True
         self.seen[x] = True
         return x
@@ -133,6 +134,9 @@ class Operations(Survey):
             return self._constant(function, name, tensors, args, options)
         if any(one not in self.seen for one in data):
             self.refuse(HIDDEN)
+        for one in data:
+            if name not in ASKING and one in self.reads:
+                self.reads[one][0] += 1
         rule = self.rules.get(name)
         if rule is not None:
             result = rule(self, function, *args, **options)
@@ -170,6 +174,10 @@ class Operations(Survey):
         """Note an output that came from out of sight."""
         if self.is_data(output) and output not in self.seen:
             self.refuse(HIDDEN)
+        for (reads,), sources in self.merged:
+            if reads == 1:  # by the batch-norm alone: the convolution as it was before will not be arrived at
+                for source in sources:
+                    self.uses[source] -= 1
 
     # --- constants
 
