@@ -80,7 +80,7 @@ for name in looked_at:
 # %% [markdown]
 # The narrow layers lose nothing: all of a class's relevance passes through every layer, so where there are few filters each carries much. What goes are filters of the wide layers, where most of the work is done.
 #
-# It is nearly right. But a residual block *adds* its result to its input: channel 5 of the sum is gone only if filter 5 of all convolutions that write into it is. Such filters are coupled, and have to go or stay together. Torch-Pruning finds out which by following the net's graph. Coupled filters have the sum of their relevances. That helps the wide layers, so now narrow layers give up filters, too. (`normalize="none"` compares relevances as they are: every layer hands on what it received, so they have one scale.)
+# It is nearly right. But a residual block *adds* its result to its input: channel 5 of the sum is gone only if filter 5 of all convolutions that write into it is. Such filters are coupled, and have to go or stay together. The kit finds out which: it follows one pass of the net, operation by operation. Coupled filters have the sum of their relevances. That helps the wide layers, so now narrow layers give up filters, too. (`normalize="none"` compares relevances as they are: every layer hands on what it received, so they have one scale.)
 
 # %%
 example = study.as_example(data)
@@ -111,7 +111,7 @@ before, after = study.channel_means(net, example, name, path[name])
 figures.leak(before, after, path[name])
 
 # %% [markdown]
-# **What you see.** On the left, blue channels whose filters were set to 0: many speak louder than those that stay. The kit's `gate` sets the scale and the shift of the batch-norm to 0 instead, two short vectors a layer, and they are silent. No weight is copied, the forward pass costs what it did, and afterwards the net is what it was.
+# **What you see.** On the left, blue channels whose filters were set to 0: many speak louder than those that stay. The kit's `gate` gives 0 to every layer that reads a removed channel. That is what the small net computes, whatever lies between. No weight is copied, the forward pass costs what it did, and afterwards the net is what it was.
 
 # %% tags=["nbval-check-output"]
 with torch.no_grad():

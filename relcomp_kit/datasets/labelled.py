@@ -69,7 +69,7 @@ def load(name: str) -> ImageSet:
         tensors = layout.read(path)
         return tensors, {"sha256": _digest(tensors)}
 
-    tensors, info = load_or_make(f"decoded-{name}", VERSION, identity, "", make)
+    tensors, info = load_or_make("decoded-images", VERSION, identity, "", make)
     train, test = (Split(tensors[f"{part} images"], tensors[f"{part} labels"]) for part in ("train", "test"))
     if "validation labels" in tensors:
         validation = Split(tensors["validation images"], tensors["validation labels"])

@@ -142,7 +142,7 @@ ATTACKS = {
     ),
     "threads": (
         "import threading\n    threading.Thread(target=lambda: [0 for _ in iter(int, 1)]).start()\n    return x + 1",
-        "wrong",
+        ("wrong", "error"),  # one a case, until there are too many
     ),
     "the process above": (
         "import ctypes, os\n    ctypes.CDLL(None).kill(os.getppid(), 9)\n    import time\n    time.sleep(9)",
@@ -297,7 +297,7 @@ def test_a_grading_that_was_ended_goes_on(class_room, tmp_path, monkeypatch):
         return judge(one, exercises, seconds)
 
     monkeypatch.setattr(marks, "judge", noting)
-    monkeypatch.setattr(marks.os, "cpu_count", lambda: 1)
+    monkeypatch.setattr(marks, "cores", lambda: 1)
     folder = tmp_path / "graded"
     with pytest.raises(KeyboardInterrupt):
         list(marks.grade(marks.asked(packs), folder=folder))

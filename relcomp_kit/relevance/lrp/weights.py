@@ -188,7 +188,7 @@ def _stream(
         for key in asked:
             running[key].end()
         del starts
-        del output  # with it goes all that the layers remember of the batch, before the next one needs the room
+        del output, x  # with it goes all that the layers remember of the batch, before the next one needs the room
     if empty:
         raise UserError("there is no batch to measure relevance on: the iterable is empty")
     missing = [key for key in asked if not running[key].samples]

@@ -165,7 +165,7 @@ def chain(seeded, *layers):
     """A chain whose sums are so large that the stabiliser, 1e-6, does not show."""
     net = seeded(lambda: nn.Sequential(*[build() for build in layers])).double()
     for parameter in net.parameters():
-        parameter.data *= 100
+        parameter.data *= 10_000
     return net
 
 
