@@ -103,7 +103,7 @@ def _pieces(recordings: Sequence[Tensor], split: str, count: int) -> list[Tensor
     generator = np.random.Generator(np.random.PCG64([SEED, SPLITS.index(split)]))
     pieces = []
     for _ in range(count):
-        recording = recordings[generator.integers(len(recordings))]
+        recording = recordings[int(generator.integers(len(recordings)))]
         first, last = (int(share * len(recording)) for share in SHARES[split])
         start = generator.integers(first, last - RATE + 1)
         pieces.append(recording[start : start + RATE] * float(generator.random()))

@@ -180,7 +180,7 @@ def kth_smallest(values: Tensor, k: int) -> float:
         sample.partition([max(first, 0), min(last, size - 1)])
         low = sample[first] if first >= 0 else -np.inf
         high = sample[last] if last < size else np.inf
-        below = np.count_nonzero(array < low)
+        below = int(np.count_nonzero(array < low))
         between = array[np.flatnonzero((array >= low) & (array <= high))]
         if below <= place < below + len(between):
             array, place = between, place - below

@@ -57,8 +57,9 @@ def pack(values: np.ndarray) -> bytes:
     if width >= 8:
         return codes.tobytes()
     each = 8 // width
-    codes = np.pad(codes, (0, -len(codes) % each)).reshape(-1, each)
-    return (codes << np.arange(8 - width, -1, -width, dtype=np.uint8)).sum(axis=1, dtype=np.uint8).tobytes()
+    rows = np.pad(codes, (0, -len(codes) % each)).reshape(-1, each).astype(np.uint8)
+    shifts = np.arange(8 - width, -1, -width, dtype=np.uint8)
+    return np.left_shift(rows, shifts).sum(axis=1, dtype=np.uint8).tobytes()
 
 
 def compress(codec: str, packed: bytes) -> bytes:
