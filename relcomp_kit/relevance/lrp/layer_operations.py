@@ -26,7 +26,17 @@ Parameters = dict[str, tuple[Tensor | float, Tensor]]
 
 
 def linear(op: Operations, function: Callable, input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Give `torch.nn.functional.linear` its rule."""
+    """Give `torch.nn.functional.linear` its rule.
+
+    Parameters
+    ----------
+    op : Operations
+        The pass that is watched.
+    function : callable
+        What the net calls.
+    input, weight, bias
+        As in `torch.nn.functional.linear`.
+    """
     return _layer(op, function, input, weight, bias, (), None, False, op.composite.first if op.first else None)
 
 
@@ -34,7 +44,17 @@ def convolution(
     op: Operations, function: Callable, input: Tensor, weight: Tensor, bias: Tensor | None = None, stride=1, padding=0,
     dilation=1, groups: int = 1,
 ) -> Tensor:  # fmt: skip
-    """Give `torch.nn.functional.conv1d`, ``conv2d`` and ``conv3d`` their rule."""
+    """Give `torch.nn.functional.conv1d`, ``conv2d`` and ``conv3d`` their rule.
+
+    Parameters
+    ----------
+    op : Operations
+        The pass that is watched.
+    function : callable
+        What the net calls.
+    input, weight, bias, stride, padding, dilation, groups
+        As in `torch.nn.functional.conv2d`.
+    """
     axes = weight.ndim - 2
     if input.ndim == axes + 1:
         return op.call(function, input[None], weight, bias, stride, padding, dilation, groups)[0]
@@ -52,7 +72,17 @@ def transposed_convolution(
     op: Operations, function: Callable, input: Tensor, weight: Tensor, bias: Tensor | None = None, stride=1, padding=0,
     output_padding=0, groups: int = 1, dilation=1,
 ) -> Tensor:  # fmt: skip
-    """Give `torch.nn.functional.conv_transpose1d`, ``2d`` and ``3d`` their rule."""
+    """Give `torch.nn.functional.conv_transpose1d`, ``2d`` and ``3d`` their rule.
+
+    Parameters
+    ----------
+    op : Operations
+        The pass that is watched.
+    function : callable
+        What the net calls.
+    input, weight, bias, stride, padding, output_padding, groups, dilation
+        As in `torch.nn.functional.conv_transpose2d`.
+    """
     axes = weight.ndim - 2
     stride, padding, dilation = (_each(one, axes) for one in (stride, padding, dilation))
     more = (stride, padding, output_padding, groups, dilation)
@@ -102,7 +132,15 @@ def _layer(
 
 
 def unchanged(op: Operations, input: Tensor) -> Callable[[], None]:
-    """Return a check, for the backward pass, that nothing has written to an input since it was read."""
+    """Return a check, for the backward pass, that nothing has written to an input since it was read.
+
+    Parameters
+    ----------
+    op : Operations
+        The pass that is watched.
+    input : Tensor
+        What is read.
+    """
     name, version = op.here, input._version
     values = input.detach()  # shares the count of writes, not the history
 
@@ -147,7 +185,25 @@ Split = Callable[[Tensor, Tensor], list[tuple[Tensor, Tensor]]]
 def by_rule(
     op: Operations, name: str, rule: Rule, layer: Layer, input: Tensor, function: Callable, split: Split
 ) -> Tensor:
-    """Return ``function(input)``, a layer's output, through which relevance goes by a rule of zennit."""
+    """Return ``function(input)``, a layer's output, through which relevance goes by a rule of zennit.
+
+    Parameters
+    ----------
+    op : Operations
+        The pass that is watched.
+    name : str
+        What the layer is called in messages.
+    rule : Rule
+        The rule.
+    layer : Layer
+        The layer, with its weights.
+    input : Tensor
+        What it is given.
+    function : callable
+        ``function(input)`` is its output.
+    split : callable
+        Divides what weight and bias received among the net's parameters.
+    """
 
     def back(x: Tensor, y: Tensor, slope: Tensor) -> Tensor:
         of_input, of_weight, of_bias = shares(rule, layer, x, y, slope)
@@ -178,6 +234,15 @@ def batch_norm(
     """Give `torch.nn.functional.batch_norm` its rule: ``y = scale x + shift``, with ``scale = weight / sd``.
 
     Right behind a convolution that has a rule of its own it is merged into it, as the two are one linear function.
+
+    Parameters
+    ----------
+    op : Operations
+        The pass that is watched.
+    function : callable
+        What the net calls.
+    input, running_mean, running_var, weight, bias, training, momentum, eps
+        As in `torch.nn.functional.batch_norm`.
     """
     if training or running_mean is None or running_var is None or op.is_data(weight) or op.is_data(bias):
         op.refuse("batch_norm by statistics of the batch")

@@ -19,6 +19,11 @@ class Traced(torch.autograd.Function):
     """A function of one tensor whose backward pass is ``back(x, y, c)``.
 
     What comes next may write into y, as the sum of a residual block does; then it is computed ``again`` from x.
+
+    Parameters
+    ----------
+    *args, **kwargs
+        Unused: autograd calls `forward` and `backward`.
     """
 
     @staticmethod
@@ -77,7 +82,13 @@ class Layer:
 
 
 def divided(values: Tensor, by: Tensor) -> Tensor:
-    """Return a quotient, 0 where the divisor is."""
+    """Return a quotient, 0 where the divisor is.
+
+    Parameters
+    ----------
+    values, by : Tensor
+        Of one shape.
+    """
     return torch.where(by == 0, 0.0, values / by)
 
 
@@ -87,6 +98,17 @@ def shares(rule: Rule, layer: Layer, x: Tensor, y: Tensor, slope: Tensor) -> tup
     Where nothing speaks for an output, as in a neuron with few inputs, all of them 0 or against it, z+ would lose what
     it received. There all shares go against it, and are those of epsilon. Where nothing speaks against it, alpha-beta
     would have nothing to take beta from, and z+ is in its place.
+
+    Parameters
+    ----------
+    rule : Rule
+        The rule.
+    layer : Layer
+        The layer, with its weights.
+    x, y : Tensor
+        Its input and output.
+    slope : Tensor
+        What the backward pass carries at y: relevance over value.
     """
     hook, received = rule.hook, slope * y
     inputs, outputs, weights, biases = [], [], [], []

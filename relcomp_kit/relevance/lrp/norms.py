@@ -21,7 +21,17 @@ def layer_norm(
     op: Operations, function: Callable, input: Tensor, normalized_shape: Sequence[int], weight: Tensor | None = None,
     bias: Tensor | None = None, eps: float = 1e-5,
 ) -> Tensor:  # fmt: skip
-    """Normalise as `torch.nn.functional.layer_norm` does, by a variance that counts as a constant."""
+    """Normalise as `torch.nn.functional.layer_norm` does, by a variance that counts as a constant.
+
+    Parameters
+    ----------
+    op : Operations
+        The pass that is watched.
+    function : callable
+        What the net calls.
+    input, normalized_shape, weight, bias, eps
+        As in `torch.nn.functional.layer_norm`.
+    """
     axes = tuple(range(-len(normalized_shape), 0))
     return _scaled(op, _standardised(input, axes, eps), weight, bias, input)
 
@@ -30,7 +40,17 @@ def rms_norm(
     op: Operations, function: Callable, input: Tensor, normalized_shape: Sequence[int], weight: Tensor | None = None,
     eps: float | None = None,
 ) -> Tensor:  # fmt: skip
-    """Normalise as `torch.nn.functional.rms_norm` does, by a mean square that counts as a constant."""
+    """Normalise as `torch.nn.functional.rms_norm` does, by a mean square that counts as a constant.
+
+    Parameters
+    ----------
+    op : Operations
+        The pass that is watched.
+    function : callable
+        What the net calls.
+    input, normalized_shape, weight, eps
+        As in `torch.nn.functional.rms_norm`.
+    """
     axes = tuple(range(-len(normalized_shape), 0))
     eps = torch.finfo(input.dtype).eps if eps is None else eps
     return _scaled(op, input * (input.detach().square().mean(axes, True) + eps).rsqrt(), weight, None, input)
@@ -40,7 +60,17 @@ def group_norm(
     op: Operations, function: Callable, input: Tensor, num_groups: int, weight: Tensor | None = None,
     bias: Tensor | None = None, eps: float = 1e-5,
 ) -> Tensor:  # fmt: skip
-    """Normalise as `torch.nn.functional.group_norm` does, by a variance that counts as a constant."""
+    """Normalise as `torch.nn.functional.group_norm` does, by a variance that counts as a constant.
+
+    Parameters
+    ----------
+    op : Operations
+        The pass that is watched.
+    function : callable
+        What the net calls.
+    input, num_groups, weight, bias, eps
+        As in `torch.nn.functional.group_norm`.
+    """
     groups = input.unflatten(1, (num_groups, -1))
     y = _standardised(groups, tuple(range(2, groups.ndim)), eps).flatten(1, 2)
     shape = (-1, *(1,) * (input.ndim - 2))

@@ -65,7 +65,17 @@ def _write(op: Operations, target: Tensor, result: Tensor) -> Tensor:
 
 
 def affine(op: Operations, function: Callable, *args, **options) -> Tensor:
-    """Report what constants keep of a sum, and what parameters receive in a sum or in a product with data."""
+    """Report what constants keep of a sum, and what parameters receive in a sum or in a product with data.
+
+    Parameters
+    ----------
+    op : Operations
+        The pass that is watched.
+    function : callable
+        What the net calls.
+    *args, **options
+        What the net gives it.
+    """
     name = name_of(function)
     values = list(leaves(args, options))
     constants = [one for one in values if isinstance(one, Tensor) and one.is_floating_point() and not op.is_data(one)]
@@ -100,7 +110,19 @@ def affine(op: Operations, function: Callable, *args, **options) -> Tensor:
 
 
 class Call:
-    """A function with its arguments, called again in the backward pass to see what its parameters receive."""
+    """A function with its arguments, called again in the backward pass to see what its parameters receive.
+
+    Parameters
+    ----------
+    op : Operations
+        The pass that is watched.
+    function : callable
+        What the net calls.
+    args : tuple
+        What the net gives it.
+    options : dict
+        The same by name.
+    """
 
     def __init__(self, op: Operations, function: Callable, args: tuple, options: dict):
         self.op, self.function, self.args, self.options = op, function, args, options
@@ -157,7 +179,17 @@ class Call:
 
 
 def product(op: Operations, function: Callable, *args, **options) -> Tensor:
-    """Give a product its rule: 1/k of the relevance to each of k factors that depend on the image."""
+    """Give a product its rule: 1/k of the relevance to each of k factors that depend on the image.
+
+    Parameters
+    ----------
+    op : Operations
+        The pass that is watched.
+    function : callable
+        What the net calls.
+    *args, **options
+        What the net gives it.
+    """
     name = name_of(function)
     if options.get("rounding_mode") is not None:
         op.refuse(name)
@@ -184,7 +216,19 @@ def product(op: Operations, function: Callable, *args, **options) -> Tensor:
 
 
 def curved(op: Operations, function: Callable, input: Tensor, *args, **options) -> Tensor:
-    """Give an activation its rule: all but the share of ``f(0)`` goes on, by ``c (f(z) - f(0)) / z``."""
+    """Give an activation its rule: all but the share of ``f(0)`` goes on, by ``c (f(z) - f(0)) / z``.
+
+    Parameters
+    ----------
+    op : Operations
+        The pass that is watched.
+    function : callable
+        What the net calls.
+    input : Tensor
+        The activation's input.
+    *args, **options
+        What else the net gives it.
+    """
     name = name_of(function)
     if not op.is_data(input) or any(isinstance(one, Tensor) for one in leaves(args, options)):
         op.refuse(name)
@@ -210,7 +254,19 @@ def _is_traced(op: Operations) -> bool:
 
 
 def power(op: Operations, function: Callable, input: Tensor, exponent: Any) -> Tensor:
-    """Give ``x ** exponent`` its rule, an activation's, if the exponent is a positive number."""
+    """Give ``x ** exponent`` its rule, an activation's, if the exponent is a positive number.
+
+    Parameters
+    ----------
+    op : Operations
+        The pass that is watched.
+    function : callable
+        What the net calls.
+    input : Tensor
+        The base.
+    exponent : float or Tensor
+        The exponent.
+    """
     if isinstance(exponent, int | float) and exponent > 0 and op.is_data(input):
         return curved(op, function, input, exponent)
     op.refuse(name_of(function))
@@ -218,12 +274,34 @@ def power(op: Operations, function: Callable, input: Tensor, exponent: Any) -> T
 
 
 def clamp(op: Operations, function: Callable, input: Tensor, min: Any = None, max: Any = None) -> Tensor:
-    """Give a clamp its rule, an activation's."""
+    """Give a clamp its rule, an activation's.
+
+    Parameters
+    ----------
+    op : Operations
+        The pass that is watched.
+    function : callable
+        What the net calls.
+    input, min, max
+        As in `torch.clamp`.
+    """
     return curved(op, function, input, min, max)
 
 
 def softmax(op: Operations, function: Callable, input: Tensor, *args, **options) -> Tensor:
-    """Report what is left over by the first powers of softmax, whose share is ``x_i ds/dx_i`` each."""
+    """Report what is left over by the first powers of softmax, whose share is ``x_i ds/dx_i`` each.
+
+    Parameters
+    ----------
+    op : Operations
+        The pass that is watched.
+    function : callable
+        What the net calls.
+    input : Tensor
+        The scores.
+    *args, **options
+        What else the net gives it.
+    """
     output = function(input, *args, **options)
     axis = options.get("dim", args[0] if args else None)
     x, s, samples = input.detach(), output.detach(), op.samples
@@ -244,7 +322,21 @@ def softmax(op: Operations, function: Callable, input: Tensor, *args, **options)
 
 
 def set_item(op: Operations, function: Callable, target: Tensor, index: Any, value: Any) -> None:
-    """Write a value into a part of a tensor, one of which may be a constant."""
+    """Write a value into a part of a tensor, one of which may be a constant.
+
+    Parameters
+    ----------
+    op : Operations
+        The pass that is watched.
+    function : callable
+        What the net calls.
+    target : Tensor
+        What is written to.
+    index : Any
+        Where.
+    value : Tensor or float
+        What is written.
+    """
     if op.is_data(target) and op.is_data(value):
         return function(target, index, value)
 
@@ -258,12 +350,32 @@ def set_item(op: Operations, function: Callable, target: Tensor, index: Any, val
 
 
 def stack(op: Operations, function: Callable, tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
-    """Stack tensors as `torch.stack` does."""
+    """Stack tensors as `torch.stack` does.
+
+    Parameters
+    ----------
+    op : Operations
+        The pass that is watched.
+    function : callable
+        What the net calls.
+    tensors, dim
+        As in `torch.stack`.
+    """
     return op.call(torch.cat, [op.call(torch.unsqueeze, one, dim) for one in tensors], dim)
 
 
 def iterate(op: Operations, function: Callable, input: Tensor) -> Any:
-    """Go through a tensor's first dimension."""
+    """Go through a tensor's first dimension.
+
+    Parameters
+    ----------
+    op : Operations
+        The pass that is watched.
+    function : callable
+        What the net calls.
+    input : Tensor
+        What is iterated over.
+    """
     return iter(op.call(torch.unbind, input))
 
 

@@ -95,7 +95,7 @@ def by_share(function: Callable[..., Tensor], input: Tensor, *args, **options) -
 class Rule(NamedTuple):
     """A rule of zennit for one layer.
 
-    Attributes
+    Parameters
     ----------
     hook : BasicHook
         What it makes of inputs, parameters and relevance; it is not hooked into anything.
@@ -108,7 +108,13 @@ class Rule(NamedTuple):
 
 
 class Composite(NamedTuple):
-    """Rules of a net: of its convolutions, and of the first layer if it has one of its own. All else is epsilon."""
+    """Rules of a net: of its convolutions, and of the first layer if it has one of its own. All else is epsilon.
+
+    Parameters
+    ----------
+    convolution, first : Rule, optional
+        None is epsilon.
+    """
 
     convolution: Rule | None = None
     first: Rule | None = None

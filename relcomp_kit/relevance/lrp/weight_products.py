@@ -14,7 +14,15 @@ LinearLayer = nn.Linear | ConvLayer
 
 
 class Geometry(NamedTuple):
-    """What a convolution knows besides its weight: a number for each axis of the image, and its groups."""
+    """What a convolution knows besides its weight: a number for each axis of the image, and its groups.
+
+    Parameters
+    ----------
+    stride, padding, dilation : tuple of int
+        In pixels, one for each axis.
+    groups : int
+        In how many parts channels are divided.
+    """
 
     stride: tuple[int, ...]
     padding: tuple[int, ...]

@@ -12,7 +12,13 @@ from relcomp_kit.relevance.lrp.functional_operations import BATCH_NORMS
 
 
 class TracedSigmoid(nn.Sigmoid):
-    """A sigmoid that hands on all of its relevance, as formula II of Böhnke has it, also the share of its 1/2 at 0."""
+    """A sigmoid that hands on all of its relevance, as formula II of Böhnke has it, also the share of its 1/2 at 0.
+
+    Parameters
+    ----------
+    *args, **kwargs
+        As for a module of torch.
+    """
 
 
 PLAIN: dict[str, Callable[[], nn.Module]] = {
