@@ -5,6 +5,11 @@ import sys
 import time
 
 
+# A kernel's messages wait in a queue of 1,000 while a program that runs a notebook waits for the cell; more are lost.
+UPDATES = 50  # of a line in a notebook, but for
+SECONDS = 10  # after which it is shown anew in any case
+
+
 class Progress:
     """Show ``what: 3 of 12, 40 s left`` while a ``with`` block runs; the line is gone at the end.
 
@@ -24,6 +29,7 @@ class Progress:
         self.log_every, self._logged = log_every, -math.inf
         self._start = time.monotonic()
         self._notebook = "ipykernel" in sys.modules
+        self._shown, self._at = 0, -math.inf  # how many were done when the line was shown last, and when that was
         self._width = 0
 
     def __enter__(self) -> "Progress":
@@ -36,7 +42,9 @@ class Progress:
     def advance(self) -> None:
         """Count one more as done."""
         self.done += 1
-        self._show()
+        late = time.monotonic() - self._at >= SECONDS
+        if not self._notebook or late or self.done - self._shown >= self.total / UPDATES:
+            self._show()
 
     def say(self, text: str) -> None:
         """Print a line on stderr that stays, above the progress."""
@@ -47,6 +55,7 @@ class Progress:
     def _show(self) -> None:
         if self.total == 0:
             return
+        self._shown, self._at = self.done, time.monotonic()
         line = f"{self.what}: {self.done} of {self.total}"
         if 0 < self.done < self.total:
             left = (time.monotonic() - self._start) / self.done * (self.total - self.done)

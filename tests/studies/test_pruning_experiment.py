@@ -164,3 +164,24 @@ def test_progress_is_silent_without_a_terminal(monkeypatch, capsys):
     with progress.Progress("curves", 1) as bar:
         bar.advance()
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_notebook_gets_few_messages_however_many_steps_there_are(monkeypatch):
+    """More than 1,000 that wait are lost, and with them the one that says that a cell has ended."""
+    monkeypatch.setitem(sys.modules, "ipykernel", sys)
+    shown = []
+    monkeypatch.setattr(progress.Progress, "_write", lambda bar, line: shown.append(line))
+    with progress.Progress("steps", 10_000) as bar:
+        for _ in range(10_000):
+            bar.advance()
+    assert len(shown) == 2 + progress.UPDATES and shown[-2].startswith("steps: 10000 of 10000")
+    shown.clear()
+    with progress.Progress("steps", 3) as bar:
+        for _ in range(3):
+            bar.advance()
+    assert [line.partition(" of")[0] for line in shown] == ["steps: 0", "steps: 1", "steps: 2", "steps: 3", ""]
+    shown.clear()
+    monkeypatch.setattr(progress, "SECONDS", 0)
+    with progress.Progress("steps", 1000) as bar:
+        bar.advance()
+    assert shown[1].startswith("steps: 1 of 1000")
