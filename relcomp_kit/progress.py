@@ -4,7 +4,6 @@ import math
 import sys
 import time
 
-
 # A kernel's messages wait in a queue of 1,000 while a program that runs a notebook waits for the cell; more are lost.
 UPDATES = 50  # of a line in a notebook, but for
 SECONDS = 10  # after which it is shown anew in any case
