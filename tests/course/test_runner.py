@@ -25,10 +25,13 @@ seed = 0
 import json, os, sys
 seen = {name: os.environ.get(name) for name in ("RELCOMP_DATA", "RELCOMP_RECORDS", "RELCOMP_CACHE", "MPLBACKEND")}
 seen |= {"executable": sys.executable, "folder": os.getcwd(), "profile": profile}
-with open(os.environ["RELCOMP_RECORDS"] + "/01_good.json", "w") as file:
-    json.dump(seen, file)
+from pathlib import Path
+from relcomp_kit.cache import write_record
+write_record(Path(os.environ["RELCOMP_RECORDS"]) / "01_good.json", seen)
 """
-BAD = GOOD.replace("with open", "raise ValueError('one\\ntwo <b>')\nwith open").replace("Measure", "Break")
+BAD = GOOD.replace("write_record(Path", "raise ValueError('one\\ntwo <b>')\nwrite_record(Path").replace(
+    "Measure", "Break"
+)
 ROW = {
     "id": "T1a",
     "source": "thesis 5.1",
@@ -110,6 +113,7 @@ def test_a_lesson_runs_here_and_a_failing_one_does_not_stop_the_others(house, le
     assert results[0].title == "Measure something with $x^2$"
     assert calls[-1]["completed"] == calls[-1]["total"]
     seen = json.loads((out / "records" / "01_good.json").read_text(encoding="utf-8"))
+    assert seen.pop("sha256")
     assert seen == {
         "RELCOMP_DATA": str(tmp_path / "images"),
         "RELCOMP_CACHE": str(tmp_path / "cache"),
