@@ -24,7 +24,7 @@ seed = 0
 # %%
 import json, os, sys
 seen = {name: os.environ.get(name) for name in ("RELCOMP_DATA", "RELCOMP_RECORDS", "RELCOMP_CACHE", "MPLBACKEND")}
-seen |= {"executable": sys.executable, "folder": os.getcwd(), "profile": profile}
+seen |= {"executable": sys.executable, "folder": os.getcwd(), "profile": profile, "lesson": "01_good"}
 from pathlib import Path
 from relcomp_kit.cache import write_record
 write_record(Path(os.environ["RELCOMP_RECORDS"]) / "01_good.json", seen)
@@ -122,6 +122,7 @@ def test_a_lesson_runs_here_and_a_failing_one_does_not_stop_the_others(house, le
         "executable": sys.executable,
         "folder": str(house / "notebooks"),
         "profile": "full",
+        "lesson": "01_good",
     }
     assert seen["MPLBACKEND"] != "agg"
     assert not stale.exists()
