@@ -85,9 +85,9 @@ class Page:
         self.views.observe(lambda event: self._viewed(), "value")
         self.help.observe(lambda event: self._arrange(), "value")
         self._sync()
-        self.change(lambda state: state)
+        self._begin(lambda state: state)
         if net is not None:
-            self.change(lambda state: parse(f"net {quote(net)}", state))
+            self._begin(lambda state: parse(f"net {quote(net)}", state))
 
     def _layout(self) -> widgets.Box:
         left = widgets.VBox([self.net.box, labelled("Paths", *(path.box for path in self.paths)), self.scene.box])
@@ -110,6 +110,13 @@ class Page:
     def change_at_once(self, make: Make) -> None:
         """The same without what takes seconds to measure, so that the controls answer at once."""
         self.change(lambda state: make(state.at_once()))
+
+    def _begin(self, make: Make) -> None:
+        """Draw at once: what changes while a browser loads the page may never reach it."""
+        try:
+            self._ended(_job(self.state, [make], self.views.value), None)
+        except Exception as error:
+            self._ended(None, error)
 
     def _start(self) -> None:
         """Draw all that has been asked for since the last picture."""
