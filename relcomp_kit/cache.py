@@ -25,7 +25,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from relcomp_kit.files import make_folder, write_json
+from relcomp_kit.files import LONGEST_PREFIX, make_folder, write_json
 
 LOCKS = ".locks"
 PATIENCE = 1.0  # seconds, after which the wait for a lock is said
@@ -130,10 +130,10 @@ def clear_leftovers(*paths: Path) -> None:
     *paths : Path
         Files whose temporary ones go, as `relcomp_kit.files.write_atomic` names them.
     """
-    wanted = {path.name for path in paths}
+    wanted = {path.name[:LONGEST_PREFIX] for path in paths}
     for folder in {path.parent for path in paths}:
-        for file in folder.glob(".*.????????"):  # a dot before, and what tempfile adds
-            if file.name[1:-9] in wanted:
+        for file in folder.glob(f".*.{'?' * 32}"):  # a dot before, and a random number behind
+            if file.name[1:-33] in wanted:
                 file.unlink(missing_ok=True)
 
 

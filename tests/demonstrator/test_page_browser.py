@@ -512,6 +512,7 @@ def test_memory_stays_level_through_many_changes(server, browser, record_propert
     tab.close()
 
 
+@pytest.mark.skipif("RELCOMP_SOAK" not in os.environ, reason="takes minutes: RELCOMP_SOAK=full or short")
 def test_several_pages_at_once(server, browser):
     tabs = [opened(browser, server) for _ in range(TABS)]
     for tab in tabs:

@@ -113,6 +113,7 @@ def call(monkeypatch, *arguments) -> int:
 @pytest.mark.slow
 def test_commands_make_the_same_net_again(small, small_net, monkeypatch, tmp_path, capsys, same):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "120")  # narrower, the table breaks its words
     about = {"classes": ["rail", "[sky]"], "seed": 0}
     write_artifact(tmp_path / "net.safetensors", ecqx.to_tensors(small), about)
     masks = {"rail:0": torch.tensor([True] * 7 + [False]), "a:b:4": torch.ones(5, dtype=torch.bool)}
