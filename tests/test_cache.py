@@ -102,17 +102,12 @@ def test_a_file_system_without_locks_is_said_once_and_work_goes_on(own_cache, mo
 
 
 def test_leftovers_of_these_files_go_and_nothing_else(tmp_path):
-    for name in (
-        ".x.json.abcdefgh12345678abcdefgh12345678",
-        ".x.json.abcdefg2",
-        ".xx.json.abcdefgh12345678abcdefgh12345678",
-        "x.json",
-        ".x.json",
-        ".locks",
-    ):
+    one, two = "0123456789abcdef" * 2, "fedcba9876543210" * 2
+    kept = [".locks", ".x.json", f".xx.json.{one}", "x.json"]
+    for name in (f".x.json.{one}", f".x.json.{two}", *kept):
         (tmp_path / name).touch()
     clear_leftovers(tmp_path / "x.json", tmp_path / "y.json")
-    assert sorted(os.listdir(tmp_path)) == [".locks", ".x.json", ".xx.json.abcdefgh12345678abcdefgh12345678", "x.json"]
+    assert sorted(os.listdir(tmp_path)) == kept
 
 
 def test_another_process_may_have_put_it_aside_before(tmp_path, capsys):
