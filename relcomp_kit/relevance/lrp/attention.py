@@ -9,21 +9,11 @@ from torch.nn import functional as F
 from relcomp_kit.relevance.lrp.operations import Operations
 
 
-def attention(
+def _attention(
     op: Operations, function: Callable, query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None,
     dropout_p: float = 0.0, is_causal: bool = False, *, scale: float | None = None, enable_gqa: bool = False,
 ) -> Tensor:  # fmt: skip
-    """Compute `torch.nn.functional.scaled_dot_product_attention` by its formula, ``softmax(scale q k' + mask) v``.
-
-    Parameters
-    ----------
-    op : Operations
-        The pass that is watched.
-    function : callable
-        What the net calls.
-    query, key, value, attn_mask, dropout_p, is_causal, scale, enable_gqa
-        As in `torch.nn.functional.scaled_dot_product_attention`.
-    """
+    """Compute `torch.nn.functional.scaled_dot_product_attention` by its formula, ``softmax(scale q k' + mask) v``."""
     if dropout_p or enable_gqa:
         op.refuse("scaled_dot_product_attention with dropout or groups of heads")
         return function(query, key, value, attn_mask, dropout_p, is_causal, scale=scale, enable_gqa=enable_gqa)
@@ -42,7 +32,7 @@ def _masked(op: Operations, scores: Tensor, mask: Tensor | None) -> Tensor:
     return op.call(torch.add, scores, mask)
 
 
-def multi_head_attention(
+def _multi_head_attention(
     op: Operations, function: Callable, query: Tensor, key: Tensor, value: Tensor, embed_dim_to_check: int,
     num_heads: int, in_proj_weight: Tensor | None, in_proj_bias: Tensor | None, bias_k: Tensor | None,
     bias_v: Tensor | None, add_zero_attn: bool, dropout_p: float, out_proj_weight: Tensor,
@@ -52,23 +42,7 @@ def multi_head_attention(
     static_k: Tensor | None = None, static_v: Tensor | None = None, average_attn_weights: bool = True,
     is_causal: bool = False,
 ) -> tuple[Tensor, Tensor | None]:  # fmt: skip
-    """Compute what `torch.nn.MultiheadAttention` does, (L, N, E) in and out, with the samples in front in between.
-
-    Parameters
-    ----------
-    op : Operations
-        The pass that is watched.
-    function : callable
-        What the net calls.
-    query, key, value, embed_dim_to_check, num_heads
-        This and the following as in `torch.nn.functional.multi_head_attention_forward`.
-    in_proj_weight, in_proj_bias, bias_k, bias_v, add_zero_attn, dropout_p, out_proj_weight, out_proj_bias, training
-        As there.
-    key_padding_mask, need_weights, attn_mask, use_separate_proj_weight, q_proj_weight, k_proj_weight, v_proj_weight
-        As there.
-    static_k, static_v, average_attn_weights, is_causal
-        As there.
-    """
+    """Compute what `torch.nn.MultiheadAttention` does, (L, N, E) in and out, with the samples in front in between."""
     rare = (bias_k, bias_v, static_k, static_v, use_separate_proj_weight or None, add_zero_attn or None)
     if query.ndim != 3 or any(one is not None for one in rare) or (training and dropout_p):
         op.refuse("multi_head_attention_forward with static keys, other sizes or no batch")
@@ -104,3 +78,9 @@ def multi_head_attention(
     if not need_weights:
         return output, None
     return output, op.call(torch.mean, shares, 1) if average_attn_weights else shares
+
+
+ATTENTION_RULES: dict[str, Callable] = {
+    "scaled_dot_product_attention": _attention,
+    "multi_head_attention_forward": _multi_head_attention,
+}

@@ -25,36 +25,16 @@ from relcomp_kit.relevance.lrp.weight_products import (
 Parameters = dict[str, tuple[Tensor | float, Tensor]]
 
 
-def linear(op: Operations, function: Callable, input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Give `torch.nn.functional.linear` its rule.
-
-    Parameters
-    ----------
-    op : Operations
-        The pass that is watched.
-    function : callable
-        What the net calls.
-    input, weight, bias
-        As in `torch.nn.functional.linear`.
-    """
+def _linear(op: Operations, function: Callable, input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Give `torch.nn.functional.linear` its rule."""
     return _layer(op, function, input, weight, bias, (), None, False, op.composite.first if op.first else None)
 
 
-def convolution(
+def _convolution(
     op: Operations, function: Callable, input: Tensor, weight: Tensor, bias: Tensor | None = None, stride=1, padding=0,
     dilation=1, groups: int = 1,
 ) -> Tensor:  # fmt: skip
-    """Give `torch.nn.functional.conv1d`, ``conv2d`` and ``conv3d`` their rule.
-
-    Parameters
-    ----------
-    op : Operations
-        The pass that is watched.
-    function : callable
-        What the net calls.
-    input, weight, bias, stride, padding, dilation, groups
-        As in `torch.nn.functional.conv2d`.
-    """
+    """Give `torch.nn.functional.conv1d`, ``conv2d`` and ``conv3d`` their rule."""
     axes = weight.ndim - 2
     if input.ndim == axes + 1:
         return op.call(function, input[None], weight, bias, stride, padding, dilation, groups)[0]
@@ -68,21 +48,11 @@ def convolution(
     return _layer(op, function, input, weight, bias, geometry, geometry, False, rule)
 
 
-def transposed_convolution(
+def _transposed_convolution(
     op: Operations, function: Callable, input: Tensor, weight: Tensor, bias: Tensor | None = None, stride=1, padding=0,
     output_padding=0, groups: int = 1, dilation=1,
 ) -> Tensor:  # fmt: skip
-    """Give `torch.nn.functional.conv_transpose1d`, ``2d`` and ``3d`` their rule.
-
-    Parameters
-    ----------
-    op : Operations
-        The pass that is watched.
-    function : callable
-        What the net calls.
-    input, weight, bias, stride, padding, output_padding, groups, dilation
-        As in `torch.nn.functional.conv_transpose2d`.
-    """
+    """Give `torch.nn.functional.conv_transpose1d`, ``2d`` and ``3d`` their rule."""
     axes = weight.ndim - 2
     stride, padding, dilation = (_each(one, axes) for one in (stride, padding, dilation))
     more = (stride, padding, output_padding, groups, dilation)
@@ -106,7 +76,7 @@ def _layer(
     layer = Layer(lambda x, w, b: function(x, w, b, *more), plain, plain_bias, geometry, transposed, op.samples)
     if rule is not None:
         split = partial(_own, weight, bias)
-        output = by_rule(op, name, rule, layer, input, lambda x: layer.run(x, layer.weight, layer.bias), split)
+        output = _by_rule(op, name, rule, layer, input, lambda x: layer.run(x, layer.weight, layer.bias), split)
         op.reads[output] = [0]
         op.convolved[output] = (rule, layer, input, weight, bias)
         return output
@@ -182,28 +152,10 @@ def named(op: Operations, products: list[tuple[Tensor, Tensor]], per_sample: boo
 Split = Callable[[Tensor, Tensor], list[tuple[Tensor, Tensor]]]
 
 
-def by_rule(
+def _by_rule(
     op: Operations, name: str, rule: Rule, layer: Layer, input: Tensor, function: Callable, split: Split
 ) -> Tensor:
-    """Return ``function(input)``, a layer's output, through which relevance goes by a rule of zennit.
-
-    Parameters
-    ----------
-    op : Operations
-        The pass that is watched.
-    name : str
-        What the layer is called in messages.
-    rule : Rule
-        The rule.
-    layer : Layer
-        The layer, with its weights.
-    input : Tensor
-        What it is given.
-    function : callable
-        ``function(input)`` is its output.
-    split : callable
-        Divides what weight and bias received among the net's parameters.
-    """
+    """Return ``function(input)``, a layer's output, through which relevance goes by a rule of zennit."""
 
     def back(x: Tensor, y: Tensor, slope: Tensor) -> Tensor:
         of_input, of_weight, of_bias = shares(rule, layer, x, y, slope)
@@ -226,7 +178,7 @@ def _own(weight: Tensor, bias: Tensor | None, of_weight: Tensor, of_bias: Tensor
     return [(weight, of_weight)] if bias is None else [(weight, of_weight), (bias, of_bias)]
 
 
-def batch_norm(
+def _batch_norm(
     op: Operations, function: Callable, input: Tensor, running_mean: Tensor | None, running_var: Tensor | None,
     weight: Tensor | None = None, bias: Tensor | None = None, training: bool = False, momentum: float = 0.1,
     eps: float = 1e-5,
@@ -234,15 +186,6 @@ def batch_norm(
     """Give `torch.nn.functional.batch_norm` its rule: ``y = scale x + shift``, with ``scale = weight / sd``.
 
     Right behind a convolution that has a rule of its own it is merged into it, as the two are one linear function.
-
-    Parameters
-    ----------
-    op : Operations
-        The pass that is watched.
-    function : callable
-        What the net calls.
-    input, running_mean, running_var, weight, bias, training, momentum, eps
-        As in `torch.nn.functional.batch_norm`.
     """
     if training or running_mean is None or running_var is None or op.is_data(weight) or op.is_data(bias):
         op.refuse("batch_norm by statistics of the batch")
@@ -304,8 +247,16 @@ def _merged(
         return found
 
     normalised = output * _channels(scale, output) + _channels(shift - scale * mean, output)
-    return by_rule(op, "batch_norm", rule, merged, input, lambda x: normalised, split)
+    return _by_rule(op, "batch_norm", rule, merged, input, lambda x: normalised, split)
 
 
 def _channels(values: Tensor, like: Tensor) -> Tensor:
     return values.reshape(1, -1, *(1,) * (like.ndim - 2))
+
+
+LAYER_RULES: dict[str, Callable] = {
+    **dict.fromkeys(("conv1d", "conv2d", "conv3d"), _convolution),
+    **dict.fromkeys(("conv_transpose1d", "conv_transpose2d", "conv_transpose3d"), _transposed_convolution),
+    "linear": _linear,
+    "batch_norm": _batch_norm,
+}

@@ -17,60 +17,30 @@ def _scaled(op: Operations, y: Tensor, weight: Tensor | None, bias: Tensor | Non
     return y if bias is None else op.call(torch.add, y, bias)
 
 
-def layer_norm(
+def _layer_norm(
     op: Operations, function: Callable, input: Tensor, normalized_shape: Sequence[int], weight: Tensor | None = None,
     bias: Tensor | None = None, eps: float = 1e-5,
 ) -> Tensor:  # fmt: skip
-    """Normalise as `torch.nn.functional.layer_norm` does, by a variance that counts as a constant.
-
-    Parameters
-    ----------
-    op : Operations
-        The pass that is watched.
-    function : callable
-        What the net calls.
-    input, normalized_shape, weight, bias, eps
-        As in `torch.nn.functional.layer_norm`.
-    """
+    """Normalise as `torch.nn.functional.layer_norm` does, by a variance that counts as a constant."""
     axes = tuple(range(-len(normalized_shape), 0))
     return _scaled(op, _standardised(input, axes, eps), weight, bias, input)
 
 
-def rms_norm(
+def _rms_norm(
     op: Operations, function: Callable, input: Tensor, normalized_shape: Sequence[int], weight: Tensor | None = None,
     eps: float | None = None,
 ) -> Tensor:  # fmt: skip
-    """Normalise as `torch.nn.functional.rms_norm` does, by a mean square that counts as a constant.
-
-    Parameters
-    ----------
-    op : Operations
-        The pass that is watched.
-    function : callable
-        What the net calls.
-    input, normalized_shape, weight, eps
-        As in `torch.nn.functional.rms_norm`.
-    """
+    """Normalise as `torch.nn.functional.rms_norm` does, by a mean square that counts as a constant."""
     axes = tuple(range(-len(normalized_shape), 0))
     eps = torch.finfo(input.dtype).eps if eps is None else eps
     return _scaled(op, input * (input.detach().square().mean(axes, True) + eps).rsqrt(), weight, None, input)
 
 
-def group_norm(
+def _group_norm(
     op: Operations, function: Callable, input: Tensor, num_groups: int, weight: Tensor | None = None,
     bias: Tensor | None = None, eps: float = 1e-5,
 ) -> Tensor:  # fmt: skip
-    """Normalise as `torch.nn.functional.group_norm` does, by a variance that counts as a constant.
-
-    Parameters
-    ----------
-    op : Operations
-        The pass that is watched.
-    function : callable
-        What the net calls.
-    input, num_groups, weight, bias, eps
-        As in `torch.nn.functional.group_norm`.
-    """
+    """Normalise as `torch.nn.functional.group_norm` does, by a variance that counts as a constant."""
     groups = input.unflatten(1, (num_groups, -1))
     y = _standardised(groups, tuple(range(2, groups.ndim)), eps).flatten(1, 2)
     shape = (-1, *(1,) * (input.ndim - 2))
@@ -81,3 +51,6 @@ def group_norm(
 def _standardised(input: Tensor, axes: tuple[int, ...], eps: float) -> Tensor:
     variance = input.detach().var(axes, unbiased=False, keepdim=True)
     return (input - input.mean(axes, keepdim=True)) * (variance + eps).rsqrt()
+
+
+NORM_RULES: dict[str, Callable] = {"layer_norm": _layer_norm, "group_norm": _group_norm, "rms_norm": _rms_norm}

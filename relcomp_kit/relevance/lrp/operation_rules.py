@@ -15,17 +15,10 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
-from relcomp_kit.relevance.lrp.attention import attention, multi_head_attention
-from relcomp_kit.relevance.lrp.layer_operations import (
-    Parameters,
-    batch_norm,
-    convolution,
-    linear,
-    transposed_convolution,
-    unchanged,
-)
+from relcomp_kit.relevance.lrp.attention import ATTENTION_RULES
+from relcomp_kit.relevance.lrp.layer_operations import LAYER_RULES, Parameters, unchanged
 from relcomp_kit.relevance.lrp.layer_shares import Traced
-from relcomp_kit.relevance.lrp.norms import group_norm, layer_norm, rms_norm
+from relcomp_kit.relevance.lrp.norms import NORM_RULES
 from relcomp_kit.relevance.lrp.operations import Operations, leaves, name_of
 from relcomp_kit.relevance.lrp.propagation import LayerRelevance, stabilize
 from relcomp_kit.relevance.lrp.working_copy import TracedSigmoid
@@ -44,11 +37,11 @@ CURVED = {
 } | OF_ALL  # fmt: skip
 
 
-def in_place(rule: Callable) -> Callable:
+def _in_place(rule: Callable) -> Callable:
     """Return a rule for a function that writes into its first argument, from that of the same function without."""
 
     def written(op: Operations, function: Callable, target: Tensor, *args, **options) -> Tensor:
-        if rule is affine and all(map(op.is_data, (target, *args))) and not options:
+        if rule is _affine and all(map(op.is_data, (target, *args))) and not options:
             return function(target, *args)
         base = getattr(torch.Tensor, name_of(function).rstrip("_"))
         values = op.call(torch.clone, target)  # they are needed later
@@ -64,18 +57,8 @@ def _write(op: Operations, target: Tensor, result: Tensor) -> Tensor:
     return target
 
 
-def affine(op: Operations, function: Callable, *args, **options) -> Tensor:
-    """Report what constants keep of a sum, and what parameters receive in a sum or in a product with data.
-
-    Parameters
-    ----------
-    op : Operations
-        The pass that is watched.
-    function : callable
-        What the net calls.
-    *args, **options
-        What the net gives it.
-    """
+def _affine(op: Operations, function: Callable, *args, **options) -> Tensor:
+    """Report what constants keep of a sum, and what parameters receive in a sum or in a product with data."""
     name = name_of(function)
     values = list(leaves(args, options))
     constants = [one for one in values if isinstance(one, Tensor) and one.is_floating_point() and not op.is_data(one)]
@@ -178,18 +161,8 @@ class Call:
         return slice(sample * step, (sample + 1) * step)
 
 
-def product(op: Operations, function: Callable, *args, **options) -> Tensor:
-    """Give a product its rule: 1/k of the relevance to each of k factors that depend on the image.
-
-    Parameters
-    ----------
-    op : Operations
-        The pass that is watched.
-    function : callable
-        What the net calls.
-    *args, **options
-        What the net gives it.
-    """
+def _product(op: Operations, function: Callable, *args, **options) -> Tensor:
+    """Give a product its rule: 1/k of the relevance to each of k factors that depend on the image."""
     name = name_of(function)
     if options.get("rounding_mode") is not None:
         op.refuse(name)
@@ -200,7 +173,7 @@ def product(op: Operations, function: Callable, *args, **options) -> Tensor:
         args = (args[0], args[1].detach(), *args[2:])
     factors = sum(op.is_data(one) for one in leaves(args, options))
     if factors == 1:
-        return affine(op, function, *args, **options)
+        return _affine(op, function, *args, **options)
     if any(op.sources(one) for one in leaves(args, options)):
         op.refuse(f"{name} of a parameter and of more than one value that depends on the image")
 
@@ -215,20 +188,8 @@ def product(op: Operations, function: Callable, *args, **options) -> Tensor:
     return function(*args, **options)
 
 
-def curved(op: Operations, function: Callable, input: Tensor, *args, **options) -> Tensor:
-    """Give an activation its rule: all but the share of ``f(0)`` goes on, by ``c (f(z) - f(0)) / z``.
-
-    Parameters
-    ----------
-    op : Operations
-        The pass that is watched.
-    function : callable
-        What the net calls.
-    input : Tensor
-        The activation's input.
-    *args, **options
-        What else the net gives it.
-    """
+def _curved(op: Operations, function: Callable, input: Tensor, *args, **options) -> Tensor:
+    """Give an activation its rule: all but the share of ``f(0)`` goes on, by ``c (f(z) - f(0)) / z``."""
     name = name_of(function)
     if not op.is_data(input) or any(isinstance(one, Tensor) for one in leaves(args, options)):
         op.refuse(name)
@@ -253,55 +214,21 @@ def _is_traced(op: Operations) -> bool:
     return op.here in op.modules and isinstance(op.modules[op.here], TracedSigmoid)
 
 
-def power(op: Operations, function: Callable, input: Tensor, exponent: Any) -> Tensor:
-    """Give ``x ** exponent`` its rule, an activation's, if the exponent is a positive number.
-
-    Parameters
-    ----------
-    op : Operations
-        The pass that is watched.
-    function : callable
-        What the net calls.
-    input : Tensor
-        The base.
-    exponent : float or Tensor
-        The exponent.
-    """
+def _power(op: Operations, function: Callable, input: Tensor, exponent: Any) -> Tensor:
+    """Give ``x ** exponent`` its rule, an activation's, if the exponent is a positive number."""
     if isinstance(exponent, int | float) and exponent > 0 and op.is_data(input):
-        return curved(op, function, input, exponent)
+        return _curved(op, function, input, exponent)
     op.refuse(name_of(function))
     return function(input, exponent)
 
 
-def clamp(op: Operations, function: Callable, input: Tensor, min: Any = None, max: Any = None) -> Tensor:
-    """Give a clamp its rule, an activation's.
-
-    Parameters
-    ----------
-    op : Operations
-        The pass that is watched.
-    function : callable
-        What the net calls.
-    input, min, max
-        As in `torch.clamp`.
-    """
-    return curved(op, function, input, min, max)
+def _clamp(op: Operations, function: Callable, input: Tensor, min: Any = None, max: Any = None) -> Tensor:
+    """Give a clamp its rule, an activation's."""
+    return _curved(op, function, input, min, max)
 
 
-def softmax(op: Operations, function: Callable, input: Tensor, *args, **options) -> Tensor:
-    """Report what is left over by the first powers of softmax, whose share is ``x_i ds/dx_i`` each.
-
-    Parameters
-    ----------
-    op : Operations
-        The pass that is watched.
-    function : callable
-        What the net calls.
-    input : Tensor
-        The scores.
-    *args, **options
-        What else the net gives it.
-    """
+def _softmax(op: Operations, function: Callable, input: Tensor, *args, **options) -> Tensor:
+    """Report what is left over by the first powers of softmax, whose share is ``x_i ds/dx_i`` each."""
     output = function(input, *args, **options)
     axis = options.get("dim", args[0] if args else None)
     x, s, samples = input.detach(), output.detach(), op.samples
@@ -321,22 +248,8 @@ def softmax(op: Operations, function: Callable, input: Tensor, *args, **options)
     return output
 
 
-def set_item(op: Operations, function: Callable, target: Tensor, index: Any, value: Any) -> None:
-    """Write a value into a part of a tensor, one of which may be a constant.
-
-    Parameters
-    ----------
-    op : Operations
-        The pass that is watched.
-    function : callable
-        What the net calls.
-    target : Tensor
-        What is written to.
-    index : Any
-        Where.
-    value : Tensor or float
-        What is written.
-    """
+def _set_item(op: Operations, function: Callable, target: Tensor, index: Any, value: Any) -> None:
+    """Write a value into a part of a tensor, one of which may be a constant."""
     if op.is_data(target) and op.is_data(value):
         return function(target, index, value)
 
@@ -345,73 +258,35 @@ def set_item(op: Operations, function: Callable, target: Tensor, index: Any, val
         made[index] = value
         return made
 
-    _write(op, target, affine(op, __setitem__, op.call(torch.clone, target), index, value))
+    _write(op, target, _affine(op, __setitem__, op.call(torch.clone, target), index, value))
     return None
 
 
-def stack(op: Operations, function: Callable, tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
-    """Stack tensors as `torch.stack` does.
-
-    Parameters
-    ----------
-    op : Operations
-        The pass that is watched.
-    function : callable
-        What the net calls.
-    tensors, dim
-        As in `torch.stack`.
-    """
+def _stack(op: Operations, function: Callable, tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
+    """Stack tensors as `torch.stack` does."""
     return op.call(torch.cat, [op.call(torch.unsqueeze, one, dim) for one in tensors], dim)
 
 
-def iterate(op: Operations, function: Callable, input: Tensor) -> Any:
-    """Go through a tensor's first dimension.
-
-    Parameters
-    ----------
-    op : Operations
-        The pass that is watched.
-    function : callable
-        What the net calls.
-    input : Tensor
-        What is iterated over.
-    """
+def _iterate(op: Operations, function: Callable, input: Tensor) -> Any:
+    """Go through a tensor's first dimension."""
     return iter(op.call(torch.unbind, input))
 
 
 OPERATION_RULES: dict[str, Callable] = {
-    **dict.fromkeys(ADDING, affine),
-    **dict.fromkeys(SCALING, product),
-    **dict.fromkeys(CURVED, curved),
-    **dict.fromkeys(("softmax", "_softmax"), softmax),
-    **dict.fromkeys(("clamp", "clip"), clamp),
-    **dict.fromkeys(("conv1d", "conv2d", "conv3d"), convolution),
-    **dict.fromkeys(("conv_transpose1d", "conv_transpose2d", "conv_transpose3d"), transposed_convolution),
-    "linear": linear,
-    "batch_norm": batch_norm,
-    "pow": power,
-    "layer_norm": layer_norm,
-    "group_norm": group_norm,
-    "rms_norm": rms_norm,
-    "stack": stack,
-    "__iter__": iterate,
-    "__setitem__": set_item,
-    "scaled_dot_product_attention": attention,
-    "multi_head_attention_forward": multi_head_attention,
+    **LAYER_RULES,
+    **NORM_RULES,
+    **ATTENTION_RULES,
+    **dict.fromkeys(ADDING, _affine),
+    **dict.fromkeys(SCALING, _product),
+    **dict.fromkeys(CURVED, _curved),
+    **dict.fromkeys(("softmax", "_softmax"), _softmax),
+    **dict.fromkeys(("clamp", "clip"), _clamp),
+    "pow": _power,
+    "stack": _stack,
+    "__iter__": _iterate,
+    "__setitem__": _set_item,
 }
 WRITING = (
-    "add",
-    "sub",
-    "mul",
-    "div",
-    "masked_fill",
-    "tanh",
-    "sigmoid",
-    "clamp",
-    "clip",
-    "pow",
-    "square",
-    "exp",
-    "sqrt",
-)
-OPERATION_RULES |= {f"{name}_": in_place(OPERATION_RULES[name]) for name in WRITING}
+    "add", "sub", "mul", "div", "masked_fill", "tanh", "sigmoid", "clamp", "clip", "pow", "square", "exp", "sqrt",
+)  # fmt: skip
+OPERATION_RULES |= {f"{name}_": _in_place(OPERATION_RULES[name]) for name in WRITING}
