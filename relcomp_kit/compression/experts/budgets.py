@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from relcomp_kit.compression.experts.coupling import Groups, Path, first_reason
-from relcomp_kit.compression.experts.multiply_adds import macs_left, unit_macs
+from relcomp_kit.compression.experts.multiply_adds import macs, macs_left, unit_macs
 from relcomp_kit.errors import UserError
 from relcomp_kit.relevance.channels import inner_layers
 
@@ -106,7 +106,8 @@ def _best_for_macs(
     net: nn.Module, example: Tensor, found: Groups, units: Tensor, scores: Tensor, share: float
 ) -> Tensor:
     """Return the units, (units,) bool, of the highest score per operation: as few as leave a share of operations."""
-    left, saved = macs_left(net, example, found), unit_macs(net, example, found)[units]
+    counted = macs(net, example)
+    left, saved = macs_left(counted, found), unit_macs(counted, found)[units]
     order = units[(scores / saved.clamp(min=1)).argsort(descending=True, stable=True)]
 
     def kept(count: int) -> Tensor:

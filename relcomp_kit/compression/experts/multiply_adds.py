@@ -49,7 +49,7 @@ def macs(net: nn.Module, example: Tensor) -> dict[str, int]:
     raise unfitting(failed) from failed
 
 
-def macs_left(net: nn.Module, example: Tensor, found: Groups) -> Callable[[Tensor], float]:
+def macs_left(counted: dict[str, int], found: Groups) -> Callable[[Tensor], float]:
     """Return a function that tells the multiply-accumulate operations left with the units of a mask, (units,) bool.
 
     A layer has those of the net times the share of its filters and the share of the channels that it reads. Exact where
@@ -57,14 +57,11 @@ def macs_left(net: nn.Module, example: Tensor, found: Groups) -> Callable[[Tenso
 
     Parameters
     ----------
-    net : nn.Module
-        Any net.
-    example : Tensor
-        An input of the size that is asked about.
+    counted : dict of str to int
+        As `macs` returns it for a net.
     found : Groups
         As `groups` returns them for this net.
     """
-    counted = macs(net, example)
     layers = {name: value for name, value in counted.items() if name != ALL and value}
 
     def left(kept: Tensor) -> float:
@@ -81,19 +78,15 @@ def macs_left(net: nn.Module, example: Tensor, found: Groups) -> Callable[[Tenso
     return left
 
 
-def unit_macs(net: nn.Module, example: Tensor, found: Groups) -> Tensor:
+def unit_macs(counted: dict[str, int], found: Groups) -> Tensor:
     """Return how many multiply-accumulate operations the net has less without each unit, (units,) float64.
 
     Parameters
     ----------
-    net : nn.Module
-        Any net.
-    example : Tensor
-        An input of the size that is asked about.
-    found : Groups
-        As `groups` returns them for this net.
+    counted, found
+        As in `macs_left`.
     """
-    counted, saved = macs(net, example), torch.zeros(found.count, dtype=torch.float64)
+    saved = torch.zeros(found.count, dtype=torch.float64)
     for of_layers in (found.units, found.reads):
         for name, unit in of_layers.items():
             cut = unit[unit >= 0]

@@ -45,7 +45,8 @@ def relevant_path(
     by : {"filters", "score", "macs"}
         What ``keep`` is a share of. "filters": of the number of filters; a single number is shared out by rank among
         all layers, so that some become narrower than others. "score": of the relevance of each layer, which is carried
-        by as few filters as possible.
+        by as few filters as possible. "macs": of the multiply-adds; the filters of the highest score per multiply-add
+        stay.
     normalize : {"none", "sum", "mean"}
         How scores of different layers are made comparable before they are ranked together. "none": as they are, which
         suits relevance, because every layer hands on what it received. "sum" and "mean": divided by those of their
