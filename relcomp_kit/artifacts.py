@@ -72,12 +72,20 @@ def write_artifact(path: Path, tensors: dict[str, torch.Tensor], info: dict) -> 
         The file.
     """
     own = {name: tensor.detach().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()}
-    about = {"info": info, "name": Path(path).name, "sha256": _digest(own, info)}
+    about = {"info": info, "name": Path(path).name, "sha256": content_digest(own, info)}
     return write_atomic(path, save(own, metadata={"about": json.dumps(about)}))  # keys come in any order
 
 
-def _digest(tensors: dict[str, torch.Tensor], info: dict) -> str:
-    """Return the SHA-256 of tensors and info; it makes reading take about 1.4 times as long."""
+def content_digest(tensors: dict[str, torch.Tensor], info: dict) -> str:
+    """Return the SHA-256 of tensors and info; it makes reading take about 1.4 times as long.
+
+    Parameters
+    ----------
+    tensors : dict of str to Tensor
+        Tensors by name; their order does not matter.
+    info : dict
+        JSON-able.
+    """
     digest = hashlib.sha256(json.dumps(info).encode())
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
@@ -132,7 +140,7 @@ def read_artifact(path: Path) -> tuple[dict[str, torch.Tensor], dict]:
         raise
     except BROKEN as error:
         raise UserError(f"{path} is damaged ({error}); delete it and run again") from error
-    if "sha256" in about and about["sha256"] != _digest(tensors, info):
+    if "sha256" in about and about["sha256"] != content_digest(tensors, info):
         raise UserError(f"{path} is damaged (its SHA-256 is wrong); delete it and run again")
     return tensors, info
 
@@ -184,7 +192,7 @@ def peek(path: Path) -> tuple[dict[str, torch.Tensor], dict] | None:
     """
     try:
         tensors, about = _open(path)
-        fits = about["name"] == path.name and about["sha256"] == _digest(tensors, about["info"])
+        fits = about["name"] == path.name and about["sha256"] == content_digest(tensors, about["info"])
     except PermissionError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}; choose another cache by $RELCOMP_CACHE") from error
     except BROKEN:

@@ -46,6 +46,30 @@ def read_clip(path: Path, *, pad: bool = False) -> Tensor:
     UserError
         In one sentence, if the file cannot be read, is no such wav file, or has another length and ``pad`` is False.
     """
+    clip = read_samples(path)
+    if len(clip) != RATE and not pad:
+        raise UserError(f"{path} lasts {len(clip) / RATE:.2f} s and a clip 1 s: cut it, or fill it up with silence")
+    return torch.nn.functional.pad(clip[:RATE], (0, max(RATE - len(clip), 0)))
+
+
+def read_samples(path: Path) -> Tensor:
+    """Read a wav file of 16,000 samples a second, 16 bit, one channel, of any length.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Returns
+    -------
+    Tensor
+        (samples,), int16.
+
+    Raises
+    ------
+    UserError
+        In one sentence, if the file cannot be read, or is no such wav file.
+    """
     try:
         with wave.open(str(path), "rb") as file:
             found = (file.getframerate(), file.getsampwidth(), file.getnchannels())
@@ -63,10 +87,7 @@ def read_clip(path: Path, *, pad: bool = False) -> Tensor:
             f"{path} has {rate:,} samples a second of {8 * width} bit and {what}: "
             f"convert it to {RATE:,} samples a second of 16 bit and 1 channel"
         )
-    clip = torch.from_numpy(np.frombuffer(samples, "<i2").astype(np.int16))
-    if len(clip) != RATE and not pad:
-        raise UserError(f"{path} lasts {len(clip) / RATE:.2f} s and a clip 1 s: cut it, or fill it up with silence")
-    return torch.nn.functional.pad(clip[:RATE], (0, max(RATE - len(clip), 0)))
+    return torch.from_numpy(np.frombuffer(samples[: len(samples) // 2 * 2], "<i2").astype(np.int16))
 
 
 def log_mel(clips: Tensor) -> Tensor:

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
 
+from relcomp_kit.datasets.pictures import read_rgb
 from relcomp_kit.errors import UserError
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -141,11 +141,7 @@ def read_folders(folder: Path) -> dict[str, Part]:
 
 
 def _read_picture(path: Path) -> np.ndarray:
-    try:
-        with Image.open(path) as image:
-            picture = np.asarray(image.convert("RGB"))
-    except (OSError, UnidentifiedImageError, ValueError) as error:
-        raise UserError(f"{path} cannot be read as a picture ({error})") from error
+    picture = np.asarray(read_rgb(path))
     if picture.shape != (32, 32, 3):
         raise UserError(f"{path} is {picture.shape[1]}x{picture.shape[0]} and CIFAR-10's pictures 32x32")
     return picture.transpose(2, 0, 1)

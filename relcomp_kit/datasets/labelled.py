@@ -6,11 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from relcomp_kit import files
-from relcomp_kit.artifacts import load_or_make, raw_bytes
+from relcomp_kit.artifacts import content_digest, load_or_make
 from relcomp_kit.datasets import cifar10, download, speech_commands, voc_labels
 from relcomp_kit.datasets.images import ImageSet, Split, split_indices
 from relcomp_kit.errors import UserError
@@ -67,7 +66,7 @@ def load(name: str) -> ImageSet:
 
     def make(_) -> tuple[dict, dict]:
         tensors = layout.read(path)
-        return tensors, {"sha256": _digest(tensors)}
+        return tensors, {"sha256": content_digest(tensors, {})}
 
     tensors, info = load_or_make("decoded-images", VERSION, identity, "", make)
     train, test = (Split(tensors[f"{part} images"], tensors[f"{part} labels"]) for part in ("train", "test"))
@@ -110,11 +109,3 @@ def _listing(path: Path) -> str:
     found = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
     told = [(str(file.relative_to(path)), file.stat().st_size, file.stat().st_mtime_ns) for file in found]
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()
-
-
-def _digest(tensors: dict[str, Tensor]) -> str:
-    digest = hashlib.sha256()
-    for name, tensor in sorted(tensors.items()):
-        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
-        digest.update(raw_bytes(tensor.to(torch.uint8) if tensor.dtype == torch.int64 else tensor))
-    return digest.hexdigest()

@@ -1,7 +1,6 @@
 """Images and labels in files: found in pairs, decoded and checked when they are asked for."""
 
 import hashlib
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,13 +10,12 @@ from PIL import Image
 from torch.utils.data import Dataset
 from torchvision import tv_tensors
 
-from relcomp_kit.datasets.pictures import BROKEN, LONGEST_START, format_of, other_format, to_rgb, upright
+from relcomp_kit.datasets.pictures import BROKEN, decode, to_rgb
 from relcomp_kit.datasets.scene_set import VOID
 from relcomp_kit.datasets.transforms import resize
 from relcomp_kit.errors import UserError
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
-MOST_PIXELS = 100 * 10**6  # of a picture: 0.3 GB in memory
 Pair = tuple[Path, Path]  # image, label
 
 
@@ -249,26 +247,8 @@ def _by_name(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
 def _open(path: Path) -> Image.Image:
     """Decode a whole picture and turn it upright, or say which file is none."""
     try:
-        with path.open("rb") as file, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of Pillow's own bound, and of damaged notes about the picture
-            start = file.read(LONGEST_START)
-            kind, other = format_of(start), other_format(start)
-            if other:
-                raise UserError(f"{path} is {other}, whatever its name says: convert it to PNG or JPEG")
-            if kind is None:
-                raise ValueError("neither PNG nor JPEG")
-            file.seek(0)
-            with Image.open(file, formats=[kind]) as picture:
-                width, height = picture.size
-                if width * height > MOST_PIXELS:
-                    raise UserError(
-                        f"{path} has {width:,}x{height:,} pixels, more than {MOST_PIXELS:,}: make it smaller"
-                    )
-                picture.load()
-                return upright(picture)
+        return decode(path)
     except UserError:
         raise
-    except Image.DecompressionBombError as error:
-        raise UserError(f"{path} has more than {MOST_PIXELS:,} pixels: make it smaller") from error
     except BROKEN as error:
         raise UserError(f"{path} is no picture that can be read: put the set's original file there") from error

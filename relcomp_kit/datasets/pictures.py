@@ -1,12 +1,17 @@
 """Pictures that people have: told by their first bytes, turned upright, brought to 8 bits of RGB."""
 
+import warnings
 from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
 
+from relcomp_kit.errors import UserError
+
 FORMATS = {b"\x89PNG\r\n\x1a\n": "PNG", b"\xff\xd8\xff": "JPEG"}  # how a file begins that is read
 BACKGROUND = "white"  # of what is transparent
+MOST_PIXELS = 100 * 10**6  # of a picture in a set: 0.3 GB in memory
 LONGEST_START = 32  # bytes of a file that tell its format
 BROKEN = Exception  # Pillow's decoders raise types of many kinds on damaged files
 
@@ -64,3 +69,61 @@ def to_rgb(picture: Image.Image) -> Image.Image:
         picture = picture.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", picture.size, BACKGROUND), picture).convert("RGB")
     return picture.convert("RGB")
+
+
+def decode(path: Path) -> Image.Image:
+    """Return a whole picture of a set, upright, in its own mode.
+
+    Parameters
+    ----------
+    path : Path
+        A PNG or JPEG file, whatever its name.
+
+    Raises
+    ------
+    UserError
+        If it is of another usual format, or has more than `MOST_PIXELS`.
+    Exception
+        One of `BROKEN`, if it is damaged or no picture; the caller knows what to do about it.
+    """
+    try:
+        with path.open("rb") as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of Pillow's own bound, and of damaged notes about the picture
+            start = file.read(LONGEST_START)
+            kind, other = format_of(start), other_format(start)
+            if other:
+                raise UserError(f"{path} is {other}, whatever its name says: convert it to PNG or JPEG")
+            if kind is None:
+                raise ValueError("neither PNG nor JPEG")
+            file.seek(0)
+            with Image.open(file, formats=[kind]) as picture:
+                width, height = picture.size
+                if width * height > MOST_PIXELS:
+                    raise UserError(
+                        f"{path} has {width:,}x{height:,} pixels, more than {MOST_PIXELS:,}: make it smaller"
+                    )
+                picture.load()
+                return upright(picture)
+    except Image.DecompressionBombError as error:
+        raise UserError(f"{path} has more than {MOST_PIXELS:,} pixels: make it smaller") from error
+
+
+def read_rgb(path: Path) -> Image.Image:
+    """Return a whole picture of a set in 8 bits of RGB, upright.
+
+    Parameters
+    ----------
+    path : Path
+        A PNG or JPEG file.
+
+    Raises
+    ------
+    UserError
+        If it cannot be read, or as in `decode`.
+    """
+    try:
+        return to_rgb(decode(path))
+    except UserError:
+        raise
+    except BROKEN as error:
+        raise UserError(f"{path} cannot be read as a picture ({error})") from error

@@ -6,7 +6,6 @@ keyword clips. A speaker belongs to one split, decided by a hash of the name.
 
 import hashlib
 import re
-import wave
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from relcomp_kit.datasets.audio import RATE, as_picture, log_mel, read_clip
+from relcomp_kit.datasets.audio import RATE, as_picture, log_mel, read_clip, read_samples
 from relcomp_kit.errors import UserError
 
 KEYWORDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
@@ -86,16 +85,11 @@ def read_clips(folder: Path) -> dict[str, Tensor]:
 
 
 def _recording(path: Path) -> Tensor:
-    """Return a recording of background noise, which may be of any length from a second on."""
-    try:
-        with wave.open(str(path), "rb") as file:
-            fits = (file.getframerate(), file.getsampwidth(), file.getnchannels()) == (RATE, 2, 1)
-            samples = np.frombuffer(file.readframes(file.getnframes()), "<i2") if fits else np.zeros(0)
-    except (OSError, wave.Error, EOFError) as error:
-        raise UserError(f"{path} cannot be read as a wav file ({error})") from error
+    """Return a recording of background noise, floats in [-1, 1]; ten seconds or more, so that a tenth is one."""
+    samples = read_samples(path)
     if len(samples) * (SHARES["test"][1] - SHARES["test"][0]) < RATE:
-        raise UserError(f"{path} must hold ten seconds of noise or more: {RATE:,} samples a second, 16 bit, 1 channel")
-    return torch.from_numpy(samples.astype(np.float32) / 32768)
+        raise UserError(f"{path} must hold ten seconds of noise or more")
+    return samples.float() / 32768
 
 
 def _pieces(recordings: Sequence[Tensor], split: str, count: int) -> list[Tensor]:

@@ -8,11 +8,11 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import torch
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional
 
+from relcomp_kit.datasets.pictures import read_rgb
 from relcomp_kit.errors import UserError
 
 CLASSES = (
@@ -74,11 +74,7 @@ def read_picture(path: Path) -> Tensor:
     UserError
         If it cannot be read.
     """
-    try:
-        with Image.open(path) as image:
-            picture = functional.pil_to_tensor(image.convert("RGB"))
-    except (OSError, UnidentifiedImageError, ValueError) as error:
-        raise UserError(f"{path} cannot be read as a picture ({error})") from error
+    picture = functional.pil_to_tensor(read_rgb(path))
     resized = functional.resize(picture, [SHORTER], v2.InterpolationMode.BILINEAR, antialias=True)
     return functional.center_crop(resized, [SIDE, SIDE])
 
