@@ -2,10 +2,11 @@
 
 import copy
 import functools
+from collections.abc import Iterable
 from dataclasses import replace
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from relcomp_kit import datasets
 from relcomp_kit.compression import ecqx
@@ -88,14 +89,8 @@ def one_shot(
     about = {"data": data.sha256, "made by": provenance()["commit"]}
     if arm == "float":
         return about | {"accuracy": (task.scores(model, "test")[task.chosen_by], "share")}
-    relevance = None
-    if arm == "lrp":
-        batches = (task.batch(index) for index in range(relevance_images // 100))
-        relevance = weight_relevance(model, batches, rule=rule, aggregate=aggregate)
-    elif arm in ("magnitude", "random"):
-        relevance = {name: weight.detach().abs() for name, weight in model.named_parameters()}
-        if arm == "random":
-            relevance = random_scores(relevance, torch.Generator().manual_seed(seed))
+    batches = (task.batch(index) for index in range(relevance_images // 100))
+    relevance = arm_relevance(arm, model, batches, seed, rule=rule, aggregate=aggregate)
     quantized = ecqx.quantize(model, bits, Lambda, relevance=relevance, step=step_rule)
     changed = copy.deepcopy(model)
     changed.load_state_dict(ecqx.state_dict(quantized))
@@ -105,6 +100,32 @@ def one_shot(
         "coded size": (quantized.coded_bytes, "bytes"),
         "file size": (len(encode(quantized)), "bytes"),
     }
+
+
+def arm_relevance(
+    arm: str, net: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], seed: int, **how: str
+) -> dict[str, Tensor] | None:
+    """Return the relevance of weights that an arm takes, or what it puts in its place; None for ECQ.
+
+    Parameters
+    ----------
+    arm : {"ecq", "lrp", "magnitude", "random"}
+        As in `relcomp_kit.compression.ecqx.recipe.QatRecipe`.
+    net : nn.Module
+        In eval mode.
+    batches : iterable of (Tensor, Tensor)
+        Inputs and true classes, of which LRP alone asks.
+    seed : int
+        Of the random relevance.
+    **how
+        Options of `relcomp_kit.relevance.lrp.weight_relevance`.
+    """
+    if arm == "ecq":
+        return None
+    if arm == "lrp":
+        return weight_relevance(net, batches, **how)
+    size = {name: value.detach().abs() for name, value in net.named_parameters()}
+    return size if arm == "magnitude" else random_scores(size, torch.Generator().manual_seed(seed))
 
 
 def trained(net: str, dataset: str, seed: int, profile: str = "full") -> tuple[nn.Module, ImageSet | SceneSet]:

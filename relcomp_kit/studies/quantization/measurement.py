@@ -4,7 +4,6 @@ import copy
 from collections.abc import Sequence
 from dataclasses import asdict
 
-import torch
 from torch import Tensor, nn
 from zennit.canonizers import SequentialMergeBatchNorm
 
@@ -19,11 +18,10 @@ from relcomp_kit.models import checkpoints
 from relcomp_kit.models.metrics import evaluate
 from relcomp_kit.models.states import load_state
 from relcomp_kit.provenance import commit
-from relcomp_kit.relevance.faithfulness import random_scores
 from relcomp_kit.relevance.lrp import weight_relevance
 from relcomp_kit.studies import plans
 from relcomp_kit.studies.profiles import OneShot, QuantizeBudget, get_profile
-from relcomp_kit.studies.quantization.experiment import trained
+from relcomp_kit.studies.quantization.experiment import arm_relevance, trained
 from relcomp_kit.studies.relevance.measurement import batches
 from relcomp_kit.studies.segmentation.measurement import Segmenter, firsts, from_checkpoint, recipe_for, train_now
 from relcomp_kit.sweeps.point import Point
@@ -96,18 +94,11 @@ def relevances(net: nn.Module, images: Sequence[tuple[Tensor, Tensor]], seed: in
     seed : int
         Of the random relevance.
     """
-    size = {name: value.detach().abs() for name, value in net.named_parameters()}
+    found = {arm: arm_relevance(arm, net, images, seed) for arm in (ECQ, LRP)}
     broken = weight_relevance(net, images, way="zennit", canonizers=[SequentialMergeBatchNorm()])
-    found = {
-        ECQ: None,
-        LRP: weight_relevance(net, images),
-        BROKEN: broken,
-        MAGNITUDE: size,
-        RANDOM: random_scores(size, torch.Generator().manual_seed(seed)),
-    }
-    if not all(value.isfinite().all() for value in broken.values()):
-        del found[BROKEN]
-    return found
+    if all(value.isfinite().all() for value in broken.values()):
+        found[BROKEN] = broken
+    return found | {arm: arm_relevance(arm, net, images, seed) for arm in (MAGNITUDE, RANDOM)}
 
 
 def one_shot(made: Segmenter, data: SceneSet, budget: QuantizeBudget) -> list[dict]:
