@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from relcomp_kit.course.cases import draw
+from relcomp_kit.course.cases import solved
 from relcomp_kit.course.grade.values import pack
 
 
@@ -126,8 +126,7 @@ def exercise(
     except NotImplementedError:
         print(f"· {name}: not attempted")
         return
-    solution = solutions.solution_of(name)
-    drawn = [(arguments, solution(*copy.deepcopy(arguments))) for arguments in draw(generate, seed)]
+    drawn = solved(generate, solutions.solution_of(name), seed)
     problems = [_wrong(function, name, arguments, expected, atol, rtol) for arguments, expected in drawn]
     found = sorted(filter(None, problems), key=len)
     if found:

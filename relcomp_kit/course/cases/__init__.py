@@ -7,8 +7,10 @@ draws nothing that the text leaves open, such as a weight half-way between two c
 know: results are those of the lesson's own solution (`relcomp_kit.course.solutions`).
 """
 
+import copy
 import zlib
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -29,3 +31,18 @@ def draw(generate: Callable[[np.random.Generator], tuple], seed: int, count: int
     """
     rng = np.random.default_rng([seed, zlib.crc32(generate.__name__.encode())])
     return [generate(rng) for _ in range(count)]
+
+
+def solved(generate: Callable[[np.random.Generator], tuple], solution: Callable, seed: int) -> list[tuple[tuple, Any]]:
+    """Return cases with what a lesson's solution gives for each, which may change its own arguments.
+
+    Parameters
+    ----------
+    generate : callable
+        As in `draw`.
+    solution : callable
+        Takes the arguments of a case.
+    seed : int
+        As in `draw`.
+    """
+    return [(arguments, solution(*copy.deepcopy(arguments))) for arguments in draw(generate, seed)]

@@ -1,6 +1,5 @@
 """Marks of students' exercises, by the cases of the lessons' own checks and by others that are drawn."""
 
-import copy
 import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from relcomp_kit.course import check, notebooks
-from relcomp_kit.course.cases import draw
+from relcomp_kit.course.cases import solved
 from relcomp_kit.course.grade import graded, process
 from relcomp_kit.course.grade.cells import run_cell
 from relcomp_kit.course.grade.packs import Pack, printable, read_packs
@@ -66,7 +65,7 @@ def exercises_of(source: Path, seed: int) -> list[Exercise]:
 
     def note(solution: Callable, cases: Any, generate: Callable, *, atol: float = 1e-9, rtol: float = 1e-6) -> None:
         pairs = check.pairs_of(cases)
-        pairs += [(given, solution(*copy.deepcopy(given))) for given in draw(generate, seed)]
+        pairs += solved(generate, solution, seed)
         arguments, expected = [pack(list(given)) for given, _ in pairs], [result for _, result in pairs]
         found.append(Exercise(source.stem, generate.__name__, arguments, expected, atol, rtol))
 
