@@ -52,6 +52,11 @@ def tracked() -> list[Path]:
 lessons = pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
 
 
+def test_modules_of_tests_have_names_of_their_own():
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert sorted(names) == sorted(set(names)), "pytest takes two of one name for the same module"
+
+
 def test_lessons_are_where_the_kit_looks():
     assert checkout() == ROOT
     assert notebooks.find_lessons() == SOURCES
