@@ -12,7 +12,7 @@ from relcomp_kit.errors import UserError
 BITS = range(2, 9)
 CHUNK = 2**18  # weights at a time on a processor: what one step makes, the next finds in the cache
 SAMPLE = 2**10  # numbers, at least, that show where the k-th smallest of many lies
-RULES = ("p99.9", "p99.9-interpolated", "least-squares")
+RULES = ("p99.9-interpolated", "p99.9", "least-squares")
 ROUNDS = 100
 
 
@@ -51,12 +51,12 @@ def chunks(tensor: Tensor) -> Iterator[Tensor]:
     return (piece.to(dtype) for piece in flat.split(size))
 
 
-def centroid_step(weight: Tensor, bits: int, *, rule: str = "p99.9") -> float:
+def centroid_step(weight: Tensor, bits: int, *, rule: str = "p99.9-interpolated") -> float:
     """Return the distance of two centroids: P99.9 of the absolute weights / (2 ** (bits - 1) - 1).
 
-    P99.9 is the smallest absolute weight that 99.9 % do not exceed. Where it is 0, because nearly all weights are, the
-    largest takes its place; where all are 0, the step is 1 and every index 0. The step is a number of the weights' own
-    type, so that index * step is rounded once, and at least the smallest one above 0. Source: Becking et al. 2022.
+    P99.9 is the 99.9th percentile. Where it is 0, because nearly all weights are, the largest absolute weight takes its
+    place; where all are 0, the step is 1 and every index 0. The step is a number of the weights' own type, so that
+    index * step is rounded once, and at least the smallest one above 0. Source: Becking et al. 2022.
 
     Parameters
     ----------
@@ -64,11 +64,12 @@ def centroid_step(weight: Tensor, bits: int, *, rule: str = "p99.9") -> float:
         Any shape, float16 to float64.
     bits : int
         2 to 8.
-    rule : {"p99.9", "p99.9-interpolated", "least-squares"}
-        "p99.9": as above. "p99.9-interpolated": between the two absolute weights on both sides of the rank
-        0.999 (n - 1), as NumPy's percentile and the published code have it; the steps of small tensors are up to a
-        tenth smaller. "least-squares": starts from "p99.9" and alternates nearest levels and the best step, that of
-        least squared error (Lloyd), until the step changes by less than 0.1 %; 100 rounds at most.
+    rule : {"p99.9-interpolated", "p99.9", "least-squares"}
+        "p99.9-interpolated": P99.9 lies between the two absolute weights on both sides of the rank 0.999 (n - 1), as
+        NumPy's percentile and the published code have it. "p99.9": it is the smallest absolute weight that 99.9 % do
+        not exceed (the nearest rank); the steps of small tensors are up to a tenth larger. "least-squares": starts from
+        "p99.9" and alternates nearest levels and the best step, that of least squared error (Lloyd), until the step
+        changes by less than 0.1 %; 100 rounds at most.
 
     Returns
     -------

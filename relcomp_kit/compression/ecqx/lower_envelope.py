@@ -12,13 +12,15 @@ from torch import Tensor
 
 from relcomp_kit.compression.ecqx.centroids import chunks
 from relcomp_kit.compression.ecqx.interval_lookup import Lookup, make_lookup
+from relcomp_kit.errors import UserError
 
+PROBABILITIES = ("normalized", "published")
 ZERO_SHARE = 0.5  # the least probability of 0
 ROUNDING = 1e-10  # bits; a difference of one weight in a hundred million is 100 times as large
 MOST = 1e30  # of lambda in squared steps: above it, distances have no say, and products must stay in float32's range
 
 
-def shares(weight: Tensor, step: float, levels: tuple[int, int]) -> np.ndarray:
+def shares(weight: Tensor, step: float, levels: tuple[int, int], *, probabilities: str = "normalized") -> np.ndarray:
     """Return the probability of every level: the share of weights that it is the nearest to.
 
     That of 0 is raised to 1/2 at least, and the others shrink in proportion. Of a weight halfway between two levels,
@@ -32,12 +34,22 @@ def shares(weight: Tensor, step: float, levels: tuple[int, int]) -> np.ndarray:
         Distance of two centroids, in units of the weights.
     levels : (int, int)
         The lowest and the highest index.
+    probabilities : {"normalized", "published"}
+        How the others shrink: so that the sum is 1, or, as in the published code, by the half that the share of 0
+        takes, although that share is counted among them. Then they sum to less, and every level but 0 costs too much.
 
     Returns
     -------
     ndarray
-        (levels,) float64; the sum is 1.
+        (levels,) float64; the sum is 1, for "published" ``1 - P_0 / 2`` where the share of 0 was raised.
+
+    Raises
+    ------
+    UserError
+        If there are no such probabilities.
     """
+    if probabilities not in PROBABILITIES:
+        raise UserError(f"there are no probabilities {probabilities!r}; choose one of {', '.join(PROBABILITIES)}")
     count = levels[1] - levels[0] + 1
     level = np.arange(levels[0], levels[1] + 1.0)
     nearest = _lookup(level, level[:-1] + 0.5, step, weight)
@@ -47,7 +59,7 @@ def shares(weight: Tensor, step: float, levels: tuple[int, int]) -> np.ndarray:
     share = counts.cpu().numpy() / weight.numel()
     zero = share[-levels[0]]
     if zero < ZERO_SHARE:
-        share *= (1 - ZERO_SHARE) / (1 - zero)
+        share *= (1 - ZERO_SHARE) / (1 - zero if probabilities == "normalized" else 1)
         share[-levels[0]] = ZERO_SHARE
     return share
 

@@ -71,7 +71,7 @@ def plan(
     Lambda: float,
     *,
     exclude: Iterable[str] = (),
-    step: str = "p99.9",
+    step: str = "p99.9-interpolated",
     extreme: str = "max",
 ) -> dict[str, Grid]:
     """Return the grid of every weight tensor of a net, by name.
@@ -86,7 +86,7 @@ def plan(
         What entropy weighs against distance, 0 or more; see `quantize`.
     exclude : iterable of str
         Names of parameters, or of layers with all in them, that get no grid.
-    step : {"p99.9", "p99.9-interpolated", "least-squares"}
+    step : {"p99.9-interpolated", "p99.9", "least-squares"}
         How the grid is spread, as in `centroid_step`.
     extreme : {"max", "centroid"}
         The weight that lambda_max is made for; see `quantize`.
@@ -101,12 +101,12 @@ def plan(
     UserError
         For a value outside its range, weights that are NaN or infinite, or a name that the net does not have.
     """
-    planned = _planned(quantizable(model, exclude), bits, Lambda, step, extreme)
+    planned = _planned(quantizable(model, exclude), bits, Lambda, step, extreme, "normalized")
     return {name: grid for name, _, grid, _ in planned}
 
 
 def _planned(
-    weights: dict[str, Tensor], bits: int, Lambda: float, step: str, extreme: str
+    weights: dict[str, Tensor], bits: int, Lambda: float, step: str, extreme: str, probabilities: str
 ) -> Iterator[tuple[str, Tensor, Grid, np.ndarray]]:
     """Yield the name of each weight tensor, the tensor, its grid, and the share of its weights at every level."""
     check_bits(bits)
@@ -125,7 +125,7 @@ def _planned(
             top = (2 ** (bits - 1) - 1) * size
             low, high = max(low, -top), min(high, top)
         with paying([weight]):
-            share = shares(weight, size, levels)
+            share = shares(weight, size, levels, probabilities=probabilities)
         lam = Lambda * lambda_max((low, high), share, levels, size)
         yield name, weight, Grid(size, levels, lam * (weight.numel() / largest + SMALLEST) / (1 + SMALLEST)), share
 
@@ -138,8 +138,9 @@ def quantize(
     relevance: dict[str, Tensor] | None = None,
     give_back: float = 0.1,
     exclude: Iterable[str] = (),
-    step: str = "p99.9",
+    step: str = "p99.9-interpolated",
     extreme: str = "max",
+    probabilities: str = "normalized",
 ) -> Quantized:
     """Quantize a net's weights by ECQ, or by ECQ^x if there is relevance; the net itself is left as it is.
 
@@ -165,12 +166,14 @@ def quantize(
         The most sparsity of a tensor that its relevance may give back, in [0, 1].
     exclude : iterable of str
         Names of parameters, or of layers with all in them, that stay float.
-    step : {"p99.9", "p99.9-interpolated", "least-squares"}
+    step : {"p99.9-interpolated", "p99.9", "least-squares"}
         How the grid is spread, as in `centroid_step`. The published P99.9 spends it on the tails: at 2 bit, where it is
         the one centroid above 0, weights of a normal distribution go to 0 up to 1.6 standard deviations.
     extreme : {"max", "centroid"}
         The weight that lambda_max is made for: the one farthest from 0, as published, or a weight on the last centroid
         that both sides have. In the former, a single outlier raises the lambda of all weights of its tensor.
+    probabilities : {"normalized", "published"}
+        As in `relcomp_kit.compression.ecqx.lower_envelope.shares`: those of the published code do not sum to 1.
 
     Returns
     -------
@@ -192,7 +195,7 @@ def quantize(
     if relevance is not None:
         check_relevance(relevance, weights)
     indices, steps = {}, {}
-    for name, weight, grid, share in _planned(weights, bits, Lambda, step, extreme):
+    for name, weight, grid, share in _planned(weights, bits, Lambda, step, extreme, probabilities):
         part = None if relevance is None else normalized(relevance[name])
         indices[name] = fit(weight, grid, relevance=part, give_back=give_back, share=share)[1].cpu()
         steps[name] = torch.tensor(grid.step, dtype=weight.dtype)

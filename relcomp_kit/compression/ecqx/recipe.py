@@ -76,7 +76,7 @@ class QatRecipe:
     warm_up: int = 0
     give_back: float = 0.1
     exclude: tuple[str, ...] = ()
-    step_rule: str = "p99.9"
+    step_rule: str = "p99.9-interpolated"
     extreme: str = "max"
     gradient_scale: str = "none"
     fit_every: int = 10

@@ -64,6 +64,7 @@ def one_shot(
     bits: int = 4,
     Lambda: float = 0.05,
     step_rule: str = "p99.9-interpolated",
+    probabilities: str = "normalized",
     rule: str = "epsilon",
     aggregate: str = "mean_of_abs",
     relevance_images: int = 1000,
@@ -80,6 +81,8 @@ def one_shot(
         Of the net if it is trained here, of the order of the images, and of random relevance.
     bits, Lambda, step_rule, rule, aggregate
         As in `relcomp_kit.compression.ecqx.recipe.QatRecipe`.
+    probabilities : {"normalized", "published"}
+        As in `relcomp_kit.compression.ecqx.quantize`.
     relevance_images : int
         Training images that relevance is measured on, in batches of 100.
     """
@@ -91,7 +94,8 @@ def one_shot(
         return about | {"accuracy": (task.scores(model, "test")[task.chosen_by], "share")}
     batches = (task.batch(index) for index in range(relevance_images // 100))
     relevance = arm_relevance(arm, model, batches, seed, rule=rule, aggregate=aggregate)
-    quantized = ecqx.quantize(model, bits, Lambda, relevance=relevance, step=step_rule)
+    how = {"step": step_rule, "probabilities": probabilities}
+    quantized = ecqx.quantize(model, bits, Lambda, relevance=relevance, **how)
     changed = copy.deepcopy(model)
     changed.load_state_dict(ecqx.state_dict(quantized))
     return about | {

@@ -26,7 +26,7 @@ from relcomp_kit.studies.relevance.measurement import batches
 from relcomp_kit.studies.segmentation.measurement import Segmenter, firsts, from_checkpoint, recipe_for, train_now
 from relcomp_kit.sweeps.point import Point
 
-VERSION = 1  # of `one_shot`; a new one makes everything anew
+VERSION = 2  # of `one_shot`; a new one makes everything anew
 ECQ, LRP, BROKEN, MAGNITUDE, RANDOM = "ecq", "lrp", "lrp, sums left out", "magnitude", "random"
 
 
@@ -150,9 +150,8 @@ def _one_shot(made: Segmenter, data: SceneSet, settings: Sequence[tuple[int, flo
         for bits, Lambda in settings:
             for arm, relevance in found.items():
                 load_state(made.net, state)
-                quantized = ecqx.quantize(
-                    made.net, bits, Lambda, relevance=relevance, step="least-squares" if bits == 2 else "p99.9"
-                )
+                step = "least-squares" if bits == 2 else "p99.9-interpolated"
+                quantized = ecqx.quantize(made.net, bits, Lambda, relevance=relevance, step=step)
                 made.net.load_state_dict(ecqx.state_dict(quantized))
                 size = {"sparsity": quantized.sparsity, "bytes": quantized.coded_bytes}
                 rows.append({"arm": arm, "bits": bits, "Lambda": Lambda} | size | score())

@@ -217,6 +217,21 @@ def test_lambda_max_sends_the_extreme_weight_to_zero_and_less_does_not(w, bits):
     assert ecqx.assign(w, step, levels, largest * (1 - 1e-6)).any()
 
 
+@given(w=weights(), bits=st.integers(2, 8))
+def test_published_probabilities_leave_the_share_of_zero_in(w, bits):
+    step, levels = ecqx.centroid_step(w, bits), ecqx.level_range(w, bits)
+    normalized, published = (shares(w, step, levels, probabilities=which) for which in ("normalized", "published"))
+    assert normalized.sum() == pytest.approx(1)
+    zero = (ecqx.assign(w, step, levels, 0) == 0).double().mean().item()
+    assert published.sum() == pytest.approx(1 if zero >= 0.5 else 1 - zero / 2)
+    assert published[-levels[0]] == normalized[-levels[0]] >= 0.5
+
+
+def test_probabilities_are_named():
+    with pytest.raises(UserError, match="no probabilities 'mended'; choose one of normalized, published"):
+        shares(torch.ones(3), 1.0, (-1, 1), probabilities="mended")
+
+
 @pytest.mark.slow
 def test_many_weights_go_through_tables_and_come_out_the_same(monkeypatch):
     w = draw_weights("heavy", 300_000, torch.float32, 0.01, 0).view(300, 1000)
