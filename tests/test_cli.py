@@ -7,7 +7,8 @@ import sys
 import pytest
 
 from relcomp_kit.cli import app
-from relcomp_kit.course import notebooks, runner
+from relcomp_kit.course import notebooks, runner, site
+from relcomp_kit.course.lesson_states import LessonResult
 
 HEAVY = (
     "torch",
@@ -41,11 +42,12 @@ def ran(monkeypatch, tmp_path):
         if outcome is KeyboardInterrupt:
             raise KeyboardInterrupt
         on_cell(completed=1, total=1)
-        return runner.LessonResult(source.stem, source.stem, 1.0, outcome)
+        return LessonResult(source.stem, source.stem, 1.0, outcome)
 
     monkeypatch.delenv("RELCOMP_DATA", raising=False)
     monkeypatch.setattr(notebooks, "find_lessons", lambda names: [tmp_path / "01_a.py", tmp_path / "02_b.py"])
     monkeypatch.setattr(runner, "run_lesson", run_lesson)
+    monkeypatch.setattr(site, "keep_course", lambda out, say: None)
     monkeypatch.setattr(runner, "default_jobs", lambda profile: 1)
     monkeypatch.setattr(runner, "write_reports", lambda results, profile, out, wanted: wrote.extend(results) or [])
     wrote = []
@@ -65,7 +67,19 @@ finally:
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr.strip() == "[]"
-    for command in ("check", "run", "lab", "fetch", "sweep", "render", "slides", "exercises", "grade", "report"):
+    for command in (
+        "check",
+        "run",
+        "lab",
+        "fetch",
+        "sweep",
+        "render",
+        "slides",
+        "exercises",
+        "grade",
+        "report",
+        "site",
+    ):
         assert command in done.stdout
 
 

@@ -13,7 +13,7 @@ from relcomp_kit.threads import patient
 COMMANDS = (
     *(machine.check, lessons.run, lessons.lab, training.fetch, training.train, training.sweep),
     *(coding.encode, coding.decode, coding.info, teaching.slides, teaching.exercises, teaching.grade),
-    *(demonstration.demo, teaching.api, lessons.render, machine.lock, lessons.report),
+    *(demonstration.demo, teaching.api, lessons.render, machine.lock, lessons.report, lessons.site),
 )
 
 INTERRUPTED, BROKEN_PIPE = 130, 141  # 128 and the number of the signal, as shells count

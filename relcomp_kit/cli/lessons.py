@@ -1,4 +1,4 @@
-"""The commands that run and show lessons: `relcomp run`, `lab`, `render`, `report`."""
+"""The commands that run and show lessons: `relcomp run`, `lab`, `render`, `report`, `site`."""
 
 import subprocess
 import sys
@@ -29,7 +29,7 @@ def run(
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-    from relcomp_kit.course import runner
+    from relcomp_kit.course import runner, site
     from relcomp_kit.evidence import report
     from relcomp_kit.files import cache_dir
 
@@ -39,6 +39,7 @@ def run(
     columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn()
     results = []
     with interruptible(f"finished lessons are in {out}, what was trained is in {cache_dir()}"):
+        site.keep_course(out, lambda line: print(line, flush=True))
         try:
             with Progress(*columns, console=console) as progress:
                 bars = {source.stem: progress.add_task(source.stem, total=None) for source in sources}
@@ -112,3 +113,19 @@ def report(
     if not (html or markdown):
         Console().print(terminal_table(rows))
         print("For what is missing, margins and figures as one page: relcomp report --html report.html")
+
+
+def site(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the site goes; a site there is replaced.")],
+    run: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="With the results of this run: the --out of `relcomp run`.")
+    ] = None,
+) -> None:
+    """Write the course as one site: lessons, claims, slides, exercises, glossary, API; for any web server, or none."""
+    from relcomp_kit.course import site as pages
+    from relcomp_kit.progress import Progress
+
+    with Progress("parts of the site", len(pages.lessons()) + 1, log_every=10) as progress:
+        first = pages.write_site(folder, run, progress.advance)
+    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    print(f"{first}: {size / 1e6:.0f} MB")

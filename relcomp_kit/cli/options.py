@@ -11,7 +11,9 @@ import typer
 Lessons = Annotated[
     list[str] | None, typer.Argument(metavar="[LESSON]...", help="Number, beginning of a name or name; all if none.")
 ]
-Out = Annotated[Path, typer.Option(help="Folder of the run: executed notebooks, pages, claims.json, index.html.")]
+Out = Annotated[
+    Path, typer.Option(help="Folder of the run: a site to open at index.html, executed notebooks, claims.json.")
+]
 DEFAULT_OUT = Path("relcomp-out")
 
 

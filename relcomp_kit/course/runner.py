@@ -1,18 +1,18 @@
-"""Run lessons and write what a person looks at: executed notebooks, pages, ``claims.json`` and ``index.html``."""
+"""Run lessons into a folder: executed notebooks, records, and the pages of the site that follow from them."""
 
 import os
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from relcomp_kit.cache import locked, read_record, set_aside, write_record
-from relcomp_kit.course import kernel, notebooks
+from relcomp_kit.cache import locked
+from relcomp_kit.course import kernel, lesson_states, notebooks, site
+from relcomp_kit.course.lesson_states import LessonResult
 from relcomp_kit.datasets.download import NAMES
 from relcomp_kit.errors import UserError
 from relcomp_kit.evidence import claims, report, report_page
-from relcomp_kit.files import cache_dir, checkout, make_folder, read_json, write_atomic, write_json
+from relcomp_kit.files import cache_dir, checkout, make_folder, read_json, write_atomic
 from relcomp_kit.studies.profiles import get_profile
 from relcomp_kit.sweeps.local import run_here
 from relcomp_kit.sweeps.point import Failure
@@ -20,16 +20,6 @@ from relcomp_kit.threads import cores
 
 LAST = "09"  # takes stock of the others
 MEMORY = 6e9  # bytes of two lessons: a kernel and its sweep take up to 3 GB
-
-
-@dataclass
-class LessonResult:
-    """What became of one lesson: ``error`` is None, or says which cell failed and how."""
-
-    lesson: str
-    title: str
-    seconds: float
-    error: str | None = None
 
 
 def check_request(names: Sequence[str], profile: str, out: Path, dataset: str | None = None) -> list[Path]:
@@ -59,7 +49,7 @@ def check_request(names: Sequence[str], profile: str, out: Path, dataset: str | 
             check_dataset(source, dataset)
     kernel.data_environment()
     make_folder(cache_dir())
-    for folder in (out, out / "notebooks", out / "html", out / "records"):
+    for folder in (out, out / "notebooks", out / "lessons", out / "records"):
         make_folder(folder)
     return sources
 
@@ -94,7 +84,7 @@ def check_dataset(source: Path, dataset: str) -> None:
 
 
 def run_lesson(source: Path, parameters: dict[str, str], out: Path, on_cell: Callable[..., None]) -> LessonResult:
-    """Execute one lesson into ``out/notebooks`` and ``out/html``; a failure is returned, not raised.
+    """Execute one lesson into ``out/notebooks`` and ``out/lessons``; a failure is returned, not raised.
 
     Parameters
     ----------
@@ -128,7 +118,7 @@ def run_lesson(source: Path, parameters: dict[str, str], out: Path, on_cell: Cal
     result.seconds = time.monotonic() - start
     on_cell(completed=cells, total=cells)
     if output.is_file():
-        write_atomic(out / "html" / f"{name}.html", report.page(output, result.title))
+        site.write_lesson(out, output, site.lessons())
     return result
 
 
@@ -179,7 +169,7 @@ def _run_apart(source: Path, parameters: dict[str, str], out: Path) -> LessonRes
 
 
 def write_reports(results: Sequence[LessonResult], profile: str, out: Path, wanted: Sequence[str] = ()) -> list[dict]:
-    """Decide the claims by all records in the folder of the run, and write ``claims.json`` and ``index.html``.
+    """Decide the claims by all records in the folder of the run, and write its index, ledger and ``claims.json``.
 
     So a lesson that is run again later does not wipe out what the others found; a lesson that failed has no record.
 
@@ -194,37 +184,13 @@ def write_reports(results: Sequence[LessonResult], profile: str, out: Path, want
     wanted : sequence of str
         Names of the lessons that were asked for; those without a result were not reached.
     """
-    from relcomp_kit.studies import whole_picture  # imports torch
-
     rows = claims.table(read_records(out), profile)
-    write_json(out / "claims.json", rows)
     waiting = set(wanted) - {result.lesson for result in results}
-    with locked(out / "lessons.json"):  # another run into this folder may end now
-        lessons = _lessons(results, waiting, out)
-    page = report_page.index(lessons, rows, profile, len(waiting), whole_picture.picture())
-    write_atomic(out / "index.html", page)
+    with locked(out / lesson_states.FILE):  # another run into this folder may end now
+        states = lesson_states.states(out, results, waiting)
+        lesson_states.remember(out, states)
+    site.write_results(out, states, rows, len(waiting))
     return rows
-
-
-def _lessons(results: Sequence[LessonResult], waiting: Collection[str], out: Path) -> list[dict]:
-    """Return what the page of a run says of every lesson, and remember it for later runs into this folder."""
-    file = out / "lessons.json"
-    kept = read_record(file)
-    if kept is None:
-        set_aside(file, "begun again")
-    earlier = {one["lesson"]: one for one in kept["lessons"]} if kept else {}
-    now = {result.lesson: asdict(result) | {"state": "failed" if result.error else "done"} for result in results}
-    found = []
-    for source in notebooks.find_lessons():
-        name = source.stem
-        entry = now.get(name) or (name not in waiting and earlier.get(name))
-        if not entry:
-            title = notebooks.lesson_title(notebooks.read_source(source))
-            state = "not finished" if name in waiting else "not run"
-            entry = asdict(LessonResult(name, title, 0.0)) | {"state": state}
-        found.append(entry | {"page": (out / "html" / f"{name}.html").is_file()})
-    write_record(file, {"lessons": found})
-    return found
 
 
 def read_records(out: Path) -> list[dict]:
@@ -248,7 +214,7 @@ def write_claims(rows: list[dict], out: Path, html: Path | None, markdown: Path 
 
     def link_from(file: Path) -> Callable[[str], str | None]:
         def link(lesson: str) -> str | None:
-            page = out / "html" / f"{lesson}.html"
+            page = out / "lessons" / f"{lesson}.html"
             return Path(os.path.relpath(page, file.parent)).as_posix() if page.is_file() else None
 
         return link

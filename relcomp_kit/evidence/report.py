@@ -1,11 +1,8 @@
-"""A lesson as a page that loads nothing from the network, and the claims as a table: in the terminal, as Markdown."""
+"""The claims as a table: in the terminal, as Markdown."""
 
-import re
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from relcomp_kit.evidence import claims
-from relcomp_kit.evidence.mathml import use_mathml
 
 VERDICTS = {  # verdict -> (colour, ink on it, colour in the terminal); blue and red are told apart by all eyes
     "reproduced": ("#1b5e9c", "#ffffff", "green"),
@@ -15,44 +12,6 @@ VERDICTS = {  # verdict -> (colour, ink on it, colour in the terminal); blue and
     "not testable here": ("#c4c9cf", "#23282d", "magenta"),
     "open": ("#eceff2", "#4b535d", "bright_black"),
 }
-PAGE_STYLE = """
-main { max-width: 60rem; margin: 0 auto; }
-h1 { line-height: 1.2 !important; }
-.jp-RenderedHTMLCommon table { margin-left: 0; }
-"""
-
-
-def page(notebook: Path, title: str) -> str:
-    """Return an executed notebook as one HTML file: images inside, formulas as MathML, no scripts.
-
-    Parameters
-    ----------
-    notebook : Path
-        An ``.ipynb`` file with its outputs.
-    title : str
-        Title of the page.
-
-    Returns
-    -------
-    str
-        The page as HTML.
-    """
-    import nbformat
-    from bs4 import BeautifulSoup
-    from nbconvert import HTMLExporter
-
-    content = nbformat.read(notebook, as_version=4)
-    content.metadata["title"] = title
-    content.metadata.pop("widgets", None)  # a live widget needs a kernel; its text remains
-    exporter = HTMLExporter()
-    use_mathml(exporter)
-    soup = BeautifulSoup(exporter.from_notebook_node(content)[0], "html.parser")
-    for script in soup("script"):
-        script.decompose()
-    for anchor in soup("a", href=re.compile(r"^\d\d_\w+\.ipynb$")):
-        anchor["href"] = anchor["href"].removesuffix("ipynb") + "html"  # the pages of lessons lie side by side
-    soup.head.append(BeautifulSoup(f"<style>{PAGE_STYLE}</style>", "html.parser"))
-    return str(soup)
 
 
 def terminal_table(rows: list[dict]):

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from relcomp_kit.course.api_pages import documented, write_api
+from relcomp_kit.course.api_pages import _without_dead_links, documented, write_api
 from relcomp_kit.errors import UserError
 
 
@@ -24,3 +24,8 @@ def test_a_file_in_the_place_of_the_folder_is_a_sentence(tmp_path):
     (tmp_path / "pages").write_text("taken")
     with pytest.raises(UserError, match="is a file: name a folder"):
         write_api(tmp_path / "pages")
+
+
+def test_a_link_to_what_a_page_does_not_show_is_plain_text():
+    page = '<div id="A.run"><a href="#A.run">run</a> <a href="#A.stop">stop</a> <a href="b.html#B">B</a></div>'
+    assert _without_dead_links(page) == page.replace('<a href="#A.stop">stop</a>', "stop")

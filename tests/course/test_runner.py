@@ -8,6 +8,7 @@ import nbformat
 import pytest
 
 from relcomp_kit.course import kernel, notebooks, runner
+from relcomp_kit.course.lesson_states import LessonResult
 from relcomp_kit.errors import UserError
 from relcomp_kit.evidence import claims, report
 from relcomp_kit.threads import cores
@@ -65,6 +66,7 @@ def house(tmp_path, monkeypatch):
     sources.mkdir(parents=True)
     (sources / "01_good.py").write_text(GOOD, encoding="utf-8")
     (sources / "02_bad.py").write_text(BAD, encoding="utf-8")
+    (root / "notebooks" / "01_good.ipynb").write_text("{}", encoding="utf-8")  # as if it were rendered
     for module in (kernel, notebooks, runner):
         monkeypatch.setattr(module, "checkout", lambda: root)
     monkeypatch.chdir(tmp_path)
@@ -131,14 +133,15 @@ def test_a_lesson_runs_here_and_a_failing_one_does_not_stop_the_others(house, le
     rows = runner.write_reports(results, "full", out, ["01_good", "02_bad"])
     assert ledger == [([seen], "full")]
     assert json.loads((out / "claims.json").read_text(encoding="utf-8")) == rows == [ROW]
-    page = (out / "html" / "01_good.html").read_text(encoding="utf-8")
+    page = (out / "lessons" / "01_good.html").read_text(encoding="utf-8")
     assert "<script" not in page
     assert page.count("<math") == 2
+    assert 'href="01_good.html"' in (out / "lessons" / "02_bad.html").read_text(encoding="utf-8")
     index = (out / "index.html").read_text(encoding="utf-8")
     assert "two &lt;b&gt;" in index
-    assert "small &lt; large &amp; so on" in index
-    assert "http" not in index and "not finished" not in index
-    assert 'href="html/01_good.html"' in index and 'href="html/02_bad.html"' in index
+    assert "small &lt; large &amp; so on" in (out / "ledger.html").read_text(encoding="utf-8")
+    assert "http" not in index and "not finished" not in index and "the <b>quick</b> profile" in index
+    assert 'href="lessons/01_good.html"' in index and 'href="lessons/02_bad.html"' in index
 
 
 @pytest.mark.slow
@@ -168,15 +171,15 @@ def test_lessons_run_side_by_side_and_the_last_one_sees_the_others(house, tmp_pa
 @pytest.mark.slow
 def test_an_interrupted_run_says_so_and_a_later_one_remembers_it(house, ledger, tmp_path):
     out = tmp_path / "out"
-    (out / "html").mkdir(parents=True)
-    (out / "html" / "01_good.html").write_text("a page", encoding="utf-8")
-    done = runner.LessonResult("01_good", "Measure", 61.4)
+    (out / "lessons").mkdir(parents=True)
+    (out / "lessons" / "01_good.html").write_text("a page", encoding="utf-8")
+    done = LessonResult("01_good", "Measure", 61.4)
     runner.write_reports([done], "quick", out, ["01_good", "02_bad"])
     index = (out / "index.html").read_text(encoding="utf-8")
     assert "Not at its end:</b> 1 of the lessons" in index
-    assert 'href="html/01_good.html"' in index and "61 s" in index
-    assert "not finished" in index and 'href="html/02_bad.html"' not in index
-    failed = runner.LessonResult("02_bad", "Break", 1.0, "it broke")
+    assert 'href="lessons/01_good.html"' in index and "61 s" in index
+    assert "not finished" in index and 'href="lessons/02_bad.html"' not in index
+    failed = LessonResult("02_bad", "Break", 1.0, "it broke")
     runner.write_reports([failed], "quick", out, ["02_bad"])
     index = (out / "index.html").read_text(encoding="utf-8")
     assert "Not at its end" not in index
@@ -195,18 +198,10 @@ def test_a_lesson_that_fails_after_it_wrote_its_record_decides_nothing(house, tm
     assert runner.read_records(tmp_path / "out") == []
 
 
-def test_links_between_lessons_lead_to_their_pages(tmp_path):
-    file = tmp_path / "01_a.ipynb"
-    cell = nbformat.v4.new_markdown_cell("[next](02_b.ipynb), [file](data.ipynb)")
-    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), file)
-    page = report.page(file, "A")
-    assert 'href="02_b.html"' in page and 'href="data.ipynb"' in page
-
-
 @pytest.mark.slow
 def test_claims_are_written_as_a_page_and_as_markdown(tmp_path):
-    (tmp_path / "out" / "html").mkdir(parents=True)
-    (tmp_path / "out" / "html" / "01_find_important_weights.html").write_text("", encoding="utf-8")
+    (tmp_path / "out" / "lessons").mkdir(parents=True)
+    (tmp_path / "out" / "lessons" / "01_find_important_weights.html").write_text("", encoding="utf-8")
     rows = claims.table([])
     html, markdown = tmp_path / "report.html", tmp_path / "report.md"
     assert runner.write_claims(rows, tmp_path / "out", html, markdown) == [html, markdown]
@@ -217,7 +212,8 @@ def test_claims_are_written_as_a_page_and_as_markdown(tmp_path):
         for part in filter(None, wanted):
             assert escape(part) in page and part.replace("|", "\\|") in text
     assert (
-        'href="out/html/01_find_important_weights.html"' in page and "(out/html/01_find_important_weights.html)" in text
+        'href="out/lessons/01_find_important_weights.html"' in page
+        and "(out/lessons/01_find_important_weights.html)" in text
     )
     assert "This run" not in page and "this run" not in text
     assert "<script" not in page and 'src="data:image/png' in page and "relcomp run 02 --profile full" in page
@@ -240,7 +236,7 @@ def test_records_of_lessons_run_earlier_still_decide_their_claims(tmp_path):
     file = runner.record_file(tmp_path, "01_earlier")
     file.parent.mkdir()
     file.write_text(json.dumps(record | {"claims": [claim]}), encoding="utf-8")
-    other = runner.LessonResult("02_other", "Other", 1.0)
+    other = LessonResult("02_other", "Other", 1.0)
     rows = {row["id"]: row for row in runner.write_reports([other], "quick", tmp_path)}
     assert (rows["T8a"]["verdict"], rows["T8b"]["verdict"]) == ("reproduced", "open")
 

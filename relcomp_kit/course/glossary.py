@@ -1,0 +1,65 @@
+"""The words of the course, from ``data/glossary.toml``, and the page that explains them."""
+
+import re
+import sys
+from dataclasses import dataclass
+from html import escape
+
+from relcomp_kit.course.notebooks import find_lessons
+from relcomp_kit.evidence.html_frame import frame
+from relcomp_kit.files import checkout
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+LEAD = "The words of the field as this course uses them, each with the lesson that introduces it."
+STYLE = """
+dl { max-width: 54rem; margin: 1.5rem 0; } dt { font-weight: 600; margin-top: 1.1rem; } dd { margin: .1rem 0 0; }
+dt:target { background: #fff8e6; } dd a { white-space: nowrap; }
+"""
+
+
+@dataclass(frozen=True)
+class Term:
+    """A word, what it means, the number of the lesson that introduces it, and how the lesson may write it."""
+
+    name: str
+    definition: str
+    lesson: str
+    forms: tuple[str, ...] = ()
+
+    @property
+    def anchor(self) -> str:
+        """The id of the word on the page."""
+        return re.sub(r"\W+", "-", self.name.lower()).strip("-")
+
+
+def terms() -> list[Term]:
+    """Return all words in alphabetical order."""
+    with open(checkout() / "data" / "glossary.toml", "rb") as file:
+        listed = tomllib.load(file)["term"]
+    found = [Term(**one | {"forms": tuple(one.get("forms", [one["name"]]))}) for one in listed]
+    return sorted(found, key=lambda term: term.name.lower())
+
+
+def page(linked: set[str]) -> str:
+    """Return the glossary as a page of the site.
+
+    Parameters
+    ----------
+    linked : set of str
+        Names of the lessons that have a page.
+    """
+    names = {source.stem[:2]: source.stem for source in find_lessons()}
+
+    def lesson(number: str) -> str:
+        name = names.get(number)
+        return f'<a href="lessons/{name}.html">lesson {number}</a>' if name in linked else f"lesson {number}"
+
+    entries = "".join(
+        f'<dt id="{term.anchor}">{escape(term.name)}</dt><dd>{escape(term.definition)} {lesson(term.lesson)}</dd>'
+        for term in terms()
+    )
+    return frame("Glossary", f"<dl>{entries}</dl>", lead=LEAD, root="", style=STYLE)
