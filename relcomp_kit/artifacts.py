@@ -207,8 +207,10 @@ def _open(path: Path) -> tuple[dict[str, torch.Tensor], dict]:
     may replace it, and its tensors are the file itself, with which they would change.
     """
     data = path.read_bytes()
-    tensors = load(data)  # checks the header, too
-    metadata = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")]).get("__metadata__", {})
+    loaded = load(data)  # checks the header, too; in an order that changes from call to call
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    metadata = header.pop("__metadata__", {})
+    tensors = {name: loaded[name] for name in header}
     if not metadata.keys() & {"about", "info"}:
         raise ForeignFile(f"{path} was not written by this kit: name a file that `relcomp train` or `decode` wrote")
     return tensors, json.loads(metadata["about"]) if "about" in metadata else {"info": json.loads(metadata["info"])}

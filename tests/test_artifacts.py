@@ -19,6 +19,13 @@ def files_in(folder):
     return [name for name in os.listdir(folder) if name != LOCKS]
 
 
+def test_tensors_come_back_in_one_order(tmp_path):
+    """Coded files follow that order, and are to be the same each time."""
+    tensors = {f"{name}.weight": torch.ones(3) for name in range(20)}
+    file = write_artifact(tmp_path / "a.safetensors", tensors, {})
+    assert {tuple(read_artifact(file)[0]) for _ in range(20)} == {tuple(sorted(tensors))}
+
+
 def test_round_trip(tmp_path):
     tensors, info = read_artifact(write_artifact(tmp_path / "x.safetensors", TENSORS, INFO))
     assert info == INFO
