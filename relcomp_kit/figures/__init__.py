@@ -1,4 +1,4 @@
-"""Every figure of the lessons: one function a figure, one palette (red for, blue against, grey removed)."""
+"""Every figure of the lessons: one function a figure, and one table of names, colours and markers for all of them."""
 
 from relcomp_kit.figures.coding import (
     bytes_by_layer,
@@ -20,8 +20,9 @@ from relcomp_kit.figures.pruning_curves import (
     predictions,
     sparsity_over_sf,
 )
+from relcomp_kit.figures.published_tasks import published_tasks
 from relcomp_kit.figures.quantization import cost_parabolas, kept_weights, weights_on_grid, zero_cluster
-from relcomp_kit.figures.quantization_curves import bars, changed_by_layer, pareto, training
+from relcomp_kit.figures.quantization_curves import ahead, bars, changed_by_layer, pareto, training
 from relcomp_kit.figures.relevance import heatmaps, reference_crops, small_net
 from relcomp_kit.figures.relevance_curves import agreement, areas, conservation, flipping, removal_curves
 from relcomp_kit.figures.relevance_weights import gradient_identity, weight_against_relevance
@@ -50,6 +51,7 @@ __all__ = [
     "accuracy_over_sparsity",
     "advantage_by_frequency",
     "agreement",
+    "ahead",
     "areas",
     "arms_against",
     "bars",
@@ -88,6 +90,7 @@ __all__ = [
     "predictions",
     "predictions_beside_truth",
     "program_flow",
+    "published_tasks",
     "reference_crops",
     "removal_curves",
     "scene_sheet",

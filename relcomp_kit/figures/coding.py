@@ -5,21 +5,34 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
-from matplotlib.patheffects import withStroke
 from numpy.typing import ArrayLike
 
-from relcomp_kit.figures.quantization_curves import _bytes
-from relcomp_kit.figures.relevance_curves import _stages
-from relcomp_kit.figures.segmentation_scores import _behind
-from relcomp_kit.figures.style import AGAINST, FOR, INK, LINES, REMOVED, figure
+from relcomp_kit.figures.parts import behind, rows, size_text, stages
+from relcomp_kit.figures.style import (
+    AGAINST,
+    FAINT,
+    FOR,
+    INK,
+    PAPER,
+    PLAIN,
+    PURPLE,
+    REMOVED,
+    SMALL,
+    SYMBOLS,
+    figure,
+    looks,
+)
 
-SHADES = ["#f4b9a7", "#dadada", "#a9c7e2", "#cfe3c8", "#ecd9b0"]  # of symbols, light enough to write on
-SIGNS = ListedColormap([AGAINST, "#f2f2f2", FOR])
+SIGNS = ListedColormap([AGAINST, FAINT, FOR])
 FEW_LAYERS = 8
+ENLARGED = 112  # columns of a wide matrix that are drawn again, enlarged
+BEST = PURPLE  # the smallest file
 
 
 def code_curves(curves: dict[str, tuple[ArrayLike, ArrayLike]], xlabel: str, ylabel: str) -> None:
     """Draw bits against the share of zeros, a line per code.
+
+    The entropy is a broad pale line, so that a code that lies on it is seen.
 
     Parameters
     ----------
@@ -28,9 +41,11 @@ def code_curves(curves: dict[str, tuple[ArrayLike, ArrayLike]], xlabel: str, yla
     xlabel, ylabel : str
         What x, drawn in percent, and y are.
     """
-    with figure(size=(10, 4.8)) as (made, (axis,)):
-        for (name, (x, y)), (colour, line) in zip(curves.items(), LINES):
-            axis.plot(100 * np.asarray(x), y, color=colour, linestyle=line, label=name)
+    with figure(size=(11, 5)) as (made, (axis,)):
+        for (x, y), look in zip(curves.values(), looks(curves).values()):
+            style = {"color": look.colour, "linestyle": look.line, "marker": look.marker, "markersize": 8}
+            wide = {} if look.marker else {"linewidth": 12, "alpha": 0.6, "solid_capstyle": "butt"}
+            axis.plot(100 * np.asarray(x), y, label=look.name, **style, **wide)
         axis.set(xlabel=f"{xlabel}, %", ylabel=ylabel, ylim=(0, None))
         axis.margins(x=0.01)
         made.legend(loc="outside upper center", ncols=3)
@@ -52,7 +67,7 @@ def shrinking_interval(shares: dict[str, float], message: Sequence[str], shown: 
     low, width = 0.0, 1.0
     with figure(size=(11, 1.05 * shown + 0.8)) as (_, (axis,)):
         for row, symbol in enumerate(message[:shown]):
-            for place, (name, shade) in enumerate(zip(shares, SHADES)):
+            for place, (name, shade) in enumerate(zip(shares, SYMBOLS)):
                 left, right = ends[place], ends[place + 1]
                 taken = name == symbol
                 axis.barh(-row, right - left, 0.55, left, color=shade, edgecolor=INK, linewidth=2.5 if taken else 0.8)
@@ -71,7 +86,7 @@ def shrinking_interval(shares: dict[str, float], message: Sequence[str], shown: 
 
 
 def signs_of_indices(matrix: ArrayLike, xlabel: str, ylabel: str) -> None:
-    """Draw which indices of a matrix are below 0, 0, or above 0.
+    """Draw which indices of a matrix are below 0, 0, or above 0, and of a wide one a part enlarged.
 
     Parameters
     ----------
@@ -81,17 +96,25 @@ def signs_of_indices(matrix: ArrayLike, xlabel: str, ylabel: str) -> None:
         What columns and rows are.
     """
     signs = np.sign(np.asarray(matrix))
-    with figure(size=(11, 4.6)) as (made, (axis,)):
-        axis.imshow(signs, cmap=SIGNS, vmin=-1.5, vmax=1.5, aspect="auto", interpolation="nearest")
-        axis.grid(False)
-        axis.set(xlabel=xlabel, ylabel=ylabel)
+    wide = signs.shape[1]
+    first = (wide - ENLARGED) // 2
+    parts = [(0, wide)] + [(first, first + ENLARGED)] * (wide > 2 * ENLARGED)
+    with figure(len(parts), 1, size=(12.5, 0.6 + 2.9 * len(parts))) as (made, axes):
+        for axis, (start, end) in zip(axes, parts):
+            edges = (start - 0.5, end - 0.5, len(signs) - 0.5, -0.5)
+            axis.imshow(signs[:, start:end], cmap=SIGNS, vmin=-1.5, vmax=1.5, aspect="auto", extent=edges)
+            axis.grid(False)
+            axis.set_ylabel(ylabel)
+        if len(parts) == 2:
+            axes[1].set_title("the middle, enlarged", loc="left")
+        axes[-1].set_xlabel(xlabel)
         for name, value in (("below 0", 0), ("0", 1), ("above 0", 2)):
             axis.plot([], [], "s", color=SIGNS.colors[value], markeredgecolor=REMOVED, markersize=12, label=name)
         made.legend(loc="outside upper center", ncols=3)
 
 
 def code_sizes(sizes: dict[str, float], xlabel: str, mark: str | None = None) -> None:
-    """Draw the size that each code gives as a bar with its number, the smallest in red.
+    """Draw the size that each code gives as a bar, the smallest in a colour of its own, with its number on the right.
 
     Parameters
     ----------
@@ -103,17 +126,14 @@ def code_sizes(sizes: dict[str, float], xlabel: str, mark: str | None = None) ->
         The entry whose size is drawn as a line through all bars, such as the entropy.
     """
     smallest = min(sizes, key=sizes.__getitem__)
-    with figure(size=(10, 0.5 * len(sizes) + 1.1)) as (_, (axis,)):
-        colours = [FOR if name == smallest else INK if name == mark else REMOVED for name in sizes]
-        drawn = axis.barh(list(sizes), list(sizes.values()), 0.7, color=colours)
-        halo = [withStroke(linewidth=5, foreground="white")]
-        words = [f"{size:.3g}" for size in sizes.values()]
-        axis.bar_label(drawn, words, padding=6, fontsize=14, path_effects=halo, zorder=4)
+    with figure(size=(11, 0.5 * len(sizes) + 1.1)) as (_, (axis,)):
+        colours = [BEST if name == smallest else INK if name == mark else REMOVED for name in sizes]
+        axis.barh(range(len(sizes)), list(sizes.values()), 0.7, color=colours)
+        rows(axis, list(sizes), [f"{size:.3g}" for size in sizes.values()])
         if mark:
             axis.axvline(sizes[mark], color=INK, linestyle="--", linewidth=1.5)
-        axis.set(xlabel=xlabel, ylim=(len(sizes) - 0.5, -0.5))
-        axis.margins(x=0.12)
-        _behind(axis, "x")
+        axis.set_xlabel(xlabel)
+        behind(axis, "x")
 
 
 def bytes_by_layer(sizes: dict[str, tuple[float, float]]) -> None:
@@ -126,15 +146,17 @@ def bytes_by_layer(sizes: dict[str, tuple[float, float]]) -> None:
     """
     content, bits = np.array(list(sizes.values()), float).T
     places = np.arange(len(sizes))
-    with figure(2, 1, size=(11, 6), sharex=True) as (_, axes):
-        for axis, values, label in zip(axes, (content / 1000, bits), ("kB", "bits a weight")):
-            axis.bar(places, values, 0.85, color=FOR if label == "kB" else AGAINST)
+    with figure(2, 1, size=(12, 5.8), sharex=True) as (_, axes):
+        panels = (("where the bytes go", content / 1000, "kB", PURPLE), ("what a weight costs", bits, "bits", PLAIN))
+        for axis, (title, values, label, colour) in zip(axes, panels):
+            axis.bar(places, values, 0.85, color=colour)
             axis.set_ylabel(label)
+            axis.set_title(title, loc="left")
             if len(sizes) > FEW_LAYERS:
-                _stages(axis, list(sizes))
+                stages(axis, list(sizes))
             else:
                 axis.set_xticks(places, sizes)
-            _behind(axis, "y")
+            behind(axis, "y")
 
 
 def folded_lines(
@@ -152,20 +174,27 @@ def folded_lines(
         Per channel slope and intercept.
     """
     x = np.array([np.min(inputs), np.max(inputs)], float)
-    with figure(size=(10, 4.8)) as (made, (axis,)):
-        for (gamma, beta, mean, deviation), (slope, intercept), (colour, _) in zip(four, two, LINES):
-            axis.plot(x, gamma * (x - mean) / deviation + beta, color=colour, linewidth=7, alpha=0.35)
-            axis.plot(x, slope * x + intercept, color=colour, linestyle=(0, (1, 1.5)))
-            axis.plot(mean, beta, "o", color=colour, markersize=11, markeredgecolor="white")
-        axis.plot([], [], color=INK, linewidth=7, alpha=0.35, label="four: γ, β, mean, variance")
-        axis.plot([], [], color=INK, linestyle=(0, (1, 1.5)), label="two: slope, intercept")
-        axis.plot([], [], "o", color=INK, markersize=11, label="at its mean a channel gives β")
-        axis.set(xlabel="before batch-norm", ylabel="after it")
-        made.legend(loc="outside upper center", ncols=3)
+    with figure(1, len(four), size=(max(6, 3.4 * len(four)), 4.6), sharex=True, sharey=True) as (made, axes):
+        for number, (axis, (gamma, beta, mean, deviation), (slope, intercept)) in enumerate(zip(axes, four, two)):
+            wide = {"color": PURPLE, "linewidth": 9, "alpha": 0.4, "label": "four numbers: γ, β, mean, variance"}
+            axis.plot(x, gamma * (x - mean) / deviation + beta, **wide)
+            dotted = {"color": INK, "linestyle": (0, (1, 1.5)), "label": "two: slope, intercept"}
+            axis.plot(x, slope * x + intercept, **dotted)
+            at_mean = {
+                "color": INK,
+                "markersize": 11,
+                "markeredgecolor": PAPER,
+                "label": "at its mean a channel gives β",
+            }
+            axis.plot(mean, beta, "o", **at_mean)
+            axis.set_title(f"channel {number + 1}")
+        made.supxlabel("before batch-norm", fontsize=15)
+        axes[0].set_ylabel("after it")
+        made.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
 
 
 def size_ladder(panels: dict[str, dict[str, tuple[Sequence[float], Sequence[float]]]], ylabel: str) -> None:
-    """Draw rung by rung how large a net is, on a logarithmic axis, and write how well it does then.
+    """Draw rung by rung how large a net is, as a dot on a logarithmic axis, and write how well it does then.
 
     Parameters
     ----------
@@ -174,9 +203,9 @@ def size_ladder(panels: dict[str, dict[str, tuple[Sequence[float], Sequence[floa
     ylabel : str
         What the score is.
     """
-    rows = max(map(len, panels.values()))
+    most = max(map(len, panels.values()))
     first, *_ = panels.values()
-    with figure(1, len(panels), size=(13, 0.5 * rows + 1.3)) as (_, axes):
+    with figure(1, len(panels), size=(14, 0.46 * most + 1.5)) as (_, axes):
         for axis, (title, rungs) in zip(axes, panels.items()):
             _ladder(axis, rungs, ylabel)
             axis.set_title(title)
@@ -185,14 +214,15 @@ def size_ladder(panels: dict[str, dict[str, tuple[Sequence[float], Sequence[floa
 
 def _ladder(axis: Axes, rungs: dict[str, tuple[Sequence[float], Sequence[float]]], ylabel: str) -> None:
     means = [float(np.mean(sizes)) for sizes, _ in rungs.values()]
-    drawn = axis.barh(list(rungs), means, 0.7, color=[FOR if mean == min(means) else AGAINST for mean in means])
-    words = [f"{means[0] / mean:.1f}x" for mean in means]
-    axis.bar_label(drawn, words, label_type="edge", padding=5, fontsize=14)
-    axis.set(xscale="log", ylim=(len(rungs) - 0.5, -0.5), xlim=(min(means) / 4, 6 * max(means)))
-    axis.xaxis.set_major_formatter(lambda value, _: _bytes(value))
-    for place, (_, scores) in enumerate(rungs.values()):
-        text = f"{100 * np.mean(scores):.1f} %"
-        axis.text(1.01, place, text, va="center", transform=axis.get_yaxis_transform(), fontsize=14)
-    axis.text(1.01, 1.0, ylabel, va="bottom", transform=axis.transAxes, fontsize=13)
+    for place, mean in enumerate(means):
+        colour = BEST if mean == min(means) else PLAIN
+        axis.plot([mean, means[0]], [place, place], color=colour, linewidth=1.2, linestyle=":")
+        axis.plot(mean, place, "o", color=colour, markersize=13)
+        words = {"textcoords": "offset points", "ha": "right", "va": "center", "fontsize": SMALL}
+        axis.annotate(f"{means[0] / mean:.1f}x", (mean, place), (-11, 0), **words)
+    axis.set(xscale="log", xlim=(min(means) / 6, 2 * max(means)))
+    axis.xaxis.set_major_formatter(lambda value, _: size_text(value))
+    rows(axis, list(rungs), [f"{100 * np.mean(scores):.1f} %" for _, scores in rungs.values()])
+    axis.text(1.02, 1.0, ylabel, va="bottom", transform=axis.transAxes, fontsize=SMALL)
     axis.set_xlabel("size, logarithmic")
-    _behind(axis, "x")
+    behind(axis, "x")

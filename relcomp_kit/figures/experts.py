@@ -8,17 +8,18 @@ from matplotlib.patches import Patch, Rectangle
 from numpy.typing import ArrayLike
 
 from relcomp_kit.compression.experts import ALL
+from relcomp_kit.figures.parts import behind, stages
 from relcomp_kit.figures.quantization import _numbers
-from relcomp_kit.figures.relevance_curves import _stages
-from relcomp_kit.figures.scenes import WIDTH, Palette, _coloured, _photograph, _pictures, _rgb, _row_height
-from relcomp_kit.figures.style import AGAINST, DIVERGING, FOR, HEAT, INK, REMOVED, bare, figure
+from relcomp_kit.figures.scenes import Palette, _coloured, _photograph, _pictures, _rgb, _row_height
+from relcomp_kit.figures.style import AGAINST, DIVERGING, FOR, HEAT, INK, PAPER, REMOVED, REST, SMALL, bare, figure
 
 DOUBLINGS = 2  # of an even share, up and down: what lies beyond looks the same
 SHADES = 4 * DOUBLINGS + 1  # half a doubling each; an odd number, so that an even share is white
 LONG = 8  # letters: longer names stand at an angle below a column
-ACROSS = 4  # pictures in a row
-LETTERS = 24  # of a title that has room above a picture
-PALE = 0.8  # how much white the colours get of the classes that are not asked for
+ACROSS = 4  # pictures in a row, at most
+FEW_CLASSES = 8  # whose legend has room in the place of a picture
+LETTERS = 100  # of all titles of a row
+PALE = 0.65  # how much white the colours get of the classes that are not asked for
 
 
 def filters_by_class(scores: ArrayLike, classes: Sequence[str], title: str) -> None:
@@ -42,7 +43,7 @@ def filters_by_class(scores: ArrayLike, classes: Sequence[str], title: str) -> N
     order = np.lexsort((-shares.max(0), served))
     doublings = np.log2(np.maximum(filters * shares[:, order], 2.0 ** -(DOUBLINGS + 1)))
     counts = np.bincount(served, minlength=count)
-    with figure(size=(10, 0.45 * count + 2.4)) as (made, (axis,)):
+    with figure(size=(12, 0.45 * count + 2.4)) as (made, (axis,)):
         look = {"vmin": -DOUBLINGS, "vmax": DOUBLINGS, "aspect": "auto"}
         image = axis.imshow(doublings, DIVERGING.resampled(SHADES), **look)
         for row, (first, width) in enumerate(zip(counts.cumsum() - counts, counts)):
@@ -71,11 +72,10 @@ def path_similarity(matrix: ArrayLike, names: Sequence[str]) -> None:
     """
     percent = 100 * _numbers(matrix)
     places = range(len(names))
-    side = 0.75 * len(names) + 2
-    with figure(size=(side + 1, side)) as (_, (axis,)):
-        axis.imshow(percent, HEAT, vmin=0, vmax=100)
+    with figure(size=(1.1 * len(names) + 3, min(7.2, 0.55 * len(names) + 2.2))) as (_, (axis,)):
+        axis.imshow(percent, HEAT, vmin=0, vmax=100, aspect="auto")
         for (row, column), value in np.ndenumerate(percent):
-            ink = "white" if value > 55 else INK
+            ink = PAPER if value > 55 else INK
             axis.text(column, row, f"{value:.0f}", ha="center", va="center", fontsize=16, color=ink)
         long = max(map(len, names)) > LONG
         angle = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"} if long else {}
@@ -93,7 +93,7 @@ def growing(
     palette: Palette,
     shown_class: int | None = None,
 ) -> None:
-    """Draw a scene, its truth, and what nets of different sizes make of it, in rows of four.
+    """Draw a scene, its truth, and what nets of different sizes make of it, in rows of equal length if possible.
 
     Parameters
     ----------
@@ -112,14 +112,18 @@ def growing(
     """
     if shown_class is not None:
         palette = [_pale(colour) if index != shown_class else colour for index, colour in enumerate(palette)]
-    titles = [textwrap.fill(title, LETTERS) for title in ("image", "truth", *predictions)]
+    titles = ["image", "truth", *predictions]
     rows = -(-len(titles) // ACROSS)
+    across = -(-len(titles) // rows)  # not three pictures and a last one alone
+    titles = [textwrap.fill(title, LETTERS // across) for title in titles]
     lines = 1 + max(title.count("\n") for title in titles)
-    with _pictures(rows, ACROSS, _row_height(image, ACROSS) + 0.27 * lines, classes, palette) as (_, axes):
+    spare = len(titles) < rows * across and len(classes) <= FEW_CLASSES
+    high = _row_height(image, across) + 0.27 * lines
+    with _pictures(rows, across, high, classes, palette, spare) as (_, axes):
         for axis in axes:
             bare(axis)
         for axis, title in zip(axes, titles):
-            axis.set_title(title, fontsize=13)
+            axis.set_title(title, fontsize=SMALL)
         _photograph(axes[0], _rgb(image))
         for axis, labels in zip(axes[1:], (truth, *predictions.values())):
             axis.imshow(_coloured(labels, palette))
@@ -142,13 +146,13 @@ def path_layers(shares: dict[str, dict[str, float]]) -> None:
     """
     layers = [layer for layer in next(iter(shares.values())) if layer != ALL]
     places = np.arange(len(layers))
-    with figure(len(shares), 1, size=(WIDTH + 1, 0.7 + 1.9 * len(shares)), sharex=True, sharey=True) as (made, axes):
+    with figure(len(shares), 1, size=(12, min(7.2, 0.7 + 1.9 * len(shares))), sharex=True, sharey=True) as (made, axes):
         for axis, (kind, found) in zip(axes, shares.items()):
             percent = 100 * np.array([found.get(layer, np.nan) for layer in layers])
             axis.bar(places, percent, 0.85, color=FOR)
-            axis.bar(places, 100 - percent, 0.85, percent, color="#dadada")
+            axis.bar(places, 100 - percent, 0.85, percent, color=REST)
             axis.set_title(f"{kind}: {100 * found[ALL]:.0f} % over all" if ALL in found else kind, loc="left")
-            _stages(axis, layers)
+            stages(axis, layers)
         axes[0].set(ylim=(0, 100), yticks=[0, 50, 100])
         made.supylabel("share of the layer, %", fontsize=15)
 
@@ -168,7 +172,7 @@ def leak(before: ArrayLike, after: ArrayLike, mask: ArrayLike) -> None:
     kept = np.asarray(mask, bool)
     places = np.arange(len(kept))
     colours, size = np.where(kept, REMOVED, AGAINST), min(5, 400 / len(kept))
-    with figure(1, 2, size=(10.5, 4.2), sharey=True) as (made, axes):
+    with figure(1, 2, size=(13, 4.8), sharey=True) as (made, axes):
         for axis, values, where in zip(axes, (before, after), ("before", "behind")):
             values = _numbers(values)
             axis.bar(places, values, 0.85, color=colours)
@@ -177,8 +181,7 @@ def leak(before: ArrayLike, after: ArrayLike, mask: ArrayLike) -> None:
             most = np.abs(values[~kept]).max(initial=0)
             axis.set_title(f"masked {where} the batch-norm:\nmasked channels give up to {most:.2g}")
             axis.set_xlabel("channel")
-            axis.grid(False, axis="x")
-            axis.set_axisbelow(True)
+            behind(axis, "y")
         axes[0].set_ylabel("mean output")
         patches = [Patch(color=colour, label=name) for name, colour in (("kept", REMOVED), ("masked", AGAINST))]
         made.legend(handles=patches, loc="outside lower center", ncols=2)

@@ -8,15 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.text import Annotation
 from matplotlib.transforms import Bbox
 
-from relcomp_kit.figures.relevance_curves import _band, _looks
-from relcomp_kit.figures.segmentation_scores import _behind
-from relcomp_kit.figures.style import AGAINST, FOR, INK, figure
+from relcomp_kit.figures.parts import asides, behind, spread
+from relcomp_kit.figures.style import AGAINST, FOR, INK, PAPER, SMALL, WHOLE, figure, looks
 
-ARMS = {  # the other controls look as in all lessons
-    "relevance": (FOR, "-"),
-    "average": (AGAINST, "-."),
-    "magnitude per layer": (INK, "--"),
-}
 # where a name may stand beside its dot, the best first: offset in points, alignment
 SIDES = [
     ((10, 0), "left", "center"),
@@ -49,27 +43,22 @@ def expert_curves(
     start, goal : float, optional
         The score of the super-net, and the one that is still good enough, 2 points less; drawn as lines.
     """
-    looks = _looks(dict.fromkeys([*ARMS, *chain.from_iterable(panels.values())])) | ARMS
-    with figure(1, len(panels), size=(max(7, 5.5 * len(panels)), 5), sharey=True) as (made, axes):
+    drawn = looks(chain.from_iterable(panels.values()))
+    with figure(1, len(panels), size=(max(8, 7 * len(panels)), 6), sharey=True) as (made, axes):
         for axis, (panel, arms) in zip(axes, panels.items()):
-            for name, seeds in arms.items():
+            for (name, seeds), aside in zip(arms.items(), asides(len(arms))):
                 x, y = np.moveaxis(100 * np.array(seeds, float), -1, 0)
-                _band(axis, x.mean(0), y, looks[name], name)
-                axis.lines[-1].set(marker="o", markersize=5)  # the nets that were measured
-            for score, line, width in ((start, "--", 1.8), (goal, "-", 1.2)):
+                spread(axis, x.mean(0), y, drawn[name], aside=aside)
+            for score, words, line in ((start, "super-net", "-."), (goal, "2 points lost", ":")):
                 if score is not None:
-                    axis.axhline(100 * score, color=INK, linestyle=line, linewidth=width)
-            axis.set(title=panel, xlim=(100, 0))
-        for score, words, side in ((start, "super-net", "bottom"), (goal, "2 points lost", "top")):
-            if score is not None:  # both lines are close: one name above, one below
-                place = axes[-1].get_yaxis_transform()
-                axes[-1].text(1.02, 100 * score, words, va=side, fontsize=13, transform=place)
+                    axis.axhline(100 * score, color=WHOLE, linestyle=line, linewidth=2, label=words, zorder=1)
+            axis.set(title=panel, xlim=(102, 0))
         axes[0].set_ylabel(f"{ylabel}, %")
-        axes[0].set_ylim(bottom=max(0, axes[0].get_ylim()[0]))
+        axes[0].set_ylim(bottom=max(-1, axes[0].get_ylim()[0]))
         made.get_layout_engine().set(wspace=0.06)  # the end of one axis is not the beginning of the next
         made.supxlabel("multiply-adds left, % of the super-net's", fontsize=15)
-        shown = {line.get_label(): line for axis in axes for line in axis.lines if line.get_label() in looks}
-        made.legend(shown.values(), shown, loc="outside upper center", ncols=3)
+        shown = {line.get_label(): line for axis in axes for line in axis.lines}
+        made.legend(shown.values(), shown, loc="outside upper center", ncols=4)
 
 
 def advantage_by_frequency(points: dict[str, tuple[float, Sequence[float]]], xlabel: str, ylabel: str) -> None:
@@ -85,7 +74,7 @@ def advantage_by_frequency(points: dict[str, tuple[float, Sequence[float]]], xla
     """
     found = {name: (100 * x, 100 * np.array(seeds)[np.isfinite(seeds)]) for name, (x, seeds) in points.items()}
     found = {name: (x, values) for name, (x, values) in found.items() if x > 0 and len(values)}
-    with figure(size=(10, 5.4)) as (made, (axis,)):
+    with figure(size=(12, 5.6)) as (made, (axis,)):
         for x, values in found.values():
             colour = FOR if values.mean() > 0 else AGAINST
             axis.vlines(x, values.min(), values.max(), color=colour, linewidth=3)
@@ -118,7 +107,9 @@ def _names(axis: Axes, found: dict[str, tuple[float, np.ndarray]]) -> None:
 
 
 def _name(axis: Axes, name: str, at: tuple[float, float], offset: tuple[float, float], ha: str, va: str) -> Annotation:
-    return axis.annotate(name, at, offset, textcoords="offset points", ha=ha, va=va, fontsize=13, in_layout=False)
+    return axis.annotate(
+        name, at, offset, textcoords="offset points", ha=ha, va=va, fontsize=SMALL + 1, in_layout=False
+    )
 
 
 def _area(box: Bbox, other: Bbox) -> float:
@@ -139,13 +130,13 @@ def weather_bars(values: dict[str, dict[str, Sequence[float]]], ylabel: str) -> 
     ----------
     values : dict of str to dict of str to sequence of float
         Per group ("tested by day", "tested in snow") and arm ("cut by day", "cut in snow", "magnitude") the seeds'
-        shares. NaN does not count. Controls, whose names begin with "magnitude" or "random", are grey.
+        shares. NaN does not count.
     ylabel : str
         What the values are; drawn, and added to the label, is percent.
     """
     arms = list(dict.fromkeys(chain.from_iterable(values.values())))
-    looks, thick = _looks(arms), 0.8 / len(arms)
-    with figure(size=(10, 5)) as (made, (axis,)):
+    drawn, thick = looks(arms), 0.8 / len(arms)
+    with figure(size=(12, 5.2)) as (made, (axis,)):
         for number, arm in enumerate(arms):
             places = np.arange(len(values)) + (number - (len(arms) - 1) / 2) * thick
             for place, group in zip(places, values.values()):
@@ -153,8 +144,8 @@ def weather_bars(values: dict[str, dict[str, Sequence[float]]], ylabel: str) -> 
                     continue
                 found = [100 * value for value in group[arm] if np.isfinite(value)]
                 mean = np.mean(found) if found else np.nan
-                axis.bar(place, mean, 0.92 * thick, color=looks[arm][0], label=arm)
-                axis.plot([place] * len(found), found, "o", color=INK, markeredgecolor="white", markersize=9)
+                axis.bar(place, mean, 0.92 * thick, color=drawn[arm].colour, label=drawn[arm].name)
+                axis.plot([place] * len(found), found, "o", color=INK, markeredgecolor=PAPER, markersize=8)
                 words, top, angle = (f"{mean:.1f}", max(found), 0) if found else ("undefined", 0, 90)
                 look = {"textcoords": "offset points", "ha": "center", "va": "bottom", "rotation": angle}
                 axis.annotate(words, (place, top), (0, 8), **look)
@@ -162,7 +153,7 @@ def weather_bars(values: dict[str, dict[str, Sequence[float]]], ylabel: str) -> 
         axis.tick_params(axis="x", length=0, labelsize=15)
         axis.set_ylabel(f"{ylabel}, %")
         axis.margins(y=0.12)
-        _behind(axis, "y")
+        behind(axis, "y")
         handles, labels = axis.get_legend_handles_labels()
         shown = dict(zip(labels, handles))
         made.legend(shown.values(), shown, loc="outside upper center", ncols=4)

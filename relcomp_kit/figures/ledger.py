@@ -1,25 +1,14 @@
 """Figures of lesson 09: the whole pipeline in bytes and scores, and how many claims hold."""
 
 from collections.abc import Mapping, Sequence
-from itertools import cycle
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from relcomp_kit.evidence.report import VERDICTS
-from relcomp_kit.figures.style import AGAINST, FOR, INK, REMOVED, figure
+from relcomp_kit.figures.style import PAPER, figure, looks
 
-# by how a family's name begins: what belongs together looks alike
-LOOKS = {
-    "pruning, magnitude": ("#707070", (0, (4, 2)), "^"),
-    "pruning": (AGAINST, "-", "^"),
-    "ECQˣ": (FOR, "-", "o"),
-    "ECQ": (INK, "--", "s"),
-    "NNC file, ECQˣ, ": ("#1b7837", "-", "*"),
-    "NNC file": ("#762a83", "-", "D"),
-}
-OTHERS = [("#e08214", "-.", "v"), (REMOVED, ":", "v")]
 DEPTH = {"accuracy": 8, "mIoU": 25}  # points below the best that are shown
 TICKS = (1, 2, 5, 10, 20, 50, 100)
 
@@ -35,13 +24,11 @@ def whole_picture(panels: Sequence, keep: list[bytes] | None = None) -> None:
         Takes the figure as PNG, which is shown otherwise.
     """
     names = list(dict.fromkeys(family.name for panel in panels for family in panel.families))
-    own = cycle(OTHERS)
-    looks = {name: next((look for start, look in LOOKS.items() if name.startswith(start)), None) for name in names}
-    looks = {name: look or next(own) for name, look in looks.items()}
+    drawn = looks(names)
     with figure(1, len(panels), size=(6.6 * len(panels), 6), keep=keep) as (made, axes):
         for axis, panel in zip(axes, panels):
             for family in panel.families:
-                _curve(axis, family, looks[family.name])
+                _curve(axis, family, drawn[family.name])
             _sizes(axis, [point.size for family in panel.families for point in family.points])
             scores = [100 * score for family in panel.families for point in family.points for score in point.scores]
             if scores:
@@ -53,7 +40,7 @@ def whole_picture(panels: Sequence, keep: list[bytes] | None = None) -> None:
 
 
 def _curve(axis: Axes, family, look: tuple) -> None:
-    colour, line, marker = look
+    _, colour, line, marker = look
     x = [100 * point.size for point in family.points]
     y = 100 * np.array([[min(point.scores), np.mean(point.scores), max(point.scores)] for point in family.points])
     axis.plot(x, y[:, 1], color=colour, linestyle=line, marker=marker, markersize=8, label=family.name)
@@ -86,7 +73,7 @@ def verdict_counts(counts: Mapping[str, Mapping[str, int]], keep: list[bytes] | 
             for verdict, (colour, ink, _) in VERDICTS.items():
                 number = group.get(verdict, 0)
                 if number:
-                    axis.barh(place, number, 0.72, left, color=colour, edgecolor="white", linewidth=2)
+                    axis.barh(place, number, 0.72, left, color=colour, edgecolor=PAPER, linewidth=2)
                     axis.text(left + number / 2, place, str(number), ha="center", va="center", color=ink)
                 left += number
         for verdict, (colour, *_) in VERDICTS.items():

@@ -1,11 +1,28 @@
 """Figures of lesson 02: counts, accuracy and sparsity over pruning steps and over the sparsification factor."""
 
 from collections.abc import Sequence
-from itertools import cycle
 
 import numpy as np
 
-from relcomp_kit.figures.style import AGAINST, FOR, INK, LINES, REMOVED, figure
+from relcomp_kit.figures.parts import band, behind, dots, rows
+from relcomp_kit.figures.style import (
+    AGAINST,
+    FOR,
+    INK,
+    LOOKS,
+    ORANGE,
+    PURPLE,
+    REMOVED,
+    WHOLE,
+    Look,
+    figure,
+    looks,
+)
+
+LAYERS = [("first layer", PURPLE, "-"), ("second", ORANGE, "-."), ("third", INK, "--")]
+FORMULAS = [(AGAINST, "v"), (ORANGE, "^"), (INK, "s")]
+SAME = 5  # points of sparsity within which arms are compared
+MARKS = 10  # a curve
 
 
 def limits_over_sf(sf: Sequence[float], numeric: Sequence[float], analytic: Sequence[float], c0: int) -> None:
@@ -31,15 +48,6 @@ def limits_over_sf(sf: Sequence[float], numeric: Sequence[float], analytic: Sequ
         axis.legend()
 
 
-def _band(axis, x, curves: Sequence[Sequence[float]], line: tuple[str, str], label: str) -> None:
-    """Draw the mean of several seeds' curves and, shaded, their range."""
-    length = min(map(len, curves))
-    values = np.array([curve[:length] for curve in curves])
-    colour, style = line
-    axis.plot(x[:length], values.mean(0), color=colour, linestyle=style, label=label)
-    axis.fill_between(x[:length], values.min(0), values.max(0), color=colour, alpha=0.18, linewidth=0)
-
-
 def counts_over_steps(curves: Sequence[dict], title: str) -> None:
     """Draw one sparsification factor: density per layer and accuracy over pruning steps (thesis, figures 11 to 19).
 
@@ -50,16 +58,20 @@ def counts_over_steps(curves: Sequence[dict], title: str) -> None:
     title : str
         What to write above, such as the factor.
     """
-    with figure(1, 2, size=(11, 4.4)) as (made, (density, accuracy)):
-        steps = np.arange(len(curves[0]["test"]))
-        for layer, line in enumerate(LINES[:3]):
+    with figure(1, 2, size=(12.5, 4.8)) as (made, (density, accuracy)):
+        steps = np.arange(min(len(curve["test"]) for curve in curves))
+        for layer, (name, colour, line) in enumerate(LAYERS):
             shares = [[row[layer] / curve["left"][0][layer] for row in curve["left"]] for curve in curves]
-            _band(density, steps, shares, line, ("first layer", "second", "third")[layer])
-        _band(accuracy, steps, [[100 * v for v in curve["test"]] for curve in curves], LINES[0], "test accuracy")
-        density.set(xlabel="pruning step", ylabel="share of weights left (1/S)", ylim=(0, 1.03))
-        accuracy.set(xlabel="pruning step", ylabel="accuracy, %")
+            band(density, steps, [share[: len(steps)] for share in shares], Look(name, colour, line, ""))
+        band(accuracy, steps, _accuracies(curves, len(steps)), LOOKS["relevance"])
+        density.set(xlabel="pruning step", ylabel="weights left (1/S)", ylim=(0, 1.03), title="density of each layer")
+        accuracy.set(xlabel="pruning step", ylabel="accuracy, %", title="accuracy in the test")
         density.legend(loc="best")
         made.suptitle(f"{title}: {len(curves)} seeds, mean and range")
+
+
+def _accuracies(curves: Sequence[dict], steps: int) -> list[list[float]]:
+    return [[100 * value for value in curve["test"][:steps]] for curve in curves]
 
 
 def arms_against(groups: dict[str, Sequence[dict]], title: str) -> None:
@@ -72,18 +84,21 @@ def arms_against(groups: dict[str, Sequence[dict]], title: str) -> None:
     title : str
         What to write above.
     """
-    with figure(size=(10, 5)) as (_, (axis,)):
-        for (name, curves), line in zip(groups.items(), cycle(LINES)):
-            steps = np.arange(min(len(curve["test"]) for curve in curves))
-            _band(axis, steps, [[100 * v for v in curve["test"]] for curve in curves], line, name)
+    with figure(size=(11.5, 5)) as (made, (axis,)):
+        for curves, look in zip(groups.values(), looks(groups).values()):
+            steps = min(len(curve["test"]) for curve in curves)
+            band(axis, np.arange(steps), _accuracies(curves, steps), look, every=max(1, steps // MARKS))
         axis.set(xlabel="pruning step", ylabel="test accuracy, %", title=title)
-        axis.legend(loc="best")
+        made.legend(loc="outside upper center", ncols=3)
 
 
 def accuracy_over_sparsity(
     points: dict[str, tuple[Sequence[float], Sequence[float]]], baseline: float, title: str
 ) -> None:
-    """Draw the accuracy at the end against the sparsity, one marker an arm (thesis, figure 20).
+    """Draw how the first arm loses accuracy with sparsity, and beside it all arms where they are sparsest.
+
+    On the left (thesis, figure 20) each dot is a net. On the right each row is an arm: its nets within `SAME` points of
+    its highest sparsity, which stands beside the name.
 
     Parameters
     ----------
@@ -94,17 +109,22 @@ def accuracy_over_sparsity(
     title : str
         What to write above.
     """
-    with figure(size=(10, 5)) as (_, (axis,)):
-        for (name, (sparsity, accuracy)), (colour, _), marker in zip(
-            points.items(), cycle(LINES), cycle("os^DvPX*hd<")
-        ):
-            axis.plot(
-                100 * np.array(sparsity), 100 * np.array(accuracy), marker, color=colour, markersize=9, label=name
-            )
-        axis.axhline(100 * baseline, color=REMOVED, linestyle="--")
-        axis.text(99, 100 * baseline, "unpruned, as much training", color="#666666", va="bottom", ha="right")
-        axis.set(xlabel="sparsity, % of all weights removed", ylabel="test accuracy, %", xlim=(0, 100), title=title)
-        axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    drawn = looks(points)
+    found = {name: 100 * np.array(pairs, float) for name, pairs in points.items()}
+    ends = {name: pair[1][pair[0] > pair[0].max() - SAME] for name, pair in found.items()}
+    first = next(iter(found))
+    with figure(1, 2, size=(14.5, max(4.6, 0.42 * len(found) + 1.6)), width_ratios=[1, 1.1]) as (made, (curve, arms)):
+        curve.plot(*found[first], "o", color=drawn[first].colour, markersize=8)
+        ranked = sorted(ends, key=lambda name: -ends[name].mean())
+        means = [dots(arms, place, ends[name], drawn[name]) for place, name in enumerate(ranked)]
+        names = [f"{name}, {found[name][0].max():.0f} %" for name in ranked]
+        rows(arms, names, [f"{mean:.1f}" for mean in means])
+        curve.axhline(100 * baseline, color=WHOLE, linestyle="-.")
+        arms.axvline(100 * baseline, color=WHOLE, linestyle="-.", label="unpruned, as much training")
+        curve.set(xlabel="weights removed, %", ylabel="test accuracy, %", xlim=(0, 100), title=first)
+        arms.set(xlabel="test accuracy, %", title="all arms, and how sparse they are")
+        made.legend(handles=arms.lines[-1:], loc="outside lower center")
+        made.suptitle(title)
 
 
 def sparsity_over_sf(
@@ -123,7 +143,7 @@ def sparsity_over_sf(
     title : str
         What to write above.
     """
-    with figure() as (_, (axis,)):
+    with figure(size=(11, 4.8)) as (_, (axis,)):
         means = [100 * np.mean(values) for values in sparsity]
         ends = [
             [m - 100 * min(v) for m, v in zip(means, sparsity)],
@@ -151,18 +171,21 @@ def predictions(
     title : str
         What to write above.
     """
-    with figure(size=(10, 5)) as (_, (axis,)):
-        places = np.arange(len(measured))
-        width = 0.8 / (len(predicted) + 1)
-        bars = {"measured": measured} | predicted
-        for number, ((name, counts), shade) in enumerate(zip(bars.items(), (FOR, AGAINST, "#92c5de", INK))):
+    shown = {"measured": (measured, FOR, "o")}
+    shown |= {name: (counts, *look) for (name, counts), look in zip(predicted.items(), FORMULAS)}
+    with figure(size=(12, 5.2)) as (made, (axis,)):
+        for number, (name, (counts, colour, marker)) in enumerate(shown.items()):
+            places = np.arange(len(measured)) + 0.8 * (number + 0.5) / len(shown) - 0.4
             means = [np.nanmean(values) for values in counts.values()]
-            drawn = axis.bar(places + number * width, means, width, color=shade, label=name)
-            axis.bar_label(drawn, [f"{value:,.0f}" for value in means], fontsize=11, padding=2)
-        for place, counts in zip(places, measured.values()):
-            axis.plot([place, place], [min(counts), max(counts)], color=INK, linewidth=3)
-        axis.set_xticks(places + width, list(measured))
-        axis.set(yscale="log", ylabel="weights left in the first layer", title=title)
-        axis.margins(y=0.25)
-        axis.grid(False, axis="x")
-        axis.legend(loc="upper center", ncols=2)
+            axis.plot(places, means, marker, color=colour, markersize=13, label=name)
+            if name == "measured":
+                axis.vlines(places, *zip(*((min(values), max(values)) for values in counts.values())), color=INK)
+            for place, mean in zip(places, means):
+                axis.annotate(f"{mean:,.0f}", (place, mean), (0, 11), textcoords="offset points", ha="center")
+        for place in range(1, len(measured)):
+            axis.axvline(place - 0.5, color=REMOVED, linewidth=1)
+        axis.set_xticks(range(len(measured)), list(measured))
+        axis.set(yscale="log", ylabel="weights left in the first layer", title=title, xlim=(-0.5, len(measured) - 0.5))
+        axis.margins(y=0.2)
+        behind(axis, "y")
+        made.legend(loc="outside upper center", ncols=len(shown))

@@ -11,18 +11,31 @@ from matplotlib.patheffects import withStroke
 from numpy.typing import ArrayLike
 
 from relcomp_kit.figures.relevance_weights import _percentiles
-from relcomp_kit.figures.style import AGAINST, DIVERGING, FOR, INK, REMOVED, bare, figure
+from relcomp_kit.figures.style import (
+    AGAINST,
+    BETWEEN,
+    DIVERGING,
+    FOR,
+    INK,
+    KEPT,
+    PAPER,
+    REMOVED,
+    REST,
+    SMALL,
+    bare,
+    figure,
+)
 
 DRAWN = 6000  # points of a scatter: more only cover each other
 BINS = 101  # of a histogram of weights: odd, so that 0 lies in the middle of one if both sides are alike
-ACROSS = 9  # tiles in a row
+ACROSS = 5  # tiles in a row
 MANY = 8  # levels: of more, the numbers of all would not be readable
 # what ECQ and ECQ^x make of a weight, by 1 for an index of ECQ that is not 0 plus 2 for one of ECQ^x
 GROUPS = {
-    "0 in both": "#dadada",
+    "0 in both": REST,
     "dropped by relevance": AGAINST,
     "kept by relevance": FOR,
-    "kept by both": "#8c8c8c",
+    "kept by both": KEPT,
 }
 
 
@@ -41,7 +54,7 @@ def cost_parabolas(panels: dict[str, tuple[ArrayLike, ArrayLike, Sequence[int]]]
     """
     cases = [_sorted(*case) for case in panels.values()]
     top = 1.3 * max(costs.min(0).max() for _, costs, _ in cases) or 1.0
-    size = (max(7, 1 + 4.8 * len(cases)), 5.2)
+    size = (max(7, 1 + 4.4 * len(cases)), 5.4)
     with figure(2, len(cases), size=size, height_ratios=[9, 1], sharex="col", sharey="row") as (_, axes):
         for axis, band, title, case in zip(axes, axes[len(cases) :], panels, cases):
             _costs(axis, *case, top)
@@ -114,13 +127,13 @@ def _number(axis: Axes, level: int, levels: Sequence[int], at: tuple[float, floa
     """Write a level some points above a place; of many levels, only the even ones."""
     if len(levels) > MANY and level % 2:
         return
-    halo = [withStroke(linewidth=2.5, foreground="white")]
-    look = {"ha": "center", "va": "center", "fontsize": 14, "path_effects": halo, "zorder": 4}
+    halo = [withStroke(linewidth=3, foreground=PAPER)]
+    look = {"ha": "center", "va": "center", "fontsize": SMALL, "path_effects": halo, "zorder": 4}
     axis.annotate(str(level).replace("-", "−"), at, (0, up), textcoords="offset points", annotation_clip=False, **look)
 
 
 def weights_on_grid(weight: ArrayLike, panels: dict[str, tuple[float, ArrayLike]]) -> None:
-    """Draw how weights are distributed, and how many of them each centroid takes, a panel per grid.
+    """Draw how weights are distributed, as an outline, and how many of them each centroid takes, as dots.
 
     Parameters
     ----------
@@ -130,14 +143,14 @@ def weights_on_grid(weight: ArrayLike, panels: dict[str, tuple[float, ArrayLike]
         Per grid its step and the integer indices of all weights; a centroid lies at index * step.
     """
     values = _numbers(weight).ravel()
-    with figure(1, len(panels), size=(max(7, 1 + 4.6 * len(panels)), 4.8), sharex=True, sharey=True) as (made, axes):
+    with figure(1, len(panels), size=(max(7, 1 + 4.4 * len(panels)), 4.8), sharex=True, sharey=True) as (made, axes):
         for axis, (title, (step, indices)) in zip(axes, panels.items()):
-            axis.hist(values, BINS, histtype="stepfilled", color="#c8c8c8", label=f"weights, in {BINS} bins")
+            axis.hist(values, BINS, histtype="step", color=KEPT, linewidth=1.8, label=f"weights, in {BINS} bins")
             levels, counts = np.unique(np.asarray(indices), return_counts=True)
             for name, colour, own in (("centroids", INK, levels != 0), ("centroid 0", FOR, levels == 0)):
                 places = float(step) * levels[own]
-                axis.vlines(places, 0.5, counts[own], color=colour, linewidth=3)
-                axis.plot(places, counts[own], "o", color=colour, markersize=9, label=name)
+                axis.vlines(places, 0.5, counts[own], color=colour, linewidth=0.8, linestyle=":")
+                axis.plot(places, counts[own], "o", color=colour, markersize=11, label=name)
             zeros = counts[levels == 0].sum() / counts.sum()
             axis.set(title=f"{title}: {100 * zeros:.0f} % zeros", xlabel="weight", yscale="log")
             axis.yaxis.set_major_formatter("{x:,.0f}")
@@ -161,7 +174,7 @@ def zero_cluster(weight: ArrayLike, relevance: ArrayLike, plain: ArrayLike, adju
     values, groups = _numbers(weight).ravel(), _groups(plain, adjusted).ravel()
     ranks = _percentiles(torch.as_tensor(relevance), generator)
     drawn = generator.permutation(len(values))[:DRAWN]
-    with figure(size=(10, 5.6)) as (made, (axis,)):
+    with figure(size=(11, 5.6)) as (made, (axis,)):
         for group, (name, colour) in enumerate(GROUPS.items()):
             own = drawn[groups[drawn] == group]
             label = f"{name}: {100 * np.mean(groups == group):.1f} %"
@@ -189,10 +202,10 @@ def kept_weights(plain: ArrayLike, adjusted: ArrayLike, titles: Sequence[str]) -
     """
     groups = _groups(plain, adjusted)
     count, height, width = groups.shape
-    columns = min(count, ACROSS)
-    rows = -(-count // columns)
-    across = min(2.4, 11 / columns)
-    colours = dict(GROUPS) | {"0 in both": "white", "kept by both": "#cfcfcf"}
+    rows = -(-count // ACROSS)
+    columns = -(-count // rows)
+    across = min(2.6, 13 / columns)
+    colours = dict(GROUPS) | {"0 in both": PAPER, "kept by both": BETWEEN}
     shades = np.array([to_rgb(colour) for colour in colours.values()])
     size = (across * columns, (across * height / width + 0.35) * rows + 0.6)
     with figure(rows, columns, size=size) as (made, axes):

@@ -1,69 +1,30 @@
 """Figures of lesson 05 that show results: scores against sparsity and size, and which layers relevance changes."""
 
-from collections.abc import Iterable, Sequence
-from itertools import chain, cycle
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
-from relcomp_kit.figures.relevance_curves import _stages
-from relcomp_kit.figures.style import AGAINST, FOR, INK, LINES, REMOVED, figure
+from relcomp_kit.figures.parts import asides, behind, dots, rows, sizes, spread, stages
+from relcomp_kit.figures.style import AGAINST, FOR, INK, LOOKS, WHOLE, Look, figure, looks
 
-
-class Look(NamedTuple):
-    """How an arm is named and drawn.
-
-    Parameters
-    ----------
-    name : str
-        What the legend says.
-    colour : str
-        Colour of line and markers, as matplotlib takes it.
-    line : str or tuple
-        Line style, as matplotlib takes it.
-    marker : str
-        Marker, as matplotlib takes it.
-    """
-
-    name: str
-    colour: str
-    line: str | tuple
-    marker: str
-
-
-ARMS = {
-    "ecq": Look("ECQ", INK, "--", "s"),
-    "lrp": Look("ECQˣ, LRP", FOR, "-", "o"),
-    "magnitude": Look("ECQˣ, magnitude", "#707070", (0, (2, 1)), "^"),
-    "random": Look("ECQˣ, random", REMOVED, ":", "D"),
-    "float": Look("float", AGAINST, "-.", "."),
-}
-OTHERS = [line for line in LINES if line[0] not in {look.colour for look in ARMS.values()}]
+ORDER = ("none", "relevance", "magnitude", "random", "float")  # of arms in a legend
 FEW = 8  # layers: so many have room for their own names
 DEEPEST = 12  # points below the unquantized net: what falls deeper would flatten all else
-DIGITS = {12: (1, 2, 5), 6: (1, 2, 3, 5), 2.5: (1, 2, 3, 5, 7), 0: ()}  # of ticks, by what the axis spans
-UNITS = {1e6: "MB", 1e3: "kB", 1: "B"}
+FAIR, BEFORE = "float, trained as long", "float, before"
 
-
-def _looks(names: Iterable[str]) -> dict[str, Look]:
-    """Return how each curve is drawn: arms as everywhere, others by their own name."""
-    own = cycle(OTHERS)
-    return {name: ARMS[name] if name in ARMS else Look(name, *next(own), "v") for name in dict.fromkeys(names)}
+Curves = Mapping[str, Mapping[str, Sequence[Sequence[tuple[float, float]]]]]
 
 
 def pareto(
-    curves: dict[str, dict[str, Sequence[Sequence[tuple[float, float]]]]],
-    xlabel: str,
-    ylabel: str,
-    start: float | None,
-    log: bool = False,
+    curves: Curves, xlabel: str, ylabel: str, start: float | None, log: bool = False, fair: float | None = None
 ) -> None:
     """Draw scores against sparsity or size, a panel per bit width: mean and range over seeds of every arm.
 
-    All panels have one vertical axis. What lies more than `DEEPEST` points below the unquantized net, or below the best
-    point if that is less, is a triangle on the lower edge.
+    The panels of a row have one vertical axis. What lies more than `DEEPEST` points below the unquantized net, or below
+    the best point if that is less, is a triangle on the lower edge. Arms are moved a few points sideways, so that equal
+    ones stand beside each other.
 
     Parameters
     ----------
@@ -73,82 +34,135 @@ def pareto(
     xlabel, ylabel : str
         What x and y are; drawn, and added to the label, is percent unless x is a size.
     start : float, optional
-        The score of the unquantized net, drawn as a line.
+        The score of the net before it was quantized and trained on, drawn as a dotted line.
     log : bool
         x is a size in bytes, on a logarithmic axis, rather than a share.
+    fair : float, optional
+        The score of the net that was trained on for as long without quantization, which is what the arms have to be
+        compared with, drawn as a thick line.
     """
-    looks = _looks(chain.from_iterable(curves.values()))
-    scale = np.array([1 if log else 100, 100])
-    found = {
-        panel: {arm: _without_nan(scale * np.array(seeds, float)) for arm, seeds in arms.items()}
-        for panel, arms in curves.items()
-    }
-    scores = np.concatenate([points[..., 1].compressed() for arms in found.values() for points in arms.values()])
-    lowest, best = (scores.min(), scores.max()) if scores.size else (0.0, 0.0)
-    whole = best if start is None else 100 * start
-    lowest, highest = max(lowest, min(best, whole) - DEEPEST), max(best, whole)
-    columns = {4: 2}.get(len(curves), min(len(curves), 3))
-    rows = -(-len(curves) // columns)
-    size = (max(7, 5 * columns), 1 + 4.2 * rows)
-    with figure(rows, columns, size=size, sharey=True) as (made, axes):
-        for axis, (panel, arms) in zip(axes, found.items()):
-            for arm, points in arms.items():
-                if points.count():
-                    _arm(axis, points, looks[arm], lowest)
+    drawn = looks(chain.from_iterable(curves.values()))
+    found = _points(curves, log)
+    lines = {name: 100 * score for name, score in ((FAIR, fair), (BEFORE, start)) if score is not None}
+    grid = _grid(len(found))
+    with figure(**grid) as (made, axes):
+        for place, (axis, (panel, arms)) in enumerate(zip(axes, found.items())):
+            row = place // grid["columns"] * grid["columns"]
+            scores = [
+                points[..., 1] for some in list(found.values())[row : row + grid["columns"]] for points in some.values()
+            ]
+            low, high = _limits(scores, lines)
+            for (arm, points), aside in zip(arms.items(), asides(len(arms))):
+                _arm(axis, points, drawn[arm], aside, low)
             if log and axis.lines:
-                _sizes(axis)
-            if start is not None:
-                axis.axhline(100 * start, color=AGAINST, linewidth=1.8, linestyle="--")
-                place, (side, free) = axis.get_yaxis_transform(), (0.01, "left") if log else (0.99, "right")
-                axis.text(side, 100 * start, "float", color=AGAINST, ha=free, va="bottom", transform=place)
-            axis.set_title(panel)
-        for axis in axes[len(found) :]:
-            axis.axis("off")
-        pad = 0.06 * (highest - lowest) or 1
-        axes[0].set_ylim(lowest - pad, highest + 1.5 * pad)
+                sizes(axis)
+            for name, score in lines.items():
+                look = ("-.", 2.4) if name == FAIR else (":", 1.8)
+                axis.axhline(score, color=WHOLE, linestyle=look[0], linewidth=look[1], label=name, zorder=1)
+            pad = 0.08 * (high - low) or 1
+            axis.set(title=panel, ylim=(low - pad, high + pad))
+        _unused(axes[len(found) :])
         made.supxlabel(xlabel if log else f"{xlabel}, %", fontsize=15)
         made.supylabel(f"{ylabel}, %", fontsize=15)
-        made.legend(*_handles(axes, looks), loc="outside upper center", ncols=4)
+        made.legend(*_handles(axes, drawn.values(), lines), loc="outside upper center", ncols=6)
 
 
-def _without_nan(points: np.ndarray) -> np.ma.MaskedArray:
-    """Mask the points, (..., 2), of which one number or both are missing."""
-    return np.ma.array(points, mask=np.broadcast_to(~np.isfinite(points).all(-1, keepdims=True), points.shape))
+def ahead(curves: Curves, xlabel: str, ylabel: str, of: str = "ecq", log: bool = False) -> None:
+    """Draw by how much arms are ahead of one of them at the same sparsity or size, a panel per bit width.
+
+    Where curves lie on each other, their differences are seen, and whether they exceed the range over seeds. Each
+    seed's curve is compared with the same seed's curve of the other arm, read off on straight lines between its points;
+    where that one has no points on both sides, nothing is drawn.
+
+    Parameters
+    ----------
+    curves : dict of str to dict of str to sequence of sequence of (float, float)
+        As in `pareto`.
+    xlabel, ylabel : str
+        As in `pareto`; differences are drawn in points.
+    of : str
+        The arm that all others are compared with: the line at 0.
+    log : bool
+        As in `pareto`.
+    """
+    drawn, base = looks(chain.from_iterable(curves.values())), looks([of])[of]
+    found = _points(curves, log)
+    with figure(**_grid(len(found))) as (made, axes):
+        for axis, (panel, arms) in zip(axes, found.items()):
+            rivals = {arm: points for arm, points in arms.items() if arm != of}
+            for (arm, points), aside in zip(rivals.items(), asides(len(rivals))):
+                lead = np.array([_lead(own, other) for own, other in zip(points, arms[of])])
+                spread(axis, points[..., 0].filled(np.nan), lead, drawn[arm], aside=aside)
+            if log and axis.lines:
+                sizes(axis)
+            axis.axhline(0, color=base.colour, linestyle=base.line, linewidth=2.4, label=base.name, zorder=1)
+            axis.yaxis.set_major_formatter(lambda value, _: f"{value:+g}".replace("-", "−") if value else "0")
+            axis.set_title(panel)
+        _unused(axes[len(found) :])
+        made.supxlabel(xlabel if log else f"{xlabel}, %", fontsize=15)
+        made.supylabel(f"{ylabel}, points ahead of {base.name}", fontsize=15)
+        made.legend(*_handles(axes, drawn.values(), {base.name: 0.0}), loc="outside upper center", ncols=5)
 
 
-def _arm(axis: Axes, points: np.ma.MaskedArray, look: Look, lowest: float) -> None:
-    """Draw the seeds' mean as a line, their range as bars, and what is too low as triangles: (seeds, points, 2)."""
+def _lead(own: np.ma.MaskedArray, other: np.ma.MaskedArray) -> np.ndarray:
+    """Return how far one curve, (points, 2), lies above another one at its own places; NaN outside of the other."""
+    (x, y), known = own.T.filled(np.nan), other[~np.ma.getmaskarray(other).any(1)].data
+    if len(known) < 2:
+        return np.full_like(y, np.nan)
+    places, scores = known[known[:, 0].argsort()].T
+    return y - np.interp(x, places, scores, left=np.nan, right=np.nan)
+
+
+def _points(curves: Curves, log: bool) -> dict[str, dict[str, np.ma.MaskedArray]]:
+    """Return curves as arrays, (seeds, points, 2), in percent, with what is missing masked."""
+    scale = np.array([1 if log else 100, 100])
+    found: dict[str, dict[str, np.ma.MaskedArray]] = {}
+    for panel, arms in curves.items():
+        for arm, seeds in arms.items():
+            points = scale * np.array(seeds, float)
+            missing = ~np.isfinite(points).all(-1, keepdims=True)
+            found.setdefault(panel, {})[arm] = np.ma.array(points, mask=np.broadcast_to(missing, points.shape))
+    return found
+
+
+def _grid(count: int) -> dict:
+    """Return how so many panels are laid out, those of a row with one vertical axis."""
+    columns = {4: 2}.get(count, min(count, 3))
+    lines = -(-count // columns)
+    size = (max(8, min(14, 6.5 * columns)), min(7.2, 1.5 + 3.6 * lines))
+    return {"rows": lines, "columns": columns, "size": size, "sharey": "row"}
+
+
+def _unused(axes: Sequence[Axes]) -> None:
+    for axis in axes:
+        axis.axis("off")
+
+
+def _limits(scores: Iterable[np.ma.MaskedArray], lines: Mapping[str, float]) -> tuple[float, float]:
+    """Return the lowest and the highest score to show in a row of panels."""
+    known = np.concatenate([some.compressed() for some in scores])
+    lowest, best = (known.min(), known.max()) if known.size else (0.0, 0.0)
+    whole = max(lines.values(), default=best)
+    return max(lowest, min(best, whole) - DEEPEST), max(best, whole)
+
+
+def _arm(axis: Axes, points: np.ma.MaskedArray, look: Look, aside: float, lowest: float) -> None:
+    """Draw one arm, and what is too low as triangles: (seeds, points, 2)."""
+    if not points.count():
+        return
+    x, y = points.filled(np.nan)[..., 0], points.filled(np.nan)[..., 1]
+    spread(axis, x, y, look, aside=aside)
     x, y = points.mean(0).T
-    low, high = points[..., 1].min(0), points[..., 1].max(0)
-    axis.plot(x, y, color=look.colour, linestyle=look.line, marker=look.marker, markersize=8, label=look.name)
-    axis.vlines(x, low, high, color=look.colour, linewidth=2)
     deep = np.ma.filled(y < lowest, False)
-    axis.plot(x[deep], [0.02] * deep.sum(), "v", color=look.colour, markersize=11, transform=axis.get_xaxis_transform())
+    axis.plot(x[deep], [0.02] * deep.sum(), "v", color=look.colour, markersize=12, transform=axis.get_xaxis_transform())
 
 
-def _handles(axes: Sequence[Axes], looks: dict[str, Look]) -> tuple[list, list[str]]:
+def _handles(axes: Sequence[Axes], drawn: Iterable[Look], lines: Iterable[str] = ()) -> tuple[list, list[str]]:
     """Return one line for each arm that is drawn anywhere, and the arms' names, for a legend."""
-    names = [look.name for look in (*ARMS.values(), *looks.values())]
-    lines = {line.get_label(): line for axis in axes for line in axis.lines}
-    shown = [name for name in dict.fromkeys(names) if name in lines]
-    return [lines[name] for name in shown], shown
-
-
-def _sizes(axis: Axes) -> None:
-    """Give an axis of bytes a logarithmic scale with numbers that everyone can read, as many as have room."""
-    axis.set_xscale("log")
-    low, high = axis.get_xlim()
-    digits = next(digits for span, digits in DIGITS.items() if high / low > span)
-    locator = LogLocator(subs=digits) if digits else MaxNLocator(5, steps=[1, 2, 5, 10])
-    ticks = [tick for tick in locator.tick_values(low, high) if low <= tick <= high]
-    axis.xaxis.set_minor_locator(NullLocator())
-    axis.set_xticks(ticks, [_bytes(tick) for tick in ticks])
-    axis.set_xlim(low, high)
-
-
-def _bytes(size: float) -> str:
-    unit = next(unit for unit in UNITS if size >= unit or unit == 1)
-    return f"{size / unit:g} {UNITS[unit]}"
+    names = [*(LOOKS[arm].name for arm in ORDER), *(look.name for look in drawn), *lines]
+    found = {line.get_label(): line for axis in axes for line in axis.lines}
+    shown = [name for name in dict.fromkeys(names) if name in found]
+    return [found[name] for name in shown], shown
 
 
 def training(histories: dict[str, Sequence[dict]], ylabel: str = "validation score") -> None:
@@ -161,25 +175,25 @@ def training(histories: dict[str, Sequence[dict]], ylabel: str = "validation sco
     ylabel : str
         What the score is; drawn, and added to the label, is percent.
     """
-    looks = _looks(histories)
-    with figure(1, 2, size=(11, 4.8)) as (made, axes):
-        for axis, key, label in zip(axes, ("score", "sparsity"), (ylabel, "sparsity")):
-            for arm, rows in histories.items():
-                pairs = [(row["step"], 100 * row[key]) for row in rows if row[key] is not None]
-                look = looks[arm]
+    drawn = looks(histories)
+    with figure(1, 2, size=(13, 5)) as (made, axes):
+        for axis, key, label in zip(axes, ("score", "sparsity"), (ylabel, "zeros")):
+            for arm, rows_ in histories.items():
+                pairs = [(row["step"], 100 * row[key]) for row in rows_ if row[key] is not None]
                 if pairs:
-                    axis.plot(*zip(*pairs), color=look.colour, linestyle=look.line, marker=look.marker, label=look.name)
+                    name, colour, line, marker = drawn[arm]
+                    axis.plot(*zip(*pairs), color=colour, linestyle=line, marker=marker, markersize=8, label=name)
             axis.set(xlabel="training step", ylabel=f"{label}, %")
-        made.legend(*_handles(axes, looks), loc="outside upper center", ncols=5)
+        made.legend(*_handles(axes, drawn.values()), loc="outside upper center", ncols=5)
 
 
 def bars(values: dict[str, Sequence[float]], xlabel: str, mark: float | None = None, mark_label: str = "") -> None:
-    """Draw the mean of each entry as a bar, each seed as a point, and the mean as a number on the right.
+    """Draw a row an entry: the mean of the seeds, which stands on the right as a number too, and their range.
 
     Parameters
     ----------
     values : dict of str to sequence of float
-        Per entry the seeds' shares; NaN does not count. Arms have their colours, other entries are red.
+        Per entry the seeds' shares; NaN does not count.
     xlabel : str
         What the values are; drawn, and added to the label, is percent.
     mark : float, optional
@@ -187,23 +201,22 @@ def bars(values: dict[str, Sequence[float]], xlabel: str, mark: float | None = N
     mark_label : str
         What to write above that line.
     """
-    with figure(size=(10, 0.6 * len(values) + (1.6 if mark_label else 1.2))) as (_, (axis,)):
-        for place, (name, seeds) in enumerate(values.items()):
-            found = [100 * value for value in seeds if np.isfinite(value)]
-            mean = np.mean(found) if found else np.nan
-            axis.barh(place, mean, 0.7, color=ARMS[name].colour if name in ARMS else FOR)
-            axis.plot(found, [place] * len(found), "o", color=INK, markeredgecolor="white", markersize=9)
-            words = f"{mean:.1f}".replace("-", "−") if found else "undefined"
-            axis.text(1.02, place, words, va="center", transform=axis.get_yaxis_transform())
-        axis.axvline(0, color=INK, linewidth=1)
+    drawn = looks(values)
+    with figure(size=(11.5, 0.55 * len(values) + (1.7 if mark_label else 1.2))) as (_, (axis,)):
+        means = [
+            dots(axis, place, [100 * value for value in seeds], drawn[name], size=14)
+            for place, (name, seeds) in enumerate(values.items())
+        ]
+        words = [f"{mean:.1f}".replace("-", "−") if np.isfinite(mean) else "undefined" for mean in means]
+        rows(axis, [look.name for look in drawn.values()], words)
+        if min(means) < 0:
+            axis.axvline(0, color=INK, linewidth=1)
         if mark is not None:
-            axis.axvline(100 * mark, color=AGAINST, linestyle="--")
+            axis.axvline(100 * mark, color=WHOLE, linestyle="-.", zorder=1)
             place = axis.get_xaxis_transform()
-            axis.text(100 * mark, 1.02, mark_label, color=AGAINST, ha="center", va="bottom", transform=place)
-        axis.set_yticks(range(len(values)), [look.name for look in _looks(values).values()])
-        axis.set(xlabel=f"{xlabel}, %", ylim=(len(values) - 0.5, -0.5))
-        axis.grid(False, axis="y")
-        axis.set_axisbelow(True)
+            axis.text(100 * mark, 1.02, mark_label, color=WHOLE, ha="center", va="bottom", transform=place)
+        axis.set_xlabel(f"{xlabel}, %")
+        axis.margins(x=0.05)
 
 
 def changed_by_layer(shares: dict[str, tuple[float, float]]) -> None:
@@ -217,16 +230,15 @@ def changed_by_layer(shares: dict[str, tuple[float, float]]) -> None:
     """
     kept, dropped = 100 * np.array(list(shares.values()), float).reshape(-1, 2).T
     places = np.arange(len(shares))
-    with figure(size=(10.5, 4.6)) as (_, (axis,)):
+    with figure(size=(12, 4.8)) as (made, (axis,)):
         axis.bar(places, kept, 0.85, color=FOR, label="kept by relevance")
         axis.bar(places, -dropped, 0.85, color=AGAINST, label="dropped by relevance")
         axis.axhline(0, color=INK, linewidth=1)
         if len(shares) > FEW:
-            _stages(axis, list(shares))
+            stages(axis, list(shares))
         else:
             axis.set_xticks(places, [name.removesuffix(".weight") for name in shares])
-            axis.grid(False, axis="x")
-            axis.set_axisbelow(True)
+            behind(axis, "y")
         axis.yaxis.set_major_formatter(lambda value, _: f"{abs(value):g}")
-        axis.set(ylabel="weights of the tensor, %")
-        axis.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
+        axis.set_ylabel("weights of the tensor, %")
+        made.legend(loc="outside upper center", ncols=2)

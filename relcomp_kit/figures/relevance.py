@@ -11,10 +11,10 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from relcomp_kit.figures.style import AGAINST, DIVERGING, FOR, INK, REMOVED, bare, figure
+from relcomp_kit.figures.style import AGAINST, DIVERGING, FOR, INK, PAPER, REMOVED, SMALL, SOFT, bare, figure
 
 SHADES = 7  # of a heat map: an odd number, so that 0 is white; few, so that all of them are in the PNG's palette
-MAPS, CROPS = 28, 20  # colours of figures with photographs, which take most of their bytes
+MAPS, CROPS = 24, 20  # colours of figures with photographs, which take most of their bytes
 FINE = 100  # pixels: in wider images heat maps are drawn half as fine
 TITLES = {"RelMax": "RelMax: most relevant", "ActMax": "ActMax: most active"}
 
@@ -53,13 +53,11 @@ def small_net(
                 colour, width = _sign(share), 1 + 9 * abs(float(share)) / peak
                 axis.plot([layer, layer + 1], [start, end], color=colour, linewidth=width, alpha=0.55, zorder=1)
                 at = layer + place, start + place * (end - start)
-                _words(axis, f"{float(share):.2f}", at, 8, color=colour, fontsize=15, weight="bold")
-                _words(axis, f"w {float(weight):.2f}", at, -8, color="#555555", fontsize=12)
+                _words(axis, f"{float(share):.2f}", at, 9, color=colour, fontsize=16, weight="bold")
+                _words(axis, f"w {float(weight):.2f}", at, -9, color=SOFT, fontsize=SMALL)
         for column, (numbers, shares) in enumerate(zip(values, neurons, strict=True)):
             heights = _heights(len(numbers))
-            axis.scatter(
-                [column] * len(heights), heights, s=62**2, color="white", edgecolors=INK, linewidths=2, zorder=3
-            )
+            axis.scatter([column] * len(heights), heights, s=62**2, color=PAPER, edgecolors=INK, linewidths=2, zorder=3)
             for height, number, share in zip(heights, numbers, shares):
                 _words(axis, f"{float(number):.2f}", (column, height), 9, color=INK)
                 _words(axis, f"{float(share):.2f}", (column, height), -10, color=_sign(share), weight="bold")
@@ -83,12 +81,12 @@ def _heights(count: int) -> np.ndarray:
 
 
 def _sign(share: Tensor) -> str:
-    return FOR if share > 0 else AGAINST if share < 0 else "#555555"
+    return FOR if share > 0 else AGAINST if share < 0 else SOFT
 
 
 def _words(axis: Axes, text: str, at: tuple[float, float], up: float, **look) -> None:
     """Write in the middle of a place, so many points above it, over all else."""
-    halo = [withStroke(linewidth=4, foreground="white")]
+    halo = [withStroke(linewidth=4, foreground=PAPER)]
     axis.annotate(
         text.replace("-", "−"),
         at,
@@ -149,7 +147,7 @@ def heatmaps(
     shades = (palette or DIVERGING).resampled(SHADES)
     height, width = images[0].shape[-2:]
     tall = height / width * (1 + len(rows))
-    across = min(3.2, 9.6 / len(images), 8 / tall)
+    across = min(3.2, 12 / len(images), 6.6 / tall)
     size = (across * len(images) + 0.4, across * tall + 0.3 * bool(titles))
     with figure(1 + len(rows), len(images), size=size, colours=MAPS) as (made, axes):
         made.get_layout_engine().set(w_pad=0.03, h_pad=0.03, wspace=0, hspace=0)
@@ -213,7 +211,7 @@ def reference_crops(
                     for spine in axis.spines.values():
                         spine.set(visible=True, color=colour, linewidth=3)
             first += count + 1
-        made.supxlabel("in percent: the channel's share of the relevance for the class", fontsize=14)
+        made.supxlabel("in percent: the channel's share of the relevance for the class", fontsize=SMALL)
         for row, (channel, share) in enumerate(zip(channels, shares)):
             words = f"channel {channel}\n{100 * share:.1f} %".replace("-", "−")
             axes[row * len(widths)].set_ylabel(words, rotation=0, ha="right", va="center", labelpad=8)

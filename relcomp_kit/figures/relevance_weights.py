@@ -7,7 +7,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 from torch import Tensor
 
-from relcomp_kit.figures.style import AGAINST, HEAT, figure
+from relcomp_kit.figures.style import AGAINST, HEAT, PAPER, SMALL, figure
 
 RANKS = 40  # fields of ranks along each axis; four divide it, so that a quarter of the ranks are whole fields
 MOST = 4  # times as many weights in a field as by chance: more look the same
@@ -34,16 +34,16 @@ def weight_against_relevance(weight: Tensor, relevance: Tensor, quartiles: bool 
     size, use = (_percentiles(values, generator) for values in (weight, relevance))
     bins = 4 * int(np.clip((len(size) / 5) ** 0.5 / 4, 1, RANKS / 4))  # a field has to hold a few weights
     counts, _, _ = np.histogram2d(size, use, bins, [(0, 100), (0, 100)])
-    with figure(size=(8.6, 6.2)) as (made, (axis,)):
+    with figure(size=(11.5, 6.4)) as (made, (axis,)):
         density = counts.T * bins**2 / len(size)
-        image = axis.imshow(density, HEAT, vmin=0, vmax=MOST, origin="lower", extent=(0, 100, 0, 100))
-        bar = made.colorbar(image, label="times as many weights as by chance", extend="max", shrink=0.9)
+        image = axis.imshow(density, HEAT, vmin=0, vmax=MOST, origin="lower", extent=(0, 100, 0, 100), aspect="auto")
+        bar = made.colorbar(image, label="times as many weights as by chance", extend="max", shrink=0.94, aspect=18)
         bar.set_ticks(range(MOST + 1))
         bar.outline.set_visible(False)
         axis.set(xlabel="rank by absolute weight, %", ylabel="rank by relevance, %")
         axis.grid(False)
         if quartiles:
-            axis.set_title(f"in each corner by chance: {QUARTER**2 / 100} % of all weights")
+            axis.set_title(f"by chance, each corner would hold {QUARTER**2 / 100} % of all weights")
             first, last = 0, 100 - QUARTER
             _corner(axis, "small, yet\nrelevant", (first, last), (size < QUARTER) & (use >= last))
             _corner(axis, "large, yet\nirrelevant", (last, first), (size >= last) & (use < QUARTER))
@@ -53,8 +53,8 @@ def _corner(axis: Axes, name: str, at: tuple[float, float], inside: np.ndarray) 
     """Frame a quarter of the ranks on both axes and write in it what share of all weights it holds."""
     axis.add_patch(Rectangle(at, QUARTER, QUARTER, fill=False, color=AGAINST, linewidth=4, clip_on=False))
     words, (x, y) = f"{name}\n{100 * inside.mean():.1f} %", np.add(at, QUARTER / 2)
-    halo = [withStroke(linewidth=4, foreground="white")]
-    axis.text(x, y, words, ha="center", va="center", color=AGAINST, weight="bold", fontsize=13, path_effects=halo)
+    halo = [withStroke(linewidth=4, foreground=PAPER)]
+    axis.text(x, y, words, ha="center", va="center", color=AGAINST, weight="bold", fontsize=SMALL, path_effects=halo)
 
 
 def _percentiles(values: Tensor, generator: np.random.Generator) -> np.ndarray:
@@ -81,13 +81,14 @@ def gradient_identity(pairs: dict[str, tuple[Tensor, Tensor]]) -> None:
     for rule, pair in pairs.items():
         products, relevance = (values.detach().flatten().double().numpy() for values in pair)
         length = np.linalg.norm(products) * np.linalg.norm(relevance)
-        titles.append(f"{rule}: cosine {products @ relevance / length:.4f}" if length else f"{rule}: cosine undefined")
+        cosine = f"{products @ relevance / length:.4f}".replace("-", "−") if length else "undefined"
+        titles.append(f"{rule}: cosine {cosine}")
         x, y = (np.arcsinh(values / (np.abs(products).max() or 1.0) / LINEAR) for values in (products, relevance))
         bounds.append(1.05 * max(np.arcsinh(1 / LINEAR), np.abs(y).max()))
         fields.append(np.histogram2d(x, y, FIELDS, [(-bounds[-1], bounds[-1])] * 2)[0])
     norm = LogNorm(0.3, max(10, *(field.max() for field in fields)))  # below 1, so that a single weight is seen
     ticks = np.arcsinh(np.array([-1, -0.01, 0, 0.01, 1]) / LINEAR)
-    with figure(1, len(pairs), size=(4.6 * len(pairs) + 1.2, 4.9)) as (made, axes):
+    with figure(1, len(pairs), size=(5.2 * len(pairs) + 1.6, 5.4)) as (made, axes):
         for axis, field, bound, title in zip(axes, fields, bounds, titles):
             extent = (-bound, bound, -bound, bound)
             shown = np.where(field.T, field.T, np.nan)

@@ -1,6 +1,5 @@
 """Pictures of lesson 03: scenes, their labels and what a net makes of them, pixel by pixel."""
 
-import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -8,26 +7,35 @@ import matplotlib.pyplot as plt
 import numpy as np
 from IPython.display import Image, display
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 from numpy.typing import ArrayLike
-from PIL import Image as Picture
 from scipy import ndimage
 
 from relcomp_kit.datasets.scene_set import VOID
-from relcomp_kit.figures.style import GREYS, INK, RC, bare
+from relcomp_kit.figures.style import FOR, INK, PAPER, RC, SMALL, bare, palette_png
 
 Palette = Sequence[tuple[int, int, int]]
 
-WIDTH = 9.6  # inches of every figure here
+WIDTH = 12  # inches of every figure here
+FINENESS = 108  # dots per inch: photographs of a few hundred pixels gain nothing from more
 PHOTOGRAPHS = 40  # colours that all photographs of a figure share; classes have theirs apart
-WRONG = (192, 57, 43)  # style.FOR
+GREYS = [(34, 34, 34), (90, 90, 90), (166, 166, 166), (255, 255, 255)]  # of text
+WRONG = tuple(round(255 * part) for part in to_rgb(FOR))
+VOID_COLOUR = (0, 0, 0)
+GROUPS = 4  # of three pictures in a row, at most
 SMALLEST_CROP = 24  # pixels: in a smaller crop nobody sees what surrounds the object
 
 
 def scene_sheet(
-    images: Sequence[ArrayLike], labels: Sequence[ArrayLike], classes: Sequence[str], palette: Palette, columns: int = 4
+    images: Sequence[ArrayLike],
+    labels: Sequence[ArrayLike],
+    classes: Sequence[str],
+    palette: Palette,
+    columns: int = 4,
+    titles: Sequence[str] = (),
 ) -> None:
     """Draw scenes above their label maps, and below them what each colour means.
 
@@ -43,9 +51,12 @@ def scene_sheet(
         The RGB triplet of every class, 0 to 255.
     columns : int
         Scenes in a row.
+    titles : sequence of str
+        What to write above each scene, such as its weather.
     """
     rows = 2 * -(-len(images) // columns)
-    with _pictures(rows, columns, _row_height(images[0], columns), classes, palette) as (_, axes):
+    high = _row_height(images[0], columns) + 0.15 * bool(titles)
+    with _pictures(rows, columns, high, classes, palette) as (_, axes):
         for axis in axes:
             axis.axis("off")
         for index, (image, label) in enumerate(zip(images, labels)):
@@ -55,6 +66,8 @@ def scene_sheet(
             below.imshow(_coloured(label, palette))
             above.set_anchor("S")
             below.set_anchor("N")
+        for index, title in enumerate(titles):
+            axes[2 * (index // columns) * columns + index % columns].set_title(title)
 
 
 def predictions_beside_truth(
@@ -79,7 +92,7 @@ def predictions_beside_truth(
     """
     with _pictures(len(images), 4, _row_height(images[0], 4), classes, palette) as (_, axes):
         for axis, title in zip(axes, ("image", "truth", "prediction", "wrong pixels")):
-            axis.set_title(title, fontsize=14)
+            axis.set_title(title, fontsize=16)
         for axis in axes:
             bare(axis)
         for row, (image, truth, prediction) in enumerate(zip(images, truths, predictions)):
@@ -117,16 +130,16 @@ def crops_of_class(
     palette : sequence of (int, int, int)
         The RGB triplet of every class, 0 to 255.
     """
-    across = 2 if len(classes) <= 8 else 3
-    rows, row_height = -(-len(classes) // across), WIDTH / (3 * across) + 0.25
-    with _pictures(rows, 3 * across, row_height, (), palette) as (made, axes):
+    rows = -(-len(classes) // GROUPS)
+    across = -(-len(classes) // rows)
+    with _pictures(rows, 3 * across, WIDTH / (3 * across) + 0.3, (), palette) as (made, axes):
         for axis in axes:
             bare(axis)
             axis.set_box_aspect(1)
             axis.patch.set_visible(False)  # a note may reach into the next axis
         for index, name in enumerate(classes):
             image, true, predicted = axes[3 * index : 3 * index + 3]
-            image.set_title(name, fontsize=13, loc="left", pad=3)
+            image.set_title(name, fontsize=SMALL + 1, loc="left", pad=3)
             found = _largest([np.asarray(truth) == index for truth in truths])
             if found is None:
                 _note(true, "in none of the scenes", 0.5, 0.5, ha="center", va="center")
@@ -141,7 +154,7 @@ def crops_of_class(
                     axis.contour(mask, levels=[0.1], colors=[INK], linewidths=0.8)
                 else:
                     _note(axis, "missed", 0.5, 0.5, ha="center", va="center")
-        made.supxlabel("from left to right: image, truth, prediction", fontsize=14)
+        made.supxlabel("from left to right: image, truth, prediction", fontsize=SMALL + 1)
 
 
 def _largest(masks: Sequence[np.ndarray]) -> tuple[int, tuple[slice, slice]] | None:
@@ -196,48 +209,36 @@ def _marked(rgb: np.ndarray, mask: np.ndarray, colour: tuple[int, int, int]) -> 
 
 def _note(axis: Axes, text: str, x: float, y: float, **place) -> None:
     """Write on a picture, readable on every ground."""
-    halo = [withStroke(linewidth=4, foreground="white")]
-    axis.text(x, y, text, fontsize=13, color=INK, transform=axis.transAxes, path_effects=halo, in_layout=False, **place)
+    halo = [withStroke(linewidth=4, foreground=PAPER)]
+    axis.text(
+        x, y, text, fontsize=SMALL, color=INK, transform=axis.transAxes, path_effects=halo, in_layout=False, **place
+    )
 
 
 @contextmanager
 def _pictures(
-    rows: int, columns: int, row_height: float, classes: Sequence[str], palette: Palette
+    rows: int, columns: int, row_height: float, classes: Sequence[str], palette: Palette, spare: bool = False
 ) -> Iterator[tuple[Figure, list[Axes]]]:
     """Give a figure for pictures and its axes as a flat list, with a legend of the classes if there are any.
 
-    `style.figure` shares one palette among all pixels, in which the colour of a rare class gets lost. Here every class
-    keeps its own colour.
+    With ``spare`` it stands where the last picture would be.
+
+    In `style.figure` the colour of a rare class would get lost. Here every class keeps its own colour.
     """
     across = 4 if len(classes) <= 8 else 5
-    height = rows * row_height + 0.3 * (2 + len(classes) // across)
-    with plt.rc_context(RC):
+    height = rows * row_height + 0.3 * (0 if spare else 2 + len(classes) // across)
+    with plt.rc_context(RC | {"figure.dpi": FINENESS}):
         made, axes = plt.subplots(rows, columns, figsize=(WIDTH, height), squeeze=False, layout="constrained")
         try:
             made.get_layout_engine().set(w_pad=0.03, h_pad=0.03, wspace=0, hspace=0)
             yield made, list(axes.flat)
             if classes:
                 handles = [Patch(color=np.array(rgb) / 255, label=name) for name, rgb in zip(classes, palette)]
-                handles.append(Patch(color="black", label="void"))
-                made.legend(handles=handles, loc="outside lower center", ncols=across, columnspacing=1.2)
-            display(Image(_png(made, palette)))
+                handles.append(Patch(color=VOID_COLOUR, label="void"))
+                if spare:
+                    axes.flat[-1].legend(handles=handles, loc="center", ncols=2, columnspacing=1.2)
+                else:
+                    made.legend(handles=handles, loc="outside lower center", ncols=across, columnspacing=1.2)
+            display(Image(palette_png(made, [*palette, WRONG, VOID_COLOUR, *GREYS], PHOTOGRAPHS)))
         finally:
             plt.close(made)
-
-
-def _png(made: Figure, palette: Palette) -> bytes:
-    """Return a figure as PNG in which the classes' colours are exact, and all others share `PHOTOGRAPHS`."""
-    full, small = io.BytesIO(), io.BytesIO()
-    made.savefig(full, format="png")
-    pixels = np.asarray(Picture.open(full).convert("RGB"))
-    own = np.array([*palette, WRONG, (0, 0, 0), *np.reshape(GREYS, (-1, 3))], np.uint8)
-    index = np.full(pixels.shape[:2], len(own), np.uint8)
-    for number, colour in enumerate(own):
-        index[(pixels == colour).all(axis=-1)] = number
-    others = index == len(own)
-    shared = Picture.fromarray(pixels[others][None]).quantize(PHOTOGRAPHS, kmeans=2)
-    index[others] += np.asarray(shared)[0]
-    picture = Picture.fromarray(index)
-    picture.putpalette([*own.ravel().tolist(), *shared.getpalette()[: 3 * PHOTOGRAPHS]])
-    picture.save(small, "png", optimize=True)
-    return small.getvalue()

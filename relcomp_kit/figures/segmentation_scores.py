@@ -1,20 +1,29 @@
 """Figures of lesson 03 that show numbers: classes and how rare they are, learning curves, confusion, IoU, megabytes."""
 
 from collections.abc import Collection, Mapping, Sequence
-from itertools import cycle
 
 import numpy as np
-from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
-from relcomp_kit.figures.style import AGAINST, FOR, HEAT, INK, LINES, REMOVED, figure
+from relcomp_kit.figures.parts import behind, rows
+from relcomp_kit.figures.style import (
+    HEAT,
+    INK,
+    PAPER,
+    PLAIN,
+    REMOVED,
+    SMALL,
+    SOFT,
+    WHOLE,
+    figure,
+    looks,
+)
 
-NETS = [line for line in LINES if line[0] != INK]  # black is for error bars and for what was published
 MANY = 12  # classes from which on a confusion matrix has room for whole numbers only
 
 
 def class_shares(shares: dict[str, float], title: str) -> None:
-    """Draw the share of the labelled pixels that each class has, on a logarithmic axis, the most frequent on top.
+    """Draw the share of the labelled pixels that each class has, the most frequent on top, on a logarithmic axis.
 
     Parameters
     ----------
@@ -23,18 +32,17 @@ def class_shares(shares: dict[str, float], title: str) -> None:
     title : str
         What to write above.
     """
-    ranked = sorted(shares, key=shares.__getitem__)
+    ranked = sorted(shares, key=shares.__getitem__, reverse=True)
     percent = np.array([100 * shares[name] for name in ranked])
-    with figure(size=(10, 0.36 * len(ranked) + 1.2)) as (_, (axis,)):
-        lowest = 10 ** np.floor(np.log10(percent[percent > 0].min()) - 0.2)
-        drawn = axis.barh(ranked, np.maximum(percent, lowest), color=AGAINST)
+    with figure(size=(11, 0.38 * len(ranked) + 1.3)) as (_, (axis,)):
+        lowest = 10 ** np.floor(np.log10(percent[percent > 0].min()))
+        present = percent > 0
+        axis.plot(percent[present], np.flatnonzero(present), "o", color=PLAIN, markersize=13)
         words = [f"{value:.2g} %" if value < 10 else f"{value:.0f} %" for value in percent]
-        words = [word if value else "none" for word, value in zip(words, percent)]
-        axis.bar_label(drawn, words, padding=4, fontsize=13)
-        axis.set(xscale="log", xlim=(lowest, 300), xlabel="share of the labelled pixels, %, logarithmic", title=title)
-        axis.set_ylim(-0.6, len(ranked) - 0.4)
+        rows(axis, ranked, [word if value else "none" for word, value in zip(words, percent)])
+        axis.set(xscale="log", xlim=(lowest, 100), xlabel="share of the labelled pixels, %, logarithmic", title=title)
         axis.xaxis.set_major_formatter("{x:g}")
-        _behind(axis, "x")
+        axis.grid(True, axis="y", linestyle=":")
 
 
 def learning_curves(runs: dict[str, list[list[dict]]], published: float | None = None) -> None:
@@ -49,19 +57,23 @@ def learning_curves(runs: dict[str, list[list[dict]]], published: float | None =
     published : float, optional
         A published pixel accuracy in [0, 1], drawn as a line.
     """
-    with figure(1, 2, size=(11, 4.6)) as (_, axes):
+    drawn = looks(runs)
+    with figure(1, 2, size=(13, 5)) as (made, axes):
         for axis, key, label in zip(axes, ("pixel_accuracy", "miou"), ("pixel accuracy, %", "mIoU, %")):
-            for (name, histories), (colour, style) in zip(runs.items(), cycle(NETS)):
-                length = min(map(len, histories))
+            for name, histories in runs.items():
+                length, look = min(map(len, histories)), drawn[name]
                 epochs = [row["epoch"] for row in histories[0][:length]]
                 values = np.array([[100 * row[key] for row in history[:length]] for history in histories])
-                axis.plot(epochs, values.mean(0), color=colour, linestyle=style, marker=".", label=name)
-                axis.fill_between(epochs, values.min(0), values.max(0), color=colour, alpha=0.18, linewidth=0)
-            axis.set(xlabel="epochs (times every scene was seen)", ylabel=f"validation {label}")
-            axis.set_xlim(left=0)
+                style = {"color": look.colour, "linestyle": look.line, "marker": look.marker, "markersize": 8}
+                axis.plot(epochs, values.mean(0), label=name, **style)
+                axis.fill_between(epochs, values.min(0), values.max(0), color=look.colour, alpha=0.18, linewidth=0)
+            axis.set(xscale="log", xlabel="times every scene was seen, logarithmic", ylabel=f"validation {label}")
+            axis.xaxis.set_major_formatter("{x:g}")
+            axis.xaxis.set_minor_formatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in "25" else "")
+            axis.tick_params(axis="x", which="minor", labelsize=SMALL)
         if published is not None:
             axes[0].axhline(100 * published, color=INK, linestyle=":", label=f"published: {100 * published:.1f} %")
-        axes[0].legend(loc="lower right")
+        made.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=5)
 
 
 def confusion(matrix: ArrayLike, classes: Sequence[str]) -> None:
@@ -79,7 +91,7 @@ def confusion(matrix: ArrayLike, classes: Sequence[str]) -> None:
     percent = np.divide(100 * counts, total, out=np.full_like(counts, np.nan), where=total > 0)
     many = len(classes) > MANY
     smallest = 1 if many else 0.1
-    with figure(size=(10.5, 8.6) if many else (9.5, 5.4)) as (_, (axis,)):
+    with figure(size=(14.5, 7.3) if many else (12, 6)) as (_, (axis,)):
         axis.set_facecolor(REMOVED)
         axis.imshow(percent, cmap=HEAT, vmin=0, vmax=100, aspect="auto")
         for (row, column), value in np.ndenumerate(percent):
@@ -90,11 +102,11 @@ def confusion(matrix: ArrayLike, classes: Sequence[str]) -> None:
                     f"{value:.0f}" if many else f"{value:.1f}",
                     ha="center",
                     va="center",
-                    fontsize=11 if many else 14,
-                    color="white" if value > 60 else INK,
+                    fontsize=SMALL if many else 16,
+                    color=PAPER if value > 60 else INK,
                 )
         for row in np.flatnonzero(total == 0):
-            axis.text(len(classes) / 2 - 0.5, row, "absent", ha="center", va="center", fontsize=12)
+            axis.text(len(classes) / 2 - 0.5, row, "absent", ha="center", va="center", fontsize=SMALL)
         places = np.arange(len(classes))
         axis.set_xticks(places, classes, rotation=90 if many else 30, ha="center" if many else "right")
         axis.set_yticks(places, classes)
@@ -116,17 +128,17 @@ def iou_per_class(ious: dict[str, dict[str, list[float]]], shares: dict[str, flo
     if shares:
         classes.sort(key=shares.__getitem__, reverse=True)
     thick = 0.8 / len(ious)
-    with figure(size=(10, len(classes) * (0.16 + 0.17 * len(ious)) + 1.4)) as (_, (axis,)):
-        for number, ((name, values), (colour, _)) in enumerate(zip(ious.items(), cycle(NETS))):
+    with figure(size=(12, min(7.3, len(classes) * (0.16 + 0.2 * len(ious)) + 1.4))) as (_, (axis,)):
+        for number, ((name, values), look) in enumerate(zip(ious.items(), looks(ious).values())):
             places = np.arange(len(classes)) + (number - (len(ious) - 1) / 2) * thick
             means, spans = _means_and_spans({key: values[key] for key in classes})
-            axis.barh(places, means, thick, xerr=spans, color=colour, label=name, error_kw=_ends(spans))
+            axis.barh(places, means, thick, xerr=spans, color=look.colour, label=name, error_kw=_ends(spans))
             for place in places[np.isnan(means)]:
-                axis.text(1, place, "absent", fontsize=11, va="center", color="#555555")
+                axis.text(1, place, "absent", fontsize=SMALL, va="center", color=SOFT)
         names = [f"{name}, {100 * shares[name]:.2g} %" for name in classes] if shares else classes
         axis.set_yticks(np.arange(len(classes)), names)
         axis.set(xlim=(0, 100), ylim=(len(classes) - 0.5, -0.5), xlabel="IoU, %")
-        _behind(axis, "x")
+        behind(axis, "x")
         if len(ious) > 1:
             axis.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
 
@@ -144,18 +156,18 @@ def accuracy_by_weather(values: dict[str, list[float]], reference: float, unseen
         Weathers that did not occur in training: drawn grey.
     """
     means, spans = _means_and_spans(values)
-    with figure(size=(10, 4.6)) as (_, (axis,)):
+    with figure(size=(11, 5)) as (_, (axis,)):
         names = [f"{name}\n(not in training)" if name in unseen else name for name in values]
-        colours = [REMOVED if name in unseen else AGAINST for name in values]
+        colours = [REMOVED if name in unseen else PLAIN for name in values]
         axis.bar(names, means, 0.6, yerr=spans, color=colours, error_kw=_ends(spans))
         for place, (name, mean) in enumerate(zip(values, means)):
-            ink = INK if name in unseen else "white"
+            ink = INK if name in unseen else PAPER
             axis.text(place, mean / 2, f"{mean:.1f}", ha="center", va="center", color=ink, fontsize=16)
-        axis.axhline(100 * reference, color=FOR, linestyle="--")
+        axis.axhline(100 * reference, color=WHOLE, linestyle="-.")
         words = f"usual mixture:\n{100 * reference:.1f} %"
-        axis.text(1.01, 100 * reference, words, color=FOR, va="center", transform=axis.get_yaxis_transform())
+        axis.text(1.01, 100 * reference, words, color=WHOLE, va="center", transform=axis.get_yaxis_transform())
         axis.set(ylabel="pixel accuracy, %", ylim=(0, 100))
-        _behind(axis, "y")
+        behind(axis, "y")
 
 
 def bytes_of_nets(sizes: dict[str, float], published: float) -> None:
@@ -168,15 +180,13 @@ def bytes_of_nets(sizes: dict[str, float], published: float) -> None:
     published : float
         The published size in megabytes, drawn as a line.
     """
-    with figure(size=(10, 0.5 * len(sizes) + 1.5)) as (_, (axis,)):
-        drawn = axis.barh(list(sizes), list(sizes.values()), 0.6, color=AGAINST)
-        axis.bar_label(drawn, [f"{size:.1f} MB" for size in sizes.values()], padding=10, fontsize=14)
-        axis.axvline(published, color=FOR, linestyle="--")
-        words = f"published: {published:.0f} MB"
-        axis.text(published, 1.02, words, color=FOR, ha="center", transform=axis.get_xaxis_transform())
-        axis.set(xlabel="weights as float32, MB", xlim=(0, 1.2 * max(published, *sizes.values())))
-        axis.invert_yaxis()
-        _behind(axis, "x")
+    with figure(size=(11, 0.6 * len(sizes) + 1.6)) as (_, (axis,)):
+        axis.barh(range(len(sizes)), list(sizes.values()), 0.6, color=[look.colour for look in looks(sizes).values()])
+        rows(axis, list(sizes), [f"{size:.1f} MB" for size in sizes.values()])
+        axis.axvline(published, color=INK, linestyle=":")
+        axis.text(published, 1.02, f"published: {published:.0f} MB", ha="center", transform=axis.get_xaxis_transform())
+        axis.set(xlabel="weights as float32, MB", xlim=(0, 1.02 * max(published, *sizes.values())))
+        behind(axis, "x")
 
 
 def _means_and_spans(values: Mapping[str, Sequence[float]]) -> tuple[np.ndarray, np.ndarray]:
@@ -189,10 +199,3 @@ def _means_and_spans(values: Mapping[str, Sequence[float]]) -> tuple[np.ndarray,
 def _ends(spans: np.ndarray) -> dict:
     """Return how error bars look; of a single seed there are none to see."""
     return {"capsize": 4 if np.nansum(spans) else 0, "elinewidth": 2, "ecolor": INK}
-
-
-def _behind(axis: Axes, along: str) -> None:
-    """Keep only the grid that the bars' length is read from, behind the bars."""
-    axis.grid(False)
-    axis.grid(True, axis=along)
-    axis.set_axisbelow(True)

@@ -1,10 +1,13 @@
 """The look of every figure: readable from the last row, safe for colour-blind eyes, small as a file."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import cycle
+from typing import NamedTuple
 
 import matplotlib.pyplot as plt
+import numpy as np
 from IPython.display import Image, display
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, to_rgb
@@ -12,21 +15,108 @@ from matplotlib.figure import Figure
 from PIL import Image as Picture
 
 FOR, AGAINST, REMOVED, INK = "#c0392b", "#2166ac", "#a6a6a6", "#222222"
-DIVERGING = LinearSegmentedColormap.from_list("for and against", [AGAINST, "#ffffff", FOR])
-HEAT = LinearSegmentedColormap.from_list("importance", ["#ffffff", "#f4b9a7", FOR, "#5e120a"])
-# one colour and one line style an arm, so that no figure depends on colour alone
-LINES = [
-    (FOR, "-"),
-    (AGAINST, "-"),
-    (INK, "--"),
-    ("#e08214", "-."),
-    ("#5aae61", ":"),
-    (REMOVED, "-"),
-    ("#762a83", "--"),
-]
+SOFT, REST, FAINT, PAPER = (
+    "#555555",
+    "#dadada",
+    "#f2f2f2",
+    "#ffffff",
+)  # second words, what is left, nearly nothing, page
+BETWEEN, KEPT = "#cfcfcf", "#8c8c8c"  # greys beside REMOVED
+PLAIN = "#4a6785"  # of bars and dots that belong to no arm
+WHOLE, ORANGE, SKY, MAGENTA, ROSE, PURPLE = "#009e73", "#e69f00", "#6bb5e8", "#aa3377", "#e8907c", "#762a83"
+SYMBOLS = ["#f4b9a7", REST, "#a9c7e2", "#cfe3c8", "#ecd9b0"]  # of an alphabet, light enough to write on
+DIVERGING = LinearSegmentedColormap.from_list("for and against", [AGAINST, PAPER, FOR])
+HEAT = LinearSegmentedColormap.from_list("importance", [PAPER, "#f4b9a7", FOR, "#5e120a"])
 
+
+class Look(NamedTuple):
+    """How an arm is named and drawn.
+
+    Parameters
+    ----------
+    name : str
+        What the legend says.
+    colour : str
+        Colour of line and markers, as matplotlib takes it.
+    line : str or tuple
+        Line style, as matplotlib takes it.
+    marker : str
+        Marker, as matplotlib takes it.
+    """
+
+    name: str
+    colour: str
+    line: str | tuple
+    marker: str
+
+
+_RELEVANCE, _MAGNITUDE, _RANDOM = (FOR, "-", "o"), (AGAINST, "--", "^"), (REMOVED, ":", "D")
+_NONE, _WHOLE, _GRADIENT, _EXPERT = (INK, "--", "s"), (WHOLE, "-.", "X"), (MAGENTA, "-.", "h"), (FOR, "-", "*")
+_LAYERWISE = (SKY, (0, (3, 1, 1, 1)), "v")
+# Colour says by what weights or filters were chosen, line and marker say it again. The name is the legend's. What is
+# not listed looks like the entry with the longest name that its own begins with, and keeps its own name.
+LOOKS = {
+    name: Look(shown or name, *look)
+    for name, shown, look in (
+        ("relevance", "", _RELEVANCE),
+        ("lrp", "relevance", _RELEVANCE),
+        ("lrp, sums left out", "relevance, sums left out", (ROSE, "--", "p")),
+        ("LRP", "", _RELEVANCE),
+        ("LRP-ε, abs of mean", "", (ROSE, "--", "p")),
+        ("LRP-z+", "", (ORANGE, "-", "P")),
+        ("LRP z+", "", (ORANGE, "-", "P")),
+        ("LRP, published grid", "relevance, published grid", (ROSE, ":", "<")),
+        ("two maps", "", (ROSE, "--", "p")),
+        ("two maps (published)", "", _RELEVANCE),
+        ("pruned, SF", "", _RELEVANCE),
+        ("pruned, SF 0.6", "", (ROSE, "--", "p")),
+        ("magnitude", "", _MAGNITUDE),
+        ("magnitude per layer", "", _LAYERWISE),
+        ("random", "", _RANDOM),
+        ("average", "", (ORANGE, "-.", "P")),
+        ("gradient", "", _GRADIENT),
+        ("weight x gradient", "", _GRADIENT),
+        ("weight times gradient", "", _GRADIENT),
+        ("Taylor", "", _GRADIENT),
+        ("|gradient", "", (SKY, ":", "v")),
+        ("oracle", "", (INK, "-", "s")),
+        ("none", "none (ECQ)", _NONE),
+        ("ecq", "none (ECQ)", _NONE),
+        ("float", "", _WHOLE),
+        ("super-net", "", _WHOLE),
+        ("whole net", "", _WHOLE),
+        ("plain training", "", _WHOLE),
+        ("cut by day", "", _EXPERT),
+        ("cut in snow", "", (ROSE, "--", "p")),
+        ("rail expert", "", _EXPERT),
+        ("rail expert, magnitude", "", _LAYERWISE),
+        ("pruning", "", (FOR, "-", "P")),
+        ("pruning, magnitude", "", _MAGNITUDE),
+        ("ECQ", "", _NONE),
+        ("ECQˣ", "", _RELEVANCE),
+        ("NNC file", "", (PURPLE, "-", "D")),
+        ("NNC file, ECQˣ, ", "", (FOR, ":", "*")),
+        ("compact", "", (PURPLE, "-", "o")),
+        ("compact, this run", "", (MAGENTA, "-", "*")),
+        ("resnet50", "", (ORANGE, "-.", "s")),
+        ("resnet101", "", (WHOLE, "--", "^")),
+        ("entropy", "", (REMOVED, "-", "")),
+        ("Huffman", "", (ORANGE, "--", "s")),
+        ("DeepCABAC", "", (PURPLE, "-", "D")),
+    )
+}
+OTHERS = [(PURPLE, "-", "d"), (ORANGE, "-.", "P"), (INK, "--", "s"), (SKY, ":", "v"), (MAGENTA, "-", "h")]
+DATASETS = {
+    "mnist": "MNIST",
+    "rail-scenes": "rail scenes",
+    "speech-commands": "Speech Commands",
+    "cifar10": "CIFAR-10",
+    "voc2012": "Pascal VOC",
+}
+
+SMALL = 14  # points of the smallest letters
 RC = {
-    "figure.dpi": 72,
+    "figure.dpi": 144,
     "font.size": 15,
     "axes.titlesize": 16,
     "axes.labelsize": 15,
@@ -36,16 +126,38 @@ RC = {
     "axes.grid": True,
     "grid.color": "#e4e4e4",
     "lines.linewidth": 2.6,
-    "legend.fontsize": 13,
+    "legend.fontsize": SMALL,
     "legend.frameon": False,
-    "xtick.labelsize": 13,
-    "ytick.labelsize": 13,
+    "xtick.labelsize": SMALL,
+    "ytick.labelsize": SMALL,
     "savefig.bbox": "tight",
     "image.interpolation": "nearest",
 }
-COLOURS = 40  # of a palette image: a third of the bytes of full colour, and no eye sees it at this size
-GREYS = [34, 34, 34, 90, 90, 90, 166, 166, 166, 255, 255, 255]  # always in the palette, so that text stays black
-LINE_COLOURS = [round(255 * part) for colour, _ in LINES for part in to_rgb(colour)]  # and lines keep theirs
+COLOURS = 28  # beside the steady ones: a third of the bytes of full colour, and no eye sees it
+# these keep their place in the palette, so that text stays black, and lines keep the colour that the legend shows
+STEADY = [INK, "#5a5a5a", REMOVED, PAPER, *dict.fromkeys(look.colour for look in LOOKS.values()), PLAIN, AGAINST]
+STEADY = [tuple(round(255 * part) for part in to_rgb(colour)) for colour in dict.fromkeys(STEADY)]
+
+
+def looks(names: Iterable[str]) -> dict[str, Look]:
+    """Return how each of some arms is drawn, as in all lessons; an arm that no lesson knows gets a look of its own.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Keys of `LOOKS`, names that begin with one, or others.
+    """
+    own = cycle(OTHERS)
+    found = {}
+    for name in dict.fromkeys(names):
+        known = max((start for start in LOOKS if name.startswith(start)), key=len, default=None)
+        found[name] = LOOKS[name] if known == name else Look(name, *(LOOKS[known][1:] if known else next(own)))
+    return found
+
+
+def set_name(dataset: str) -> str:
+    """Return how a data set is called in all figures."""
+    return DATASETS.get(dataset, dataset)
 
 
 @contextmanager
@@ -59,6 +171,8 @@ def figure(
 ) -> Iterator[tuple[Figure, list[Axes]]]:
     """Give a styled figure and its axes as a flat list; when the block ends it is shown as a small PNG, or kept.
 
+    Letters of `SMALL` points can be read from the last row if the figure is at most 15 inches wide and 7.3 high.
+
     Parameters
     ----------
     rows : int
@@ -68,7 +182,7 @@ def figure(
     size : (float, float)
         Width and height in inches.
     colours : int
-        Colours of the PNG's palette, more than 11 and at most 256.
+        Colours of the PNG, beside those of text and lines, at most 200.
     keep : list of bytes, optional
         Takes the figure as PNG, which is shown otherwise.
     **more
@@ -101,22 +215,50 @@ def png(made: Figure, colours: int = COLOURS) -> bytes:
     made : Figure
         The figure.
     colours : int
-        Colours of the palette, those of text and lines included.
+        Colours that all share but those of text and lines, at most 200.
 
     Returns
     -------
     bytes
         The PNG file.
     """
+    return palette_png(made, STEADY, colours)
+
+
+def palette_png(made: Figure, steady: Sequence[tuple[int, int, int]], shared: int) -> bytes:
+    """Return a figure as PNG in which some colours are exact, and all others share a few.
+
+    Parameters
+    ----------
+    made : Figure
+        The figure.
+    steady : sequence of (int, int, int)
+        RGB triplets, 0 to 255, that stay as they are.
+    shared : int
+        Colours that all other pixels share.
+    """
     full, small = io.BytesIO(), io.BytesIO()
     made.savefig(full, format="png")
-    picture = Picture.open(full).convert("RGB")
-    fixed = GREYS + LINE_COLOURS
-    chosen = picture.quantize(colours - len(fixed) // 3, kmeans=2).getpalette()
-    palette = Picture.new("P", (1, 1))
-    palette.putpalette(chosen[: 3 * colours - len(fixed)] + fixed)
-    picture.quantize(palette=palette, dither=Picture.Dither.NONE).save(small, "png", optimize=True)
+    pixels = np.asarray(Picture.open(full).convert("RGB"))
+    packed = _packed(pixels)
+    index = np.full(packed.shape, len(steady), np.uint8)
+    for number, colour in enumerate(steady):
+        index[packed == _packed(np.array(colour))] = number
+    others = index == len(steady)
+    free: list[int] = []
+    if others.any():
+        reduced = Picture.fromarray(pixels[others][None]).quantize(shared, kmeans=1)
+        index[others] += np.asarray(reduced)[0]
+        free = reduced.getpalette()[: 3 * shared]
+    picture = Picture.fromarray(index)
+    picture.putpalette([part for colour in steady for part in colour] + free)
+    picture.save(small, "png", optimize=True)
     return small.getvalue()
+
+
+def _packed(rgb: np.ndarray) -> np.ndarray:
+    """Return colours, (..., 3), as a number each."""
+    return rgb.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
 
 
 def bare(axis: Axes, title: str = "") -> None:
