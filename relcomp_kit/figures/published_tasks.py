@@ -11,7 +11,7 @@ from relcomp_kit.figures.style import WHOLE, figure, looks, set_name
 from relcomp_kit.sweeps.table import Rows, select
 
 ARMS = ("ecq", "lrp", "magnitude", "random")
-TASKS = ("speech-commands", "cifar10", "voc2012")  # in the order of the panels
+TASKS = ("speech-commands", "cifar10", "voc")  # in the order of the panels
 NETS = {"mlp-gsc": "MLP_GSC", "vgg16": "VGG16"} | {
     f"resnet{depth}": f"ResNet-{depth}" for depth in (18, 20, 32, 44, 56)
 }

@@ -64,7 +64,8 @@ def pareto(
         _unused(axes[len(found) :])
         made.supxlabel(xlabel if log else f"{xlabel}, %", fontsize=15)
         made.supylabel(f"{ylabel}, %", fontsize=15)
-        made.legend(*_handles(axes, drawn.values(), lines), loc="outside upper center", ncols=6)
+        handles, names = _handles(axes, drawn.values(), lines)
+        made.legend(handles, names, loc="outside upper center", ncols=len(names) if len(names) <= 6 else 4)
 
 
 def ahead(curves: Curves, xlabel: str, ylabel: str, of: str = "ecq", log: bool = False) -> None:

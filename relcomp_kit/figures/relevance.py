@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from relcomp_kit.figures.style import AGAINST, DIVERGING, FOR, INK, PAPER, REMOVED, SMALL, SOFT, bare, figure
+from relcomp_kit.figures.style import AGAINST, DIVERGING, FOR, GREY, INK, PAPER, REMOVED, SMALL, SOFT, bare, figure
 
 SHADES = 7  # of a heat map: an odd number, so that 0 is white; few, so that all of them are in the PNG's palette
 MAPS, CROPS = 24, 20  # colours of figures with photographs, which take most of their bytes
@@ -174,7 +174,7 @@ def heatmaps(
 
 def _photograph(axis: Axes, image: ArrayLike) -> None:
     pixels = np.asarray(image)
-    axis.imshow(np.moveaxis(pixels, 0, -1) if pixels.ndim == 3 else pixels, cmap="gray")
+    axis.imshow(np.moveaxis(pixels, 0, -1) if pixels.ndim == 3 else pixels, cmap=GREY)
 
 
 def reference_crops(

@@ -7,7 +7,7 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from torch import Tensor
 
 from relcomp_kit.figures.parts import behind, dots, rows
-from relcomp_kit.figures.style import DIVERGING, FOR, HEAT, INK, PAPER, REMOVED, REST, SMALL, bare, figure, looks
+from relcomp_kit.figures.style import DIVERGING, FOR, GREY, HEAT, INK, PAPER, REMOVED, REST, SMALL, bare, figure, looks
 
 
 def _square(row: Tensor) -> np.ndarray:
@@ -176,7 +176,7 @@ def image_rows(rows: dict[str, Tensor]) -> None:
         for row, (name, images) in enumerate(rows.items()):
             axes[row * count].set_ylabel(name.replace(" as", "\nas").replace(" net", "\nnet"), fontsize=SMALL)
             for column, image in enumerate(images):
-                axes[row * count + column].imshow(_square(image), cmap="gray")
+                axes[row * count + column].imshow(_square(image), cmap=GREY)
 
 
 def conv_maps(images: Tensor, rows: dict[str, Tensor]) -> None:
@@ -194,7 +194,7 @@ def conv_maps(images: Tensor, rows: dict[str, Tensor]) -> None:
     with figure(1 + len(rows), count, size=(2.2 * count, 2.1 * (1 + len(rows)))) as (made, axes):
         made.get_layout_engine().set(w_pad=0.03, h_pad=0.03, wspace=0, hspace=0)
         for column in range(count):
-            axes[column].imshow(_square(images[column]), cmap="gray_r")
+            axes[column].imshow(_square(images[column]), cmap=GREY + "_r")
         for row, values in enumerate(rows.values(), start=1):
             for axis, image, one in zip(axes[row * count :], images, values):
                 found = _square(one.abs())

@@ -19,7 +19,7 @@ from relcomp_kit.figures.style import FOR, INK, PAPER, RC, SMALL, bare, palette_
 
 Palette = Sequence[tuple[int, int, int]]
 
-WIDTH = 12  # inches of every figure here
+WIDTH, TALLEST = 12, 7.2  # inches of the figures here, unless they would get too tall
 FINENESS = 108  # dots per inch: photographs of a few hundred pixels gain nothing from more
 PHOTOGRAPHS = 40  # colours that all photographs of a figure share; classes have theirs apart
 GREYS = [(34, 34, 34), (90, 90, 90), (166, 166, 166), (255, 255, 255)]  # of text
@@ -226,9 +226,12 @@ def _pictures(
     In `style.figure` the colour of a rare class would get lost. Here every class keeps its own colour.
     """
     across = 4 if len(classes) <= 8 else 5
-    height = rows * row_height + 0.3 * (0 if spare else 2 + len(classes) // across)
+    words = 0.3 * (0 if spare else 2 + len(classes) // across)
+    fit = min(1, (TALLEST - words) / (rows * row_height))  # else letters get small where all has to fit on a slide
     with plt.rc_context(RC | {"figure.dpi": FINENESS}):
-        made, axes = plt.subplots(rows, columns, figsize=(WIDTH, height), squeeze=False, layout="constrained")
+        made, axes = plt.subplots(
+            rows, columns, figsize=(WIDTH * fit, rows * row_height * fit + words), squeeze=False, layout="constrained"
+        )
         try:
             made.get_layout_engine().set(w_pad=0.03, h_pad=0.03, wspace=0, hspace=0)
             yield made, list(axes.flat)

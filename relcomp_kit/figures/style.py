@@ -111,9 +111,10 @@ DATASETS = {
     "rail-scenes": "rail scenes",
     "speech-commands": "Speech Commands",
     "cifar10": "CIFAR-10",
-    "voc2012": "Pascal VOC",
+    "voc": "Pascal VOC",
 }
 
+GREY = "gray"  # map of photographs in grey
 SMALL = 14  # points of the smallest letters
 RC = {
     "figure.dpi": 144,

@@ -8,7 +8,6 @@ from matplotlib.colors import to_hex
 from relcomp_kit import figures
 from relcomp_kit.figures import style
 from relcomp_kit.figures.quantization import GROUPS
-from relcomp_kit.figures.quantization_curves import ARMS
 
 NAN = float("nan")
 STEP, LEVELS = 0.25, [-2, -1, 0, 1]
@@ -133,13 +132,33 @@ def test_pareto_draws_mean_and_range(draw, panels):
     axes = made.axes[:panels]
     assert [axis.get_title() for axis in axes] == [f"{bits} bit" for bits in range(panels)]
     for axis in axes:
-        np.testing.assert_allclose(lines(axis)["ECQ"].get_xydata(), [[50, 89], [60, 84]])
+        np.testing.assert_allclose(lines(axis)["none (ECQ)"].get_xydata(), [[50, 89], [60, 84]])
         spans = [part[:, 1] for part in axis.collections[1].get_segments()]
         np.testing.assert_allclose(spans, [[88, 90], [83, 85]])
-        assert lines(axis)["ECQ"].get_linestyle() == "--" and lines(axis)["ECQ"].get_color() == style.INK
-        assert texts(axis) == ["float"]
+        assert lines(axis)["none (ECQ)"].get_linestyle() == "--" and lines(axis)["none (ECQ)"].get_color() == style.INK
+        assert lines(axis)["float, before"].get_ydata()[0] == 92
     shown = [text.get_text() for text in made.legends[0].get_texts()]
-    assert shown == [ARMS[arm].name for arm in ("ecq", "lrp", "random")]  # of magnitude there is no point
+    assert shown == ["none (ECQ)", "relevance", "random", "float, before"]  # of magnitude there is no point
+
+
+@pytest.mark.slow
+def test_pareto_draws_the_fair_baseline(draw):
+    (axis,) = draw(figures.pareto, {"4 bit": {"lrp": seeds(0.9, 0.8)}}, "zeros", "accuracy", 0.92, fair=0.94).axes
+    assert lines(axis)["float, trained as long"].get_ydata()[0] == 94
+    assert lines(axis)["float, trained as long"].get_linewidth() > lines(axis)["float, before"].get_linewidth()
+
+
+@pytest.mark.slow
+def test_ahead_compares_seeds_at_equal_places(draw):
+    base = [[(0.4, 0.9), (0.8, 0.8)], [(0.4, 0.8), (0.8, 0.7)]]
+    rival = [[(0.6, 0.87), (0.9, 0.9)], [(0.6, 0.74), (0.9, NAN)]]
+    (axis,) = draw(figures.ahead, {"4 bit": {"ecq": base, "lrp": rival}}, "zeros", "accuracy").axes
+    x, y = lines(axis)["relevance"].get_data()
+    np.testing.assert_allclose(x[0], 60)
+    np.testing.assert_allclose(y[0], 0.5)  # 2 points ahead with one seed, 1 behind with the other
+    assert np.ma.getmaskarray(np.ma.masked_invalid(y))[1]  # beyond the other curve
+    np.testing.assert_allclose(axis.collections[0].get_segments()[0][:, 1], [-1, 2])
+    assert "none (ECQ)" in lines(axis)
 
 
 @pytest.mark.slow
@@ -185,9 +204,9 @@ def test_training_draws_score_and_sparsity(draw):
     float_net = [row | {"sparsity": None} for row in rows]
     made = draw(figures.training, {"lrp": rows, "float": float_net, "ECQ, signed gradient": rows[:1], "random": []})
     score, sparsity = map(lines, made.axes)
-    np.testing.assert_allclose(score["ECQˣ, LRP"].get_xydata(), [[0, 50], [50, 60], [100, 70]])
-    np.testing.assert_allclose(sparsity["ECQˣ, LRP"].get_ydata(), [60, 61, 62])
-    assert set(score) == {"ECQˣ, LRP", "float", "ECQ, signed gradient"} == {"float", *sparsity}
+    np.testing.assert_allclose(score["relevance"].get_xydata(), [[0, 50], [50, 60], [100, 70]])
+    np.testing.assert_allclose(sparsity["relevance"].get_ydata(), [60, 61, 62])
+    assert set(score) == {"relevance", "float", "ECQ, signed gradient"} == {"float", *sparsity}
     assert "float" not in sparsity
 
 
@@ -197,7 +216,8 @@ def test_bars_write_the_mean_and_draw_every_seed(draw):
     (axis,) = draw(figures.bars, values, "accuracy", 0.9, "float").axes
     assert texts(axis) == ["55.0", "54.7", "undefined", "−10.0", "float"]
     named = [label.get_text() for label in axis.get_yticklabels()]
-    assert named == ["ECQ", "unconserved", "ECQˣ, random", "ECQˣ, LRP"]
-    assert [round(bar.get_width()) for bar in axis.patches if np.isfinite(bar.get_width())] == [55, 55, -10]
+    assert named == ["none (ECQ)", "unconserved", "random", "relevance"]
+    means = [line.get_xdata()[0] for line in axis.lines if line.get_markersize() == 14]
+    np.testing.assert_allclose(means, [55, 54.7, -10])
     np.testing.assert_allclose(axis.lines[0].get_xdata(), [50, 60])
     draw(figures.bars, {"only one": [0.2]}, "accuracy")
