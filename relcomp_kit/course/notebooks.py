@@ -17,7 +17,10 @@ from relcomp_kit.errors import UserError
 from relcomp_kit.files import checkout, write_atomic
 
 TAGS = frozenset({"parameters", "exercise", "nbval-check-output"})
-OUTPUT_LIMIT = 300_000  # bytes of outputs in one notebook
+OUTPUT_LIMIT, IMAGE_LIMIT = (
+    900_000,
+    300_000,
+)  # bytes of all outputs of a notebook, and of one image, as they stand in it
 METADATA = {
     "jupytext": {"formats": "ipynb,source//py:percent"},
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -127,6 +130,8 @@ def problems(notebook: NotebookNode) -> list[str]:
             images = {kind for kind in output.get("data", {}) if kind.startswith("image/")}
             if images - {"image/png"}:
                 found.append(f"cell {cell.id} holds an image that is not PNG")
+            if len(output.get("data", {}).get("image/png", "")) > IMAGE_LIMIT:
+                found.append(f"cell {cell.id} holds an image of more than {IMAGE_LIMIT // 1000} kB")
             texts.append(output.get("text", ""))
             texts += [str(value) for kind, value in output.get("data", {}).items() if not kind.startswith("image/")]
         text = "\n".join(texts)

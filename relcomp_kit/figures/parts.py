@@ -157,7 +157,7 @@ def sizes(axis: Axes) -> None:
     axis.set_xscale("log")
     low, high = axis.get_xlim()
     digits = next(digits for span, digits in DIGITS.items() if high / low > span)
-    locator = LogLocator(subs=digits) if digits else MaxNLocator(4, steps=[1, 2, 5, 10])
+    locator = LogLocator(subs=digits) if digits else MaxNLocator(5, steps=[1, 2, 5, 10])
     ticks = [tick for tick in locator.tick_values(low, high) if low <= tick <= high]
     axis.xaxis.set_minor_locator(NullLocator())
     axis.set_xticks(ticks, [size_text(tick) for tick in ticks])

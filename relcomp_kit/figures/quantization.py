@@ -204,7 +204,7 @@ def kept_weights(plain: ArrayLike, adjusted: ArrayLike, titles: Sequence[str]) -
     count, height, width = groups.shape
     rows = -(-count // ACROSS)
     columns = -(-count // rows)
-    across = min(2.6, 13 / columns)
+    across = min(2.6, 13 / columns, (6.6 / rows - 0.35) * width / height)  # all fits on a slide
     colours = dict(GROUPS) | {"0 in both": PAPER, "kept by both": BETWEEN}
     shades = np.array([to_rgb(colour) for colour in colours.values()])
     size = (across * columns, (across * height / width + 0.35) * rows + 0.6)

@@ -118,7 +118,8 @@ def test_render_refuses_and_keeps_the_old_notebook(house, line, reason):
         (output(output_type="stream", name="stdout", text=f"in {Path.home()}"), "absolute path"),
         (output(output_type="display_data", data={"image/svg+xml": "<svg/>"}), "not PNG"),
         (output(output_type="display_data", data={"text/html": "<img src='https://a.b/c.png'>"}), "from the network"),
-        (output(output_type="display_data", data={"image/png": "A" * 300_001}), "300 kB"),
+        (output(output_type="display_data", data={"image/png": "A" * 300_001}), "an image of more than 300 kB"),
+        (output(output_type="stream", name="stdout", text="A" * 900_001), "more than 900 kB"),
     ],
 )
 def test_what_must_not_be_committed(house, notebook, reason):
