@@ -20,7 +20,7 @@ TAGS = frozenset({"parameters", "exercise", "nbval-check-output"})
 OUTPUT_LIMIT, IMAGE_LIMIT = (
     900_000,
     300_000,
-)  # bytes of all outputs of a notebook, and of one image, as they stand in it
+)  # bytes of all outputs of a notebook, and of an image
 METADATA = {
     "jupytext": {"formats": "ipynb,source//py:percent"},
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},

@@ -34,7 +34,7 @@ def class_shares(shares: dict[str, float], title: str) -> None:
     """
     ranked = sorted(shares, key=shares.__getitem__, reverse=True)
     percent = np.array([100 * shares[name] for name in ranked])
-    with figure(size=(11, 0.38 * len(ranked) + 1.3)) as (_, (axis,)):
+    with figure(size=(11, min(7.2, 0.38 * len(ranked) + 1.3))) as (_, (axis,)):
         lowest = 10 ** np.floor(np.log10(percent[percent > 0].min()))
         present = percent > 0
         axis.plot(percent[present], np.flatnonzero(present), "o", color=PLAIN, markersize=13)
