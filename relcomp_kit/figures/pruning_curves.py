@@ -109,7 +109,7 @@ def accuracy_over_sparsity(
     title : str
         What to write above.
     """
-    drawn = looks(points)
+    drawn = looks(points, alike=True)
     found = {name: 100 * np.array(pairs, float) for name, pairs in points.items()}
     ends = {name: pair[1][pair[0] > pair[0].max() - SAME] for name, pair in found.items()}
     first = next(iter(found))

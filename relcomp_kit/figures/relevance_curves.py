@@ -100,7 +100,7 @@ def _ranked(values: dict[str, Sequence[float]], label: str, number: str, *, high
     means = {name: np.mean(seeds) for name, seeds in found.items() if seeds}
     names = sorted(means, key=means.__getitem__, reverse=highest_first) + [n for n in found if n not in means]
     with figure(size=(12, 0.55 * len(names) + 1.2)) as (_, (axis,)):
-        for place, (name, look) in enumerate(looks(names).items()):
+        for place, (name, look) in enumerate(looks(names, alike=True).items()):
             dots(axis, place, found[name], look, size=14)
         words = [number.format(means[name]).replace("-", "−") if name in means else "undefined" for name in names]
         rows(axis, names, words)

@@ -151,7 +151,10 @@ def measures(values: dict[str, list[float]], label: str, mark: str = "random") -
     """
     ranked = sorted(values, key=lambda name: -np.mean(values[name]))
     with figure(size=(12, 0.42 * len(ranked) + 1.2)) as (_, (axis,)):
-        means = [dots(axis, place, values[name], look) for place, (name, look) in enumerate(looks(ranked).items())]
+        means = [
+            dots(axis, place, values[name], look)
+            for place, (name, look) in enumerate(looks(ranked, alike=True).items())
+        ]
         rows(axis, ranked, [f"{mean:.2f}".replace("-", "−") for mean in means])
         if mark in values:
             axis.axvline(np.mean(values[mark]), color=REMOVED, linewidth=1.5, linestyle=":")

@@ -140,15 +140,17 @@ STEADY = [INK, "#5a5a5a", REMOVED, PAPER, *dict.fromkeys(look.colour for look in
 STEADY = [tuple(round(255 * part) for part in to_rgb(colour)) for colour in dict.fromkeys(STEADY)]
 
 
-def looks(names: Iterable[str]) -> dict[str, Look]:
+def looks(names: Iterable[str], alike: bool = False) -> dict[str, Look]:
     """Return how each of some arms is drawn, as in all lessons; an arm that no lesson knows gets a look of its own.
 
     Parameters
     ----------
     names : iterable of str
         Keys of `LOOKS`, names that begin with one, or others.
+    alike : bool
+        Others look all alike: they stand in rows with their names, and need no looks of their own.
     """
-    own = cycle(OTHERS)
+    own = cycle([(PLAIN, "-", "o")] if alike else OTHERS)
     found = {}
     for name in dict.fromkeys(names):
         known = max((start for start in LOOKS if name.startswith(start)), key=len, default=None)

@@ -68,6 +68,8 @@ def test_arms_that_no_lesson_knows_differ():
     found = style.looks(["this", "that", "this"])
     assert list(found) == ["this", "that"] and len({look.colour for look in found.values()}) == 2
     assert [look.name for look in found.values()] == ["this", "that"]
+    alike = style.looks(["this", "that", "random"], alike=True)
+    assert alike["this"].colour == alike["that"].colour != alike["random"].colour
 
 
 @pytest.mark.parametrize("eyes", EYES)
