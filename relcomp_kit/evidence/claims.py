@@ -1,9 +1,6 @@
-"""The ledger of published claims, and the verdict that a measurement earns. Rules are code, verdicts are computed."""
+"""The ledger of published claims, and what records say about them: a table with a row a claim."""
 
-import math
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from relcomp_kit.cache import read_record, set_aside
@@ -15,30 +12,53 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-VERDICTS = ("reproduced", "holds on a stand-in", "partly", "not reproduced", "not testable here", "open")
-DECIDES_NOTHING = ("digits", "fashion-mnist")  # may hold on them, but a failure on them says nothing about MNIST
-SEEDS = 3
 
-
-@dataclass(frozen=True)
-class Ruling:
-    """What a rule makes of a measurement.
-
-    Attributes
-    ----------
-    margins : dict of str to sequence of float
-        Per condition of the rule one margin a seed: 0 or more where the condition holds.
-    measured : str
-        The measured figure, for the table.
-    """
-
-    margins: dict[str, Sequence[float]]
-    measured: str
+CONTROL = "control to "
 
 
 def ledger() -> list[dict]:
-    """Return all claims of ``data/claims.toml``, in order."""
-    return _file()["claim"]
+    """Return all claims of ``data/claims.toml``, in order; one with several sets as a row for each of them."""
+    content = _file()
+    return [row for claim in content["claim"] for row in _rows(claim, content["set"])]
+
+
+def _rows(claim: dict, sets: dict[str, dict]) -> list[dict]:
+    """Return a claim as it is, or for each of its sets with what the set adds to it."""
+    if "sets" not in claim:
+        return [claim]
+    rows = []
+    for name in claim["sets"]:
+        ending = sets[name]["id"]
+        row = sets[name] | {key: value for key, value in claim.items() if key != "sets"} | {"id": claim["id"] + ending}
+        row["statement"] += f" {row['on']}"
+        row["rule"] += f". Net: {row['net']}"
+        if is_control(row):
+            row["source"] += ending
+        rows.append(row)
+    return rows
+
+
+def is_control(row: dict) -> bool:
+    """Say whether a row asks a question of the kit's own about a published claim."""
+    return row["source"].startswith(CONTROL)
+
+
+def in_set(claim_id: str, dataset: str) -> str:
+    """Return the id of the row of a claim that is about a data set; with digits, MNIST's.
+
+    Parameters
+    ----------
+    claim_id : str
+        Such as "X1".
+    dataset : str
+        Such as "cifar10".
+    """
+    return claim_id + _file()["set"].get(dataset, {"id": ""})["id"]
+
+
+def rule_of(claim_id: str) -> str:
+    """Return the id by which the rule of a row goes: "X1" for "X1-cifar10"."""
+    return claim_id.partition("-")[0]
 
 
 def works() -> dict[str, str]:
@@ -57,44 +77,6 @@ def find(claim_id: str) -> dict:
         if claim["id"] == claim_id:
             return claim
     raise UserError(f"there is no claim {claim_id!r} in data/claims.toml")
-
-
-def decide(claim: dict, ruling: Ruling, dataset: str | None, at_scale: bool, seeds: Sequence[int] = ()) -> str:
-    """Return the verdict.
-
-    A condition is met when it holds for every seed, of three at least where data is involved; it fails when it holds
-    for none. All met: "reproduced" on the published data and scale, else "holds on a stand-in". All fail: "not
-    reproduced", but with a reduced budget only "not testable here". Anything between: "partly". On images that stand in
-    for MNIST a claim can be confirmed, nothing else: "not testable here". So it is where a margin is NaN: a run did not
-    get to where the claim is decided.
-
-    Parameters
-    ----------
-    claim : dict
-        From the ledger; ``needs`` is the published data, empty if no data is involved.
-    ruling : Ruling
-        What the claim's rule makes of the measurement.
-    dataset : str or None
-        What was measured on.
-    at_scale : bool
-        Whether net, training and arms had the published size.
-    seeds : sequence of int
-        The seeds behind the margins.
-    """
-    if not ruling.margins or any(len(margins) == 0 for margins in ruling.margins.values()):
-        raise UserError(f"claim {claim['id']}: a condition without a measurement decides nothing")
-    margins = [margin for some in ruling.margins.values() for margin in some]
-    if any(math.isnan(margin) for margin in margins):
-        return "not testable here"
-    free = not claim["needs"]
-    enough = free or (len(set(seeds)) >= SEEDS and all(len(some) >= SEEDS for some in ruling.margins.values()))
-    if enough and min(margins) >= 0:
-        return "reproduced" if free or (claim["needs"] == dataset and at_scale) else "holds on a stand-in"
-    if not free and dataset in DECIDES_NOTHING and claim["needs"] != dataset:
-        return "not testable here"
-    if not (enough and all(max(some) < 0 for some in ruling.margins.values())):
-        return "partly"
-    return "not reproduced" if free or at_scale else "not testable here"
 
 
 def recorded(profile: str = "full") -> dict[str, dict]:

@@ -6,8 +6,8 @@ Each function is named after its claim in ``data/claims.toml``, where the rule s
 import re
 from collections.abc import Callable
 
-from relcomp_kit.evidence.claims import Ruling
 from relcomp_kit.evidence.rules import coding, ecqx, rail, thesis
+from relcomp_kit.evidence.verdicts import Ruling
 
 RULES: dict[str, Callable[..., Ruling]] = {
     name[0].upper() + name[1:]: rule

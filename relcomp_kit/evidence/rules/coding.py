@@ -1,13 +1,12 @@
 """The rules of the claims about coding (B6, B7, B12, B13). Sizes are those of files unless a rule says otherwise."""
 
-from relcomp_kit.evidence.claims import Ruling
-from relcomp_kit.evidence.rules.series import Series, below, percent, spread, strictly
+from relcomp_kit.evidence.rules.series import IOU, Series, at_least, at_most, percent, points_lost, spread
+from relcomp_kit.evidence.verdicts import Ruling
 
 EQUAL = 1e-5  # difference of outputs
-LOST = 0.02  # IoU that an expert may lose on its class
 
 
-def b6(saved: Series, lost: Series) -> Ruling:
+def b6(saved: Series, lost: Series, before: Series = (), macs: Series = ()) -> Ruling:
     """Judge how small the file of the smallest good expert is.
 
     Parameters
@@ -16,14 +15,22 @@ def b6(saved: Series, lost: Series) -> Ruling:
         One a seed: share of the float32 super-net's bytes that it saves, in [0, 1].
     lost : sequence of float
         IoU that it loses on its class, a share: 0.02 is 2 points.
+    before : sequence of float
+        IoU of the whole net on that class, where it is known: then losses are told as shares of it, too.
+    macs : sequence of float
+        Share of the multiply-adds that the same expert saves, where it is known; it is another expert than that of B5.
     """
+    also = f" and {percent(macs)} of the computation" if macs else ""
     return Ruling(
-        {"over 97% saved at no more than 2 points lost": _saved(saved, 0.97, lost)},
-        f"saved {percent(saved)}; points of IoU lost: {_points(lost)}",
+        {
+            "over 97% of the bytes are saved": at_least(saved, 0.97, "points"),
+            "at most 2 points of IoU are lost": at_most(lost, IOU, "points"),
+        },
+        f"saved {percent(saved)} of the bytes{also}; points of IoU lost: {points_lost(lost, before)}",
     )
 
 
-def b7(saved: Series, smaller: Series, lost: Series) -> Ruling:
+def b7(saved: Series, smaller: Series, lost: Series, before: Series = ()) -> Ruling:
     """Judge what one expert saves in computation and in bytes.
 
     Parameters
@@ -34,29 +41,25 @@ def b7(saved: Series, smaller: Series, lost: Series) -> Ruling:
         Share of the float32 super-net's bytes that it saves, in [0, 1].
     lost : sequence of float
         IoU that it loses on its class, a share: 0.02 is 2 points.
+    before : sequence of float
+        As in `b6`.
     """
     return Ruling(
         {
-            "over 60% of the computation saved at no more than 2 points lost": _saved(saved, 0.60, lost),
-            "over 95% of the bytes saved at no more than 2 points lost": _saved(smaller, 0.95, lost),
+            "over 60% of the computation is saved": at_least(saved, 0.60, "points"),
+            "over 95% of the bytes are saved": at_least(smaller, 0.95, "points"),
+            "at most 2 points of IoU are lost": at_most(lost, IOU, "points"),
         },
         f"saved {percent(saved)} of the computation, {percent(smaller)} of the bytes; "
-        f"points of IoU lost: {_points(lost)}",
+        f"points of IoU lost: {points_lost(lost, before)}",
     )
-
-
-def _saved(values: Series, bound: float, lost: Series) -> list[float]:
-    """Return the margins above a bound; an expert that loses more than it may saves nothing."""
-    return strictly([-bound if less > LOST else value - bound for value, less in zip(values, lost, strict=True)])
-
-
-def _points(lost: Series) -> str:
-    return spread([100 * value for value in lost], 1)
 
 
 def b12(apart: Series) -> Ruling:
     """Largest difference of the outputs of the folded and the unfolded net, over the largest output."""
-    return Ruling({"equal to 1e-5": below(apart, EQUAL)}, f"apart by {max(apart):.0e} of the largest output at most")
+    return Ruling(
+        {"outputs are equal to 1e-5": at_most(apart, EQUAL)}, f"apart by {max(apart):.0e} of the largest output at most"
+    )
 
 
 def b13(ratio: dict[str, dict[str, Series]]) -> Ruling:
@@ -70,8 +73,8 @@ def b13c(ratio: dict[str, dict[str, Series]]) -> Ruling:
 
 
 def _smaller(ratio: dict[str, dict[str, Series]]) -> Ruling:
-    margins = {
-        f"{net}: fewer bytes than {rival}": strictly(below(values, 1.0))
+    conditions = {
+        f"{net}: fewer bytes than {rival}": at_most(values, 1.0, "points")
         for rival, nets in ratio.items()
         for net, values in nets.items()
     }
@@ -79,4 +82,4 @@ def _smaller(ratio: dict[str, dict[str, Series]]) -> Ruling:
         f"{rival}: {', '.join(f'{net} {spread(values, 2)}' for net, values in nets.items())}"
         for rival, nets in ratio.items()
     ]
-    return Ruling(margins, f"at worst, of the bytes of {'; '.join(texts)}")
+    return Ruling(conditions, f"at worst, of the bytes of {'; '.join(texts)}")

@@ -1,67 +1,63 @@
-"""The rules of the claims about relevance-adjusted quantization (X). Accuracies are shares in [0, 1]."""
+"""The rules of the claims about relevance-adjusted quantization (X). Accuracies are shares in [0, 1].
+
+Series are dicts, so that one verdict may stand on several nets and bit widths: "ResNet-20, 4 bit".
+"""
 
 import math
 from statistics import fmean
 
-from relcomp_kit.evidence.claims import Ruling
-from relcomp_kit.evidence.rules.series import Series, above, percent, spread, strictly
+from relcomp_kit.evidence.rules.series import ACCURACY, Series, at_least, at_most, better, percent, spread
+from relcomp_kit.evidence.verdicts import Condition, Ruling
 
-AXES = ("equal sparsity", "equal bytes")
-RIVALS = ("ECQ", "magnitude", "random")
+PUBLISHED = ("ECQ",)  # what the paper compares with
+CHANCE = ("magnitude", "random")  # what stands in the place of relevance in the controls
 TIMES_SMALLER = 103
+Reference = Series | dict[str, Series]
 
 
-def x1(accuracy: dict[int, Series], start: Series) -> Ruling:
+def x1(accuracy: dict[str, Series], start: Reference) -> Ruling:
     """Judge whether quantized nets lose accuracy against the float nets they start from.
 
     Parameters
     ----------
-    accuracy : dict of int to sequence of float
+    accuracy : dict of str to sequence of float
         By bit width the accuracy of nets with at least half of the weights 0, one value a seed.
-    start : sequence of float
-        Accuracy of the float nets.
+    start : sequence of float, or dict of str to sequence of float
+        Accuracy of the float nets; by the same keys where nets differ.
     """
     return _without_loss(accuracy, start)
 
 
-def x1c(accuracy: dict[int, Series], trained: Series) -> Ruling:
+def x1c(accuracy: dict[str, Series], trained: Reference) -> Ruling:
     """Judge whether quantized nets lose accuracy against float nets that were trained as long.
 
     Parameters
     ----------
-    accuracy : dict of int to sequence of float
+    accuracy : dict of str to sequence of float
         By bit width the accuracy of nets with at least half of the weights 0, one value a seed.
-    trained : sequence of float
+    trained : sequence of float, or dict of str to sequence of float
         Accuracy of float nets after as much training, by which alone a net becomes better.
     """
     return _without_loss(accuracy, trained)
 
 
-def _without_loss(accuracy: dict[int, Series], reference: Series) -> Ruling:
-    bound = [value - 0.005 for value in reference]
-    text = ", ".join(f"{bits} bit {_mean(values)}" for bits, values in accuracy.items())
-    return Ruling(
-        {f"{bits} bit": above(values, bound) for bits, values in accuracy.items()},
-        f"{text} against {percent(reference)}",
-    )
+def _without_loss(accuracy: dict[str, Series], reference: Reference) -> Ruling:
+    partners = {name: reference[name] if isinstance(reference, dict) else reference for name in accuracy}
+    conditions = {
+        f"{name} bit loses at most half a point": at_least(
+            values, [value - ACCURACY for value in partners[name]], "points"
+        )
+        for name, values in accuracy.items()
+    }
+    if isinstance(reference, dict):
+        told = (f"{name} bit {_mean(values)} against {_mean(partners[name])}" for name, values in accuracy.items())
+        return Ruling(conditions, ", ".join(told))
+    told = ", ".join(f"{name} bit {_mean(values)}" for name, values in accuracy.items())
+    return Ruling(conditions, f"{told} against {percent(reference)}")
 
 
 def x2(relevance: dict[str, Series], rivals: dict[str, dict[str, Series]]) -> Ruling:
-    """Compare ECQ^x with each of its rivals.
-
-    Parameters
-    ----------
-    relevance : dict of str to sequence of float
-        By axis ("equal sparsity", "equal bytes") the mean accuracy of ECQ^x over the range that all arms share,
-        one value a seed.
-    rivals : dict of str to dict of str to sequence of float
-        By rival (`RIVALS`) the same.
-    """
-    return _ahead(relevance, {name: rivals[name] for name in RIVALS})
-
-
-def x2c(relevance: dict[str, Series], rivals: dict[str, dict[str, Series]]) -> Ruling:
-    """Compare ECQ^x with ECQ alone.
+    """Compare ECQ^x with ECQ, as the paper does.
 
     Parameters
     ----------
@@ -71,38 +67,58 @@ def x2c(relevance: dict[str, Series], rivals: dict[str, dict[str, Series]]) -> R
     rivals : dict of str to dict of str to sequence of float
         The same by rival, of which "ECQ" counts.
     """
-    return _ahead(relevance, {"ECQ": rivals["ECQ"]})
+    return _ahead(relevance, {name: rivals[name] for name in PUBLISHED})
 
 
-def _ahead(relevance: dict[str, Series], rivals: dict[str, dict[str, Series]]) -> Ruling:
-    margins, texts = {}, []
-    for axis in AXES:
-        for name, rival in rivals.items():
-            margins[f"above {name} at {axis}"] = strictly(above(relevance[axis], rival[axis]))
-        others = ", ".join(f"{name} {_mean(rival[axis])}" for name, rival in rivals.items())
-        texts.append(f"at {axis} {_mean(relevance[axis])} against {others}")
-    return Ruling(margins, "; ".join(texts))
-
-
-def x3(ratio: Series, lost: Series) -> Ruling:
-    """Judge how many times smaller nets become.
-
-    A seed that loses more than a point counts as not compressed.
+def x2c(relevance: dict[str, Series], rivals: dict[str, dict[str, Series]]) -> Ruling:
+    """Compare ECQ^x by relevance with magnitude and with random numbers in its place.
 
     Parameters
     ----------
-    ratio : sequence of float
-        One a seed: bytes as float32 over coded bytes.
-    lost : sequence of float
+    relevance : dict of str to sequence of float
+        As in `x2`.
+    rivals : dict of str to dict of str to sequence of float
+        The same by rival, of which "magnitude" and "random" count.
+    """
+    return _ahead(relevance, {name: rivals[name] for name in CHANCE})
+
+
+def x2d(relevance: dict[str, Series], rivals: dict[str, dict[str, Series]]) -> Ruling:
+    """Compare quantization by relevance, without any training, with ECQ, magnitude and random numbers.
+
+    Parameters
+    ----------
+    relevance : dict of str to sequence of float
+        By setting the accuracy, one value a net: a mean over draws of images.
+    rivals : dict of str to dict of str to sequence of float
+        The same by rival; random numbers as a mean over draws.
+    """
+    return _ahead(relevance, {name: rivals[name] for name in (*PUBLISHED, *CHANCE)})
+
+
+def _ahead(relevance: dict[str, Series], rivals: dict[str, dict[str, Series]]) -> Ruling:
+    conditions, texts = {}, []
+    for place, values in relevance.items():
+        for name, rival in rivals.items():
+            conditions[f"ECQ^x is above {name} at {place}"] = better(values, rival[place])
+        others = ", ".join(f"{name} {_mean(rival[place])}" for name, rival in rivals.items())
+        texts.append(f"at {place} {_mean(values)} against {others}")
+    return Ruling(conditions, "; ".join(texts))
+
+
+def x3(ratio: Reference, lost: Reference) -> Ruling:
+    """Judge how many times smaller nets become: of each seed the smallest that loses at most a point on validation.
+
+    Parameters
+    ----------
+    ratio : sequence of float, or dict of str to sequence of float
+        Bytes as float32 over coded bytes, one value a seed; by net where there are several.
+    lost : sequence of float, or dict of str to sequence of float
         Accuracy lost on the test split, a share: 0.01 is a point.
     """
-    margins = [
-        -TIMES_SMALLER if points > 0.01 else times - TIMES_SMALLER for times, points in zip(ratio, lost, strict=True)
-    ]
-    return Ruling(
-        {f"{TIMES_SMALLER} times at no more than 1 point lost": margins},
-        f"times smaller: {spread(ratio, 1)}; points lost: {spread([100 * points for points in lost], 1)}",
-    )
+    if not isinstance(ratio, dict):
+        return _smaller(ratio, lost)
+    return x3c(ratio, {}, lost)
 
 
 def x3c(ratio: dict[str, Series], estimated: dict[str, Series], lost: dict[str, Series]) -> Ruling:
@@ -113,16 +129,28 @@ def x3c(ratio: dict[str, Series], estimated: dict[str, Series], lost: dict[str, 
     ratio : dict of str to sequence of float
         By net one value a seed: bytes as float32 over bytes of the file.
     estimated : dict of str to sequence of float
-        The ratio that the entropy estimates for the same nets.
+        The ratio that the entropy estimates for the same nets, where it was asked.
     lost : dict of str to sequence of float
         Accuracy lost on the test split, a share: 0.01 is a point.
     """
-    rulings = {net: x3(ratio[net], lost[net]) for net in ratio}
+    rulings = {net: _smaller(ratio[net], lost[net]) for net in ratio}
+    texts = [
+        f"{net}: {ruling.measured}" + (f", by the estimate {spread(estimated[net], 1)}" if net in estimated else "")
+        for net, ruling in rulings.items()
+    ]
     return Ruling(
-        {f"{net}: {name}": margins for net, ruling in rulings.items() for name, margins in ruling.margins.items()},
-        "; ".join(
-            f"{net}: {ruling.measured}, by the estimate {spread(estimated[net], 1)}" for net, ruling in rulings.items()
-        ),
+        {f"{net}: {name}": one for net, ruling in rulings.items() for name, one in ruling.conditions.items()},
+        "; ".join(texts),
+    )
+
+
+def _smaller(ratio: Series, lost: Series) -> Ruling:
+    conditions: dict[str, Condition] = {
+        f"{TIMES_SMALLER} times smaller": at_least(ratio, TIMES_SMALLER, "times"),
+        "at most 1 point is lost": at_most(lost, 0.01, "points"),
+    }
+    return Ruling(
+        conditions, f"times smaller: {spread(ratio, 1)}; points lost: {spread([100 * one for one in lost], 1)}"
     )
 
 

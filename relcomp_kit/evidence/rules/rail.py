@@ -3,18 +3,30 @@
 import math
 import statistics
 
-from relcomp_kit.evidence.claims import Ruling
-from relcomp_kit.evidence.rules.series import Series, above, below, percent, spread, strictly
+from relcomp_kit.evidence.rules.series import (
+    CORRELATION,
+    COSTS,
+    IOU,
+    Series,
+    at_least,
+    at_most,
+    below,
+    better,
+    percent,
+    points_lost,
+    spread,
+)
+from relcomp_kit.evidence.verdicts import Condition, Ruling
 
 
 def b1(accuracy: Series) -> Ruling:
     """Pixel accuracy on the test split."""
-    return Ruling({"at least 91.2 %": above(accuracy, 0.912)}, percent(accuracy))
+    return Ruling({"91.2 % are reached": at_least(accuracy, 0.912, "points")}, percent(accuracy))
 
 
 def b2(accuracy: Series) -> Ruling:
     """Pixel accuracy on the test split."""
-    return Ruling({"at least 86.2 %": above(accuracy, 0.862)}, percent(accuracy))
+    return Ruling({"86.2 % are reached": at_least(accuracy, 0.862, "points")}, percent(accuracy))
 
 
 def b3(correlation: Series, irrelevant: Series, relevant: Series) -> Ruling:
@@ -31,9 +43,9 @@ def b3(correlation: Series, irrelevant: Series, relevant: Series) -> Ruling:
     """
     return Ruling(
         {
-            "correlation below 0.5": strictly(below(correlation, 0.5)),
-            "large and irrelevant": above(irrelevant, 0.01),
-            "small and relevant": above(relevant, 0.01),
+            "the correlation is below 0.5": at_most(correlation, 0.5),
+            "1 % of the weights are large and irrelevant": at_least(irrelevant, 0.01),
+            "1 % of the weights are small and relevant": at_least(relevant, 0.01),
         },
         f"correlation {spread(correlation, 2)}; large yet irrelevant {percent(irrelevant)}, "
         f"small yet relevant {percent(relevant)} of the weights (by chance 6.2 %)",
@@ -51,7 +63,7 @@ def b4(relevance: Series, magnitude: Series) -> Ruling:
         The same, with filters of the smallest weights removed first.
     """
     return Ruling(
-        {"relevance above magnitude": strictly(above(relevance, magnitude))},
+        {"relevance is above magnitude": better(relevance, magnitude)},
         f"mean accuracy {percent(relevance)} against {percent(magnitude)}",
     )
 
@@ -67,7 +79,7 @@ def b4c(relevance: Series, random: Series) -> Ruling:
         The same, as the mean of random orders.
     """
     return Ruling(
-        {"relevance above random": strictly(above(relevance, random))},
+        {"relevance is above chance": better(relevance, random)},
         f"mean accuracy {percent(relevance)} against {percent(random)}",
     )
 
@@ -88,15 +100,15 @@ def b4d(mean_of_abs: Series, abs_of_mean: Series, mean_area: Series, other_area:
     """
     return Ruling(
         {
-            "closer to the ablation": strictly(above(mean_of_abs, abs_of_mean)),
-            "higher accuracy": strictly(above(mean_area, other_area)),
+            "it is closer to the ablation": better(mean_of_abs, abs_of_mean, CORRELATION, ""),
+            "it leaves a higher accuracy": better(mean_area, other_area),
         },
         f"correlation {spread(mean_of_abs, 2)} against {spread(abs_of_mean, 2)}; "
         f"mean accuracy {percent(mean_area)} against {percent(other_area)}",
     )
 
 
-def b5(saved: Series, lost: Series) -> Ruling:
+def b5(saved: Series, lost: Series, before: Series = ()) -> Ruling:
     """Judge what the smallest expert for rails saves, and what it loses.
 
     Parameters
@@ -105,11 +117,32 @@ def b5(saved: Series, lost: Series) -> Ruling:
         One a seed: share of the multiply-adds that it saves, in [0, 1].
     lost : sequence of float
         IoU that it loses on its class on the test split, a share: 0.02 is 2 points.
+    before : sequence of float
+        IoU of the whole net on that class, where it is known: then losses are told as shares of it, too.
     """
-    return _expert(saved, lost, 0.75)
+    return _expert(saved, lost, before, 0.75)
 
 
-def b8(saved: Series, lost: Series) -> Ruling:
+def b5c(own: Series, average: Series, lost: Series, before: Series = ()) -> Ruling:
+    """Compare the smallest expert by its class's own relevance with that by the average of all classes.
+
+    Parameters
+    ----------
+    own : sequence of float
+        One a seed: share of the multiply-adds that the class's own path saves.
+    average : sequence of float
+        The same, of the path of all classes.
+    lost, before : sequence of float
+        As in `b5`, of the path of all classes.
+    """
+    return Ruling(
+        {"the class's own path saves more": better(own, average, COSTS, "points")},
+        f"own path saves {percent(own)}, average path {percent(average)}; "
+        f"points of IoU lost by the latter: {points_lost(lost, before)}",
+    )
+
+
+def b8(saved: Series, lost: Series, before: Series = ()) -> Ruling:
     """Judge what the smallest expert for vegetation saves, and what it loses.
 
     Parameters
@@ -118,20 +151,26 @@ def b8(saved: Series, lost: Series) -> Ruling:
         One a seed: share of the multiply-adds that it saves, in [0, 1].
     lost : sequence of float
         IoU that it loses on its class on the test split, a share: 0.02 is 2 points.
+    before : sequence of float
+        As in `b5`.
     """
-    return _expert(saved, lost, 0.70)
+    return _expert(saved, lost, before, 0.70)
 
 
-def _expert(saved: Series, lost: Series, bound: float) -> Ruling:
-    margins = [times - bound if points <= 0.02 else -bound for times, points in zip(saved, lost, strict=True)]
+def _expert(saved: Series, lost: Series, before: Series, bound: float) -> Ruling:
     return Ruling(
-        {f"over {bound:.0%} saved at no more than 2 points lost": strictly(margins)},
-        f"saved {percent(saved)}; points of IoU lost: {spread([100 * points for points in lost], 1)}",
+        {
+            f"over {bound:.0%} of the computation is saved": at_least(saved, bound, "points"),
+            "at most 2 points of IoU are lost": at_most(lost, IOU, "points"),
+        },
+        f"saved {percent(saved)}; points of IoU lost: {points_lost(lost, before)}",
     )
 
 
 def b9(advantage: dict[str, Series], frequency: dict[str, float]) -> Ruling:
     """Judge for which classes relevance beats magnitude.
+
+    One class is enough for the first condition; with many to choose from, each is asked at a stricter level.
 
     Parameters
     ----------
@@ -140,22 +179,33 @@ def b9(advantage: dict[str, Series], frequency: dict[str, float]) -> Ruling:
     frequency : dict of str to float
         By class its share of the pixels, above 0.
     """
-    rows = list(zip(*advantage.values()))
     logs = [math.log(frequency[name]) for name in advantage]
-    correlation = [statistics.correlation(logs, row) for row in rows]
+    correlation = [statistics.correlation(logs, row) for row in zip(*advantage.values())]
     behind = [name for name, values in advantage.items() if max(values) < 0]
     return Ruling(
         {
-            "magnitude ahead for some class": strictly([-min(row) for row in rows]),
-            "advantage grows with frequency": strictly(correlation),
+            **{
+                f"magnitude is ahead for {name}": Condition([-value for value in values], IOU, "points", True)
+                for name, values in advantage.items()
+            },
+            "the advantage grows with frequency": Condition(correlation, CORRELATION),
         },
         f"correlation with log frequency {spread(correlation, 2)}; behind magnitude on every net: "
         f"{', '.join(behind) or 'no class'}",
     )
 
 
-def b10(joined: dict[str, Series], single: dict[str, Series]) -> Ruling:
+def b10(
+    joined: dict[str, Series],
+    single: dict[str, Series],
+    whole: dict[str, Series],
+    joined_macs: Series,
+    single_macs: Series,
+) -> Ruling:
     """Compare an expert for several classes with those for one of them.
+
+    An expert that is worth nothing is easily matched, so the single ones are held against the whole net; and joining is
+    worth while only if one net costs no more than all the single ones.
 
     Parameters
     ----------
@@ -163,15 +213,29 @@ def b10(joined: dict[str, Series], single: dict[str, Series]) -> Ruling:
         By class the IoU of the joined expert, in [0, 1], one value a seed.
     single : dict of str to sequence of float
         By class the IoU of the expert for that class alone.
+    whole : dict of str to sequence of float
+        By class the IoU of the whole net.
+    joined_macs : sequence of float
+        Multiply-adds of the joined expert, a share of the whole net's, one value a seed.
+    single_macs : sequence of float
+        The same of all single experts together.
     """
-    return Ruling(
-        {name: above(values, [value - 0.01 for value in single[name]]) for name, values in joined.items()},
-        "; ".join(
-            f"{name}: {percent(values)} joined, {percent(single[name])} alone" for name, values in joined.items()
-        ),
-    )
+    conditions = {}
+    for name, values in joined.items():
+        alone = single[name]
+        conditions[f"{name}: joined loses at most 1 point"] = at_least(
+            values, [value - 0.01 for value in alone], "points"
+        )
+        conditions[f"{name}: the single expert is good"] = at_least(alone, [one - IOU for one in whole[name]], "points")
+    conditions["joined costs no more than all single ones"] = Condition(below(joined_macs, single_macs), unit="points")
+    told = [
+        f"{name}: {percent(values)} joined, {percent(single[name])} alone, {percent(whole[name])} by the whole net"
+        for name, values in joined.items()
+    ]
+    costs = f"joined costs {percent(joined_macs)} of the whole net, the single ones together {percent(single_macs)}"
+    return Ruling(conditions, "; ".join([*told, costs]))
 
 
 def b11(megabytes: float) -> Ruling:
     """Bytes of the parameters as float32, without auxiliary head, over 10^6."""
-    return Ruling({"235 when rounded": [0.5 - abs(megabytes - 235)]}, f"{megabytes:.1f} MB")
+    return Ruling({"235 MB when rounded": Condition([0.5 - abs(megabytes - 235)], unit="MB")}, f"{megabytes:.1f} MB")

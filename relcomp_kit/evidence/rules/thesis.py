@@ -4,8 +4,20 @@ import math
 from collections.abc import Sequence
 from statistics import fmean
 
-from relcomp_kit.evidence.claims import Ruling
-from relcomp_kit.evidence.rules.series import Series, above, below, percent, spread, strictly
+from relcomp_kit.evidence.rules.series import (
+    ACCURACY,
+    CORRELATION,
+    SHARE,
+    Series,
+    at_least,
+    at_most,
+    better,
+    percent,
+    spread,
+)
+from relcomp_kit.evidence.verdicts import Condition, Ruling
+
+REGION = 0.2  # of a ratio of shares: what T1c calls more than chance
 
 
 def t1a(correlation: Series, impact: Series, saliency: Series, random: Series) -> Ruling:
@@ -24,9 +36,9 @@ def t1a(correlation: Series, impact: Series, saliency: Series, random: Series) -
     """
     return Ruling(
         {
-            "maps agree": above(correlation, 0.7),
-            "impact above random": strictly(above(impact, random)),
-            "saliency above random": strictly(above(saliency, random)),
+            "the two maps agree": at_least(correlation, 0.7),
+            "impact is closer to the oracle than chance": better(impact, random, CORRELATION, ""),
+            "saliency is closer to the oracle than chance": better(saliency, random, CORRELATION, ""),
         },
         f"{spread(correlation)}; with the oracle: impact {fmean(impact):.2f}, saliency {fmean(saliency):.2f}",
     )
@@ -34,7 +46,7 @@ def t1a(correlation: Series, impact: Series, saliency: Series, random: Series) -
 
 def t1b(ratio: Series) -> Ruling:
     """Run time of the impact over that of the saliency."""
-    return Ruling({"impact dearer": above(ratio, 1.5)}, spread(ratio, 2))
+    return Ruling({"the impact takes 1.5 times as long": at_least(ratio, 1.5)}, spread(ratio, 2))
 
 
 def t1c(digit: Series, others: Series, edges: Series) -> Ruling:
@@ -50,7 +62,14 @@ def t1c(digit: Series, others: Series, edges: Series) -> Ruling:
         The same, of the edges.
     """
     return Ruling(
-        {"digit": above(digit, 1.2), "other digits": above(others, 1.2), "edges": above(edges, 1.2)},
+        {
+            f"{name} 1.2 times their share": at_least(ratio, 1.2)
+            for name, ratio in (
+                ("the digit's pixels hold", digit),
+                ("places of other digits hold", others),
+                ("edges hold", edges),
+            )
+        },
         f"digit {fmean(digit):.2f}, other digits {fmean(others):.2f}, edges {fmean(edges):.2f}",
     )
 
@@ -66,7 +85,10 @@ def t1d(net: dict[str, Series], blob: dict[str, Series]) -> Ruling:
         The same in the mean training image, taken as a map.
     """
     return Ruling(
-        {region: strictly(above(net[region], blob[region])) for region in net},
+        {
+            f"{region}: more to the net than to the mean image": better(net[region], blob[region], REGION, "")
+            for region in net
+        },
         ", ".join(f"{region} {fmean(net[region]):.2f} against {fmean(blob[region]):.2f}" for region in net),
     )
 
@@ -87,8 +109,8 @@ def t2(outer: Series, direct: Series, outer_accuracy: Series, direct_accuracy: S
     """
     return Ruling(
         {
-            "closer to the oracle": strictly(above(outer, direct)),
-            "higher accuracy at 50 %": strictly(above(outer_accuracy, direct_accuracy)),
+            "two maps are closer to the oracle": better(outer, direct, CORRELATION, ""),
+            "two maps leave a higher accuracy at 50 %": better(outer_accuracy, direct_accuracy),
         },
         f"correlation {fmean(outer):.2f} against {fmean(direct):.2f}; "
         f"accuracy {percent(outer_accuracy)} against {percent(direct_accuracy)}",
@@ -96,7 +118,7 @@ def t2(outer: Series, direct: Series, outer_accuracy: Series, direct_accuracy: S
 
 
 def t3(start: Series, pruned: Series, unpruned: Series) -> Ruling:
-    """Judge whether the accuracy rises because of pruning.
+    """Judge whether the accuracy is higher with pruning than after the same training without.
 
     Parameters
     ----------
@@ -108,7 +130,7 @@ def t3(start: Series, pruned: Series, unpruned: Series) -> Ruling:
         Accuracy at step 30 after the same training without pruning.
     """
     return Ruling(
-        {"pruned above unpruned": strictly(above(pruned, unpruned))},
+        {"pruning ends above the same training without": better(pruned, unpruned)},
         f"from {percent(start)} to {percent(pruned)} pruned, to {percent(unpruned)} by the same training alone",
     )
 
@@ -127,7 +149,9 @@ def t3c(start: Series, pruned: Series, unpruned: Series) -> Ruling:
     """
     # where nothing rises there is nothing to share out
     shares = [(p - u) / (p - s) if p > s else math.nan for s, p, u in zip(start, pruned, unpruned, strict=True)]
-    return Ruling({"half of the rise": above(shares, 0.5)}, f"pruning adds {percent(shares)} of the rise")
+    return Ruling(
+        {"pruning brings half of the rise": at_least(shares, 0.5)}, f"pruning adds {percent(shares)} of the rise"
+    )
 
 
 def t4(accuracy: Series, reference: Series) -> Ruling:
@@ -140,7 +164,10 @@ def t4(accuracy: Series, reference: Series) -> Ruling:
     reference : sequence of float
         What it is held against: accuracy at the start (T4), or of the unpruned net trained as long (T4c).
     """
-    return Ruling({"no loss": above(accuracy, reference)}, f"{percent(accuracy)} against {percent(reference)}")
+    return Ruling(
+        {"no accuracy is lost": at_least(accuracy, reference, "points")},
+        f"{percent(accuracy)} against {percent(reference)}",
+    )
 
 
 t4c = t4
@@ -156,9 +183,10 @@ def t5(accuracy: Series, reference: Series) -> Ruling:
     reference : sequence of float
         What it is held against: accuracy at the start (T5), or of the unpruned net trained as long (T5c).
     """
+    lost = [100 * (before - after) for before, after in zip(reference, accuracy, strict=True)]
     return Ruling(
-        {"at most 2.5 points lost": above(accuracy, [value - 0.025 for value in reference])},
-        f"{percent(accuracy)} against {percent(reference)}",
+        {"at most 2.5 points are lost": at_least(accuracy, [value - 0.025 for value in reference], "points")},
+        f"{percent(accuracy)} against {percent(reference)}; points lost: {spread(lost, 1)}",
     )
 
 
@@ -176,7 +204,10 @@ def t6(r_squared: Series, miss_below: Series) -> Ruling:
         Mean absolute error of that line below SF 0.5, in shares of the weights.
     """
     return Ruling(
-        {"a line above 0.5": above(r_squared, 0.95), "not below": above(miss_below, 0.05)},
+        {
+            "a line fits above SF 0.5": at_least(r_squared, 0.95),
+            "that line misses below": at_least(miss_below, 0.05, "points"),
+        },
         f"{spread(r_squared)}; the line misses by {fmean(miss_below):.2f} below SF 0.5",
     )
 
@@ -193,27 +224,24 @@ def t7(accuracy: dict[str, Series], maps: dict[str, Series], mixtures: Sequence[
     mixtures : sequence of str
         Names of the entries that mix activations.
     """
-    margins = {}
-    for what, values in (("accuracy", accuracy), ("maps", maps)):
-        pure = [name for name in values if name not in mixtures]
-        margins[f"{what}: tanh highest"] = [
-            min(values["tanh"][i] - values[name][i] for name in pure if name != "tanh")
-            for i in range(len(values["tanh"]))
-        ]
-        margins[f"{what}: ReLU lowest"] = [
-            min(values[name][i] - values["ReLU"][i] for name in pure if name != "ReLU")
-            for i in range(len(values["ReLU"]))
-        ]
-        margins[f"{what}: no mixture better"] = [
-            min(values["tanh"][i] - values[name][i] for name in mixtures) for i in range(len(values["tanh"]))
-        ]
+    conditions = {}
+    for what, values, matters, unit in (("accuracy", accuracy, ACCURACY, "points"), ("maps", maps, CORRELATION, "")):
+        for name, others in values.items():
+            if name in mixtures:
+                margins = [ours - other + matters for ours, other in zip(values["tanh"], others, strict=True)]
+                conditions[f"{what}: {name} is no better than tanh"] = Condition(margins, unit=unit)
+                continue
+            if name != "tanh":
+                conditions[f"{what}: tanh is above {name}"] = better(values["tanh"], others, matters, unit)
+            if name not in ("tanh", "ReLU"):
+                conditions[f"{what}: ReLU is below {name}"] = better(others, values["ReLU"], matters, unit)
     ranked = sorted(accuracy, key=lambda name: -fmean(accuracy[name]))
-    return Ruling(margins, ", ".join(f"{name} {100 * fmean(accuracy[name]):.1f}" for name in ranked))
+    return Ruling(conditions, ", ".join(f"{name} {100 * fmean(accuracy[name]):.1f}" for name in ranked))
 
 
 def t8a(limit: float) -> Ruling:
     """The worked example."""
-    return Ruling({"4 decimals": [0.00005 - abs(limit - 40.1421)]}, f"{limit:.4f}")
+    return Ruling({"4 decimals agree": Condition([0.00005 - abs(limit - 40.1421)])}, f"{limit:.4f}")
 
 
 def t8b(numeric: Sequence[int], analytic: Series) -> Ruling:
@@ -229,8 +257,12 @@ def t8b(numeric: Sequence[int], analytic: Series) -> Ruling:
     published = (100, 65, 49, 40, 32, 26, 21, 16, 12, 7)
     return Ruling(
         {
-            "recurrence exact": [-abs(mine - theirs) for mine, theirs in zip(numeric, published, strict=True)],
-            "formula within 1": [1 - abs(int(mine) - theirs) for mine, theirs in zip(analytic, published, strict=True)],
+            "the recurrence gives the published limits": Condition(
+                [-abs(mine - theirs) for mine, theirs in zip(numeric, published, strict=True)], unit="weights"
+            ),
+            "the formula lies within 1": Condition(
+                [1 - abs(int(mine) - theirs) for mine, theirs in zip(analytic, published, strict=True)], unit="weights"
+            ),
         },
         ", ".join(map(str, numeric)),
     )
@@ -250,13 +282,13 @@ def t8c(predicted: dict[str, Series], measured: dict[str, Series]) -> Ruling:
         sf: [abs(mine - real) / real for mine, real in zip(predicted[sf], measured[sf], strict=True)] for sf in measured
     }
     text = "; ".join(f"{sf}: {spread(predicted[sf], 0)} for {spread(measured[sf], 0)}" for sf in measured)
-    return Ruling({f"within 10 % at {sf}": below(values, 0.1) for sf, values in errors.items()}, text)
+    return Ruling({f"{sf}: the prediction is within 10 %": at_most(values, 0.1) for sf, values in errors.items()}, text)
 
 
 t8d = t8e = t8c
 
 
-def t9(threshold_left: Series, rate_left: Series, rounded_down_left: Series) -> Ruling:
+def t9(threshold_left: Series, rate_left: Series) -> Ruling:
     """Judge which rule leaves weights when nothing changes any more: one count a seed.
 
     Parameters
@@ -264,18 +296,22 @@ def t9(threshold_left: Series, rate_left: Series, rounded_down_left: Series) -> 
     threshold_left : sequence of float
         Weights left in the smallest neuron under the threshold rule.
     rate_left : sequence of float
-        Weights left in the net under the constant-rate rule, rounding up.
-    rounded_down_left : sequence of float
-        The same, rounding down.
+        Weights left in the net under the constant-rate rule, if every step removes one weight at least.
     """
     return Ruling(
         {
-            "threshold rule keeps weights in every neuron": above(threshold_left, 1),
-            "rate rule empties, rounding up": below(rate_left, 0),
-            "rate rule empties, rounding down": below(rounded_down_left, 0),
+            "the threshold rule keeps weights in every neuron": at_least(threshold_left, 1, "weights"),
+            "the constant rate empties the net": at_most(rate_left, 0, "weights"),
         },
-        f"{spread(threshold_left, 0)} in the smallest neuron; constant rate, in the net: "
-        f"{spread(rate_left, 0)} rounding up, {spread(rounded_down_left, 0)} rounding down",
+        f"{spread(threshold_left, 0)} in the smallest neuron; constant rate: {spread(rate_left, 0)} in the net",
+    )
+
+
+def t9c(rounded_down_left: Series) -> Ruling:
+    """Weights left in the net under the constant-rate rule, if the number to remove is rounded down."""
+    return Ruling(
+        {"rounded down, the constant rate empties the net too": at_most(rounded_down_left, 0, "weights")},
+        f"{spread(rounded_down_left, 0)} in the net",
     )
 
 
@@ -290,7 +326,7 @@ def t10(r_squared: Series, late_losses: Series) -> Ruling:
         Weights lost in the last 25 steps.
     """
     return Ruling(
-        {"a line": above(r_squared, 0.95), "no limit in sight": above(late_losses, 1)},
+        {"a line fits": at_least(r_squared, 0.95), "weights still go": at_least(late_losses, 1, "weights")},
         f"{spread(r_squared)}; {fmean(late_losses):.0f} weights in the last 25 steps",
     )
 
@@ -306,7 +342,7 @@ def t11(slow: dict[str, Series], fast: dict[str, Series]) -> Ruling:
         The accuracy that fast pruning has to be compared with, by the same keys.
     """
     text = "; ".join(f"{sf}: {percent(slow[sf])} slow, {percent(fast[sf])} fast" for sf in slow)
-    return Ruling({f"slow above fast, {sf}": strictly(above(slow[sf], fast[sf])) for sf in slow}, text)
+    return Ruling({f"{sf}: slow ends above fast": better(slow[sf], fast[sf]) for sf in slow}, text)
 
 
 t11c = t11
@@ -323,7 +359,10 @@ def t12(unit_range: Series, signed_noisy: Series) -> Ruling:
         The same, on [-1, 1] with noise.
     """
     return Ruling(
-        {"some without": strictly(above(unit_range, 0.0)), "none without": below(signed_noisy, 0.0)},
+        {
+            "on [0, 1] some weights get no gradient": Condition(unit_range, SHARE),
+            "on [-1, 1] with noise all get one": at_most(signed_noisy, 0.0),
+        },
         f"{percent(unit_range)} on [0, 1], {percent(signed_noisy)} on [-1, 1] with noise",
     )
 
@@ -343,7 +382,7 @@ def t13(
         Accuracy with at most 30 % of the weights, and at the start, as in `t4`.
     """
     first, second = t2(outer, direct, outer_accuracy, direct_accuracy), t4(accuracy, reference)
-    return Ruling(first.margins | second.margins, f"T2: {first.measured}; T4: {second.measured}")
+    return Ruling({**first.conditions, **second.conditions}, f"T2: {first.measured}; T4: {second.measured}")
 
 
 t13a = t13b = t13
