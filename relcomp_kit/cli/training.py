@@ -119,6 +119,12 @@ def sweep(
         str | None, typer.Option(metavar="ADDRESS", help="Of a Dask scheduler, tcp://HOST:PORT.")
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder of the records; points that have one are done.")] = DEFAULT_SWEEP,
+    decide: Annotated[
+        bool, typer.Option("--decide", help="Then decide the claims about ECQ^x on the set of the plan.")
+    ] = False,
+    record: Annotated[
+        bool, typer.Option("--record", help="Maintainers: keep what --decide found under data/reference.")
+    ] = False,
 ) -> None:
     """Run a grid of points of an experiment: a JSON record each, and what is done already is not run again."""
     import relcomp_kit.studies  # noqa: F401, it registers the experiments of the kit
@@ -126,6 +132,10 @@ def sweep(
     from relcomp_kit.sweeps.run import missing, run_missing
 
     points = read_plan(plan)
+    if decide:
+        from relcomp_kit.studies.quantization import sweep_claims
+
+        sweep_claims.check(points)
     print(f"{len(points)} points, {len(points) - len(missing(points, out))} of them done before", flush=True)
     with interruptible(f"the records of finished points are in {out}"):
         failed = run_missing(points, out, workers=workers, cluster=cluster)
@@ -134,3 +144,22 @@ def sweep(
         what = "1 point" if failed == 1 else f"{failed} points"
         print(f"relcomp: {what} failed; run the same command again to try again", file=sys.stderr)
         raise typer.Exit(1)
+    if decide:
+        _decide(points, plan, out, record)
+
+
+def _decide(points: list, plan: Path, out: Path, record: bool) -> None:
+    """Print what the records of a sweep decide, and write it beside them."""
+    from relcomp_kit.evidence.record import claims_text
+    from relcomp_kit.files import checkout, write_json
+    from relcomp_kit.studies.quantization import sweep_claims
+    from relcomp_kit.sweeps.run import read_records
+
+    content = sweep_claims.decided(points, read_records(points, out)).content
+    print(claims_text(content))
+    name = f"{content['lesson']}.{plan.stem.removeprefix('ecqx-')}.json"
+    kept = [out / "claims" / name, *([checkout() / "data" / "reference" / "full" / name] if record else [])]
+    for file in kept:
+        file.parent.mkdir(exist_ok=True)
+        write_json(file, content)
+        print(f"wrote {file}")

@@ -121,6 +121,7 @@ def table(records: list[dict], profile: str = "quick") -> list[dict]:
     for claim in ledger():
         record, live = decided.get(claim["id"], ({}, {}))
         recorded_on = full[claim["id"]][1]["dataset"] if claim["id"] in full else None
+        command = claim.get("command", f"relcomp run {claim['lesson'][:2]} --profile full")
         published_on = not claim["needs"] or claim["needs"] in (live.get("dataset"), recorded_on)
         rows.append(
             {
@@ -130,8 +131,10 @@ def table(records: list[dict], profile: str = "quick") -> list[dict]:
                 "published": claim["published"],
                 "measured": live.get("measured"),
                 "unit": claim["unit"],
-                "verdict": live.get("verdict", "open" if claim.get("stand_in", True) else "not testable here"),
-                "tightest": tightest(live) if live else None,
+                "verdict": live.get("verdict", unmeasured(claim)),
+                "why": live.get("why") or not_run(claim, command),
+                "on": live.get("on"),
+                "control": is_control(claim),
                 "profile": record.get("profile", profile),
                 "dataset": live.get("dataset"),
                 "published_dataset": claim["needs"] or None,
@@ -140,7 +143,7 @@ def table(records: list[dict], profile: str = "quick") -> list[dict]:
                 "lesson": claim["lesson"],
                 "rule": claim["rule"],
                 "missing": None if published_on else missing[claim["needs"]],
-                "command": claim.get("command", f"relcomp run {claim['lesson'][:2]} --profile full"),
+                "command": command,
                 "recorded": _short(*full[claim["id"]]) if claim["id"] in full else None,
             }
         )
@@ -153,9 +156,10 @@ def _best_records() -> dict[str, tuple[dict, dict]]:
     Otherwise it is the record of the lesson's own data set, whose file carries no other name; otherwise any.
     """
     ranked: dict[str, tuple[int, dict, dict]] = {}
+    needs = {claim["id"]: claim["needs"] for claim in ledger()}
     for name, record in recorded().items():
         for claim in record["claims"]:
-            published = find(claim["id"])["needs"] == record["dataset"]
+            published = needs[claim["id"]] == record["dataset"]
             rank = 2 if published else int(name == record["lesson"])
             if rank > ranked.get(claim["id"], (-1,))[0]:
                 ranked[claim["id"]] = (rank, record, claim)
@@ -163,24 +167,29 @@ def _best_records() -> dict[str, tuple[dict, dict]]:
 
 
 def _short(record: dict, claim: dict) -> dict:
-    return {key: claim[key] for key in ("measured", "verdict", "dataset", "seeds")} | {
-        "tightest": tightest(claim),
+    return {key: claim.get(key) for key in ("measured", "verdict", "why", "on", "dataset", "seeds")} | {
         "profile": record["profile"],
         "commit": record["commit"],
     }
 
 
-def tightest(claim: dict) -> str:
-    """Return the condition of a decided claim with the smallest margin, and that margin's spread over the seeds.
+def unmeasured(claim: dict) -> str:
+    """Return the verdict of a claim that nobody has measured."""
+    return "not testable here" if claim.get("no_stand_in") else "open"
 
-    A condition is met where its margin is 0 or more; margins are in the unit that it compares: shares, counts.
-    """
-    spans = {name: values for name, values in claim.get("margins", {}).items() if values and None not in values}
-    if not spans:
-        return ""
-    name = min(spans, key=lambda name: min(spans[name]))
-    ends = dict.fromkeys(f"{value + 0.0:+.3g}" for value in (min(spans[name]), max(spans[name])))
-    return f"{name}: {' to '.join(ends)}".replace("-", "−")
+
+def not_run(claim: dict, command: str) -> str:
+    """Return in one sentence why a claim that nobody has measured has no other verdict."""
+    if claim.get("no_stand_in"):
+        return f"Nothing stands in for the published data: {claim['no_stand_in']}."
+    return f"Nobody has run it here yet; the kit has all that `{command}` needs."
+
+
+def reason(row: dict) -> str:
+    """Return why a claim in the table stands as it does, by its recorded full run if there is one."""
+    if row.get("recorded"):
+        return row["recorded"].get("why") or ""
+    return row["why"] if row["measured"] is None else "No full run of it is recorded yet."
 
 
 def standing(row: dict) -> str:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from relcomp_kit.cache import write_record
 from relcomp_kit.errors import UserError
-from relcomp_kit.evidence import claims
+from relcomp_kit.evidence import claims, verdicts
+from relcomp_kit.evidence.reasons import why
 from relcomp_kit.evidence.rules import RULES
 from relcomp_kit.files import cache_dir
 from relcomp_kit.provenance import circumstances
@@ -68,7 +69,16 @@ class Record:
             raise TypeError(f"measurement {name} cannot be written as JSON: {error}") from None
         self.content["measurements"].append(measurement)
 
-    def claim(self, claim_id: str, *, at_scale: bool, seeds: Sequence[int] = (), **series) -> str:
+    def claim(
+        self,
+        claim_id: str,
+        *,
+        at_scale: bool,
+        seeds: Sequence[int] = (),
+        on: str = "",
+        dataset: str | None = None,
+        **series,
+    ) -> str:
         """Decide a claim from measured series by its rule, and return the verdict.
 
         Parameters
@@ -79,13 +89,17 @@ class Record:
             Whether net, training and arms had the published size.
         seeds : sequence of int
             The seeds behind the series; none where no data is involved.
+        on : str
+            The net that it was decided on, with its size and budget.
+        dataset : str, optional
+            What was measured on, if it is not the data set of the record.
         **series
             What the rule of that claim takes.
 
         Returns
         -------
         str
-            One of `relcomp_kit.evidence.claims.VERDICTS`.
+            One of `relcomp_kit.evidence.verdicts.VERDICTS`.
 
         Raises
         ------
@@ -93,32 +107,61 @@ class Record:
             If there is no such claim, or it has no rule.
         """
         claim = claims.find(claim_id)
-        if claim_id not in RULES:
+        if claims.rule_of(claim_id) not in RULES:
             raise UserError(f"claim {claim_id} has no rule yet: write one in relcomp_kit/evidence/rules")
-        ruling = RULES[claim_id](**series)
-        dataset = self.content["dataset"] if claim["needs"] else None
-        verdict = claims.decide(claim, ruling, dataset, at_scale, seeds)
-        margins = {
-            name: [None if math.isnan(value) else round(float(value), 6) for value in values]
-            for name, values in ruling.margins.items()
+        entry = {
+            "id": claim_id,
+            "dataset": (dataset or self.content["dataset"]) if claim["needs"] else None,
+            "seeds": list(seeds),
+            "at_scale": at_scale,
+            "on": on,
+            "series": _json(series),
         }
-        self.content["claims"].append(
-            {
-                "id": claim_id,
-                "measured": ruling.measured,
-                "verdict": verdict,
-                "dataset": dataset,
-                "seeds": list(seeds),
-                "at_scale": at_scale,
-                "margins": margins,
-            }
-        )
-        return verdict
+        self.content["claims"].append(decided(entry))
+        return self.content["claims"][-1]["verdict"]
 
     def save(self) -> Path:
         """Write the record to ``$RELCOMP_RECORDS``, or into the cache when a lesson is run by hand."""
         folder = Path(os.environ.get("RELCOMP_RECORDS") or cache_dir() / "records")
         return write_record(folder / f"{self.content['lesson']}.json", self.content)
+
+
+def decided(entry: dict) -> dict:
+    """Return the entry of a claim with what today's rule makes of its series: figure, verdict, why, and margins.
+
+    Parameters
+    ----------
+    entry : dict
+        With ``id``, ``dataset``, ``seeds``, ``at_scale`` and ``series``, as records hold them.
+    """
+    claim = claims.find(entry["id"])
+    ruling = RULES[claims.rule_of(entry["id"])](**_floats(entry["series"]))
+    verdict = verdicts.decide(claim, ruling, entry["dataset"], entry["at_scale"], entry["seeds"])
+    margins = {
+        name: [None if math.isnan(value) else round(float(value), 6) for value in condition.margins]
+        for name, condition in ruling.conditions.items()
+    }
+    reason = why(claim, ruling, verdict, entry["seeds"])
+    return entry | {"measured": ruling.measured, "verdict": verdict, "why": reason, "margins": margins}
+
+
+def _json(series):
+    """Return series as JSON keeps them: keys as text, None for NaN."""
+    if isinstance(series, dict):
+        return {str(key): _json(value) for key, value in series.items()}
+    series = _plain(series)
+    if isinstance(series, list):
+        return [_json(value) for value in series]
+    return None if isinstance(series, float) and math.isnan(series) else series
+
+
+def _floats(series):
+    """Return series as rules take them: NaN for None."""
+    if isinstance(series, dict):
+        return {key: _floats(value) for key, value in series.items()}
+    if isinstance(series, list):
+        return [_floats(value) for value in series]
+    return math.nan if series is None else series
 
 
 def _plain(value):
@@ -191,12 +234,13 @@ def _apart(one: float | list, other: float | list) -> float:
 
 
 def claims_text(record: dict) -> str:
-    """Return the decided claims of a record as plain text: two lines each."""
+    """Return the decided claims of a record as plain text: three lines each."""
     lines = []
     for entry in record["claims"]:
         claim = claims.find(entry["id"])
         lines += [
             f"{claim['id']:<5}{entry['verdict'].upper()}: {claim['statement']}",
             f"     published {claim['published']}; measured {entry['measured']}",
+            f"     {entry['why']}",
         ]
     return "\n".join(lines)

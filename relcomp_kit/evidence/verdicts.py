@@ -11,6 +11,9 @@ gain either; two points of IoU are what an expert may lose. A bound that was pub
 - A condition is *met* if the interval lies at 0 or above, and the mean reaches the smallest effect.
 - It *fails* if the interval lies below 0, or below the smallest effect: such an effect is excluded.
 - Otherwise it is *undecided*: these seeds cannot tell.
+
+Some conditions are side conditions: a small net that loses too much is no small net. Where one is met it is no merit of
+its own; where it fails, the conditions beside it fail too, and where it is undecided, so are they.
 """
 
 import math
@@ -44,12 +47,15 @@ class Condition:
         What margins count, such as "weights"; "points" are hundredths, of accuracy or IoU.
     alternative : bool
         Whether the claim only says that one of these conditions holds, such as one class of many.
+    side : bool
+        Whether it is a side condition.
     """
 
     margins: Sequence[float]
     matters: float = 0.0
     unit: str = ""
     alternative: bool = False
+    side: bool = False
 
 
 @dataclass(frozen=True)
@@ -103,7 +109,9 @@ def state(condition: Condition, exact: bool = False, tests: int = 1) -> str:
 
 
 def states(claim: Mapping, ruling: Ruling) -> dict[str, str]:
-    """Return the state of every condition, by name; all alternatives are one, by the name of the one that does best.
+    """Return the state of the conditions that a verdict hangs on, by name.
+
+    All alternatives are one, by the name of the one that does best; a side condition is only named if it is not met.
 
     Parameters
     ----------
@@ -123,7 +131,18 @@ def states(claim: Mapping, ruling: Ruling) -> dict[str, str]:
         each = {name: state(one, tests=len(others)) for name, one in others.items()}
         best = min(each, key=lambda name: (order.index(each[name]), -fmean(others[name].margins)))
         found[best] = each[best]
-    return found
+    return _beside(found, {name for name, one in ruling.conditions.items() if one.side})
+
+
+def _beside(found: dict[str, str], sides: set[str]) -> dict[str, str]:
+    """Return the states with what side conditions make of the others."""
+    unmet = {name: kind for name, kind in found.items() if name in sides and kind != MET}
+    rest = {name: kind for name, kind in found.items() if name not in sides}
+    if FAILED in unmet.values():
+        return dict.fromkeys(rest, FAILED) | unmet
+    if not unmet or set(rest.values()) == {FAILED}:
+        return rest
+    return {name: UNDECIDED if kind == MET else kind for name, kind in rest.items()} | unmet
 
 
 def decide(claim: Mapping, ruling: Ruling, dataset: str | None, at_scale: bool, seeds: Sequence[int] = ()) -> str:

@@ -1,7 +1,7 @@
 """The rules of the claims about coding (B6, B7, B12, B13). Sizes are those of files unless a rule says otherwise."""
 
-from relcomp_kit.evidence.rules.series import IOU, Series, at_least, at_most, percent, points_lost, spread
-from relcomp_kit.evidence.verdicts import Ruling
+from relcomp_kit.evidence.rules.series import BYTES, IOU, Series, at_least, at_most, below, percent, points_lost, spread
+from relcomp_kit.evidence.verdicts import Condition, Ruling
 
 EQUAL = 1e-5  # difference of outputs
 
@@ -24,7 +24,7 @@ def b6(saved: Series, lost: Series, before: Series = (), macs: Series = ()) -> R
     return Ruling(
         {
             "over 97% of the bytes are saved": at_least(saved, 0.97, "points"),
-            "at most 2 points of IoU are lost": at_most(lost, IOU, "points"),
+            "at most 2 points of IoU are lost": at_most(lost, IOU, "points", side=True),
         },
         f"saved {percent(saved)} of the bytes{also}; points of IoU lost: {points_lost(lost, before)}",
     )
@@ -48,7 +48,7 @@ def b7(saved: Series, smaller: Series, lost: Series, before: Series = ()) -> Rul
         {
             "over 60% of the computation is saved": at_least(saved, 0.60, "points"),
             "over 95% of the bytes are saved": at_least(smaller, 0.95, "points"),
-            "at most 2 points of IoU are lost": at_most(lost, IOU, "points"),
+            "at most 2 points of IoU are lost": at_most(lost, IOU, "points", side=True),
         },
         f"saved {percent(saved)} of the computation, {percent(smaller)} of the bytes; "
         f"points of IoU lost: {points_lost(lost, before)}",
@@ -74,7 +74,7 @@ def b13c(ratio: dict[str, dict[str, Series]]) -> Ruling:
 
 def _smaller(ratio: dict[str, dict[str, Series]]) -> Ruling:
     conditions = {
-        f"{net}: fewer bytes than {rival}": at_most(values, 1.0, "points")
+        f"{net}: fewer bytes than {rival}": Condition(below(values, 1.0), BYTES, "points")
         for rival, nets in ratio.items()
         for net, values in nets.items()
     }

@@ -147,7 +147,7 @@ def x3c(ratio: dict[str, Series], estimated: dict[str, Series], lost: dict[str, 
 def _smaller(ratio: Series, lost: Series) -> Ruling:
     conditions: dict[str, Condition] = {
         f"{TIMES_SMALLER} times smaller": at_least(ratio, TIMES_SMALLER, "times"),
-        "at most 1 point is lost": at_most(lost, 0.01, "points"),
+        "at most 1 point is lost": at_most(lost, 0.01, "points", side=True),
     }
     return Ruling(
         conditions, f"times smaller: {spread(ratio, 1)}; points lost: {spread([100 * one for one in lost], 1)}"

@@ -161,7 +161,7 @@ def _expert(saved: Series, lost: Series, before: Series, bound: float) -> Ruling
     return Ruling(
         {
             f"over {bound:.0%} of the computation is saved": at_least(saved, bound, "points"),
-            "at most 2 points of IoU are lost": at_most(lost, IOU, "points"),
+            "at most 2 points of IoU are lost": at_most(lost, IOU, "points", side=True),
         },
         f"saved {percent(saved)}; points of IoU lost: {points_lost(lost, before)}",
     )

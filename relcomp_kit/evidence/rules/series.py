@@ -16,6 +16,7 @@ IOU = 0.02  # two points
 CORRELATION = 0.05  # a twentieth of what a coefficient can be
 COSTS = 0.05  # share of the multiply-adds of a net
 SHARE = 0.01  # of the weights
+BYTES = 0.01  # of a rival's
 
 
 def better(values: Series, others: Series, matters: float = ACCURACY, unit: str = "points") -> Condition:
@@ -50,7 +51,7 @@ def at_least(values: Series, bound: Series | float, unit: str = "") -> Condition
     return Condition(above(values, bound), unit=unit)
 
 
-def at_most(values: Series, bound: Series | float, unit: str = "") -> Condition:
+def at_most(values: Series, bound: Series | float, unit: str = "", side: bool = False) -> Condition:
     """Return the condition that values stay at or under a bound, or one for each seed.
 
     Parameters
@@ -61,8 +62,10 @@ def at_most(values: Series, bound: Series | float, unit: str = "") -> Condition:
         What they must not exceed.
     unit : str
         Of the margin; see `relcomp_kit.evidence.verdicts.Condition`.
+    side : bool
+        Whether it is a side condition.
     """
-    return Condition(below(values, bound), unit=unit)
+    return Condition(below(values, bound), unit=unit, side=side)
 
 
 def above(values: Series, others: Series | float) -> list[float]:

@@ -4,8 +4,10 @@ import math
 from collections.abc import Sequence
 from statistics import fmean
 
+from relcomp_kit.evidence.claims import in_set
 from relcomp_kit.evidence.record import Record
 from relcomp_kit.evidence.rules.series import percent, spread
+from relcomp_kit.studies.setting import segmenter
 from relcomp_kit.sweeps.table import Rows, select
 
 SHIPPED = "folded, 8 bit"  # the file that sizes of whole files are those of
@@ -164,16 +166,21 @@ def decide(record: Record, rows: Rows) -> None:
     """
     scenes = [one for one in rows if one["kind"] != "thesis' net"]
     asked = {"at_scale": all(one["net"] == "resnet101" for one in scenes), "seeds": seeds(scenes)}
+    sizes = {one["net"]: len(one["scores"]["float"]["test IoU"]) for one in scenes}
+    asked["on"] = " and ".join(segmenter(name, classes) for name, classes in sizes.items())
     best = list(chosen(cut(rows), LOST).values())
     # without a good one the float net stays; a few dozen steps of training decide nothing
     stays, keeps = (math.nan, math.nan) if record.content["profile"] == "quick" else (0.0, 1.0)
     saved = [1 - 1 / ratio(one) if one else stays for one in best]
     less = [lost(one, "test") if one else 0.0 for one in best]
+    told = {"before": [one["scores"]["float"]["test IoU"][one["wanted"][0]] for one in best]} if all(best) else {}
     if record.content["dataset"] == "railsem19":
         macs = [1 - one["macs"] if one else stays for one in best]
-        record.claim("B7", **asked, saved=macs, smaller=saved, lost=less)
+        record.claim("B7", **asked, saved=macs, smaller=saved, lost=less, **told)
     else:
-        record.claim("B6", **asked, saved=saved, lost=less)
+        if all(best):
+            told["macs"] = [1 - one["macs"] for one in best]
+        record.claim("B6", **asked, saved=saved, lost=less, **told)
     apart = [max(one["apart"] for one in select(scenes, seed=seed)) for seed in seeds(scenes)]
     record.claim("B12", **asked, apart=apart)
     record.claim("B13", **asked, ratio=worst(rows, RIVALS))
@@ -182,15 +189,15 @@ def decide(record: Record, rows: Rows) -> None:
     small = {
         name: list(chosen(select(whole, kind=name), FEW).values()) for name in dict.fromkeys(r["kind"] for r in whole)
     }
-    record.claim(
-        "X3c",
-        **asked,
-        ratio={name: [ratio(one) if one else keeps for one in each] for name, each in small.items()},
-        estimated={
-            name: [one["float32"] / one["estimate"] if one else keeps for one in each] for name, each in small.items()
-        },
-        lost={name: [lost(one, "test") if one else 0.0 for one in each] for name, each in small.items()},
-    )
+    for name, each in small.items():
+        own = "mnist" if name == KINDS["tanh"] else "rail-scenes"
+        record.claim(
+            in_set("X3c", own),
+            **asked | ({"dataset": own, "on": name} if own == "mnist" else {}),
+            ratio={name: [ratio(one) if one else keeps for one in each]},
+            estimated={name: [one["float32"] / one["estimate"] if one else keeps for one in each]},
+            lost={name: [lost(one, "test") if one else 0.0 for one in each]},
+        )
 
 
 def note(record: Record, rows: Rows, rungs: dict[str, Rows]) -> None:

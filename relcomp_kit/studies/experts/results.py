@@ -4,6 +4,7 @@ from statistics import fmean
 
 from relcomp_kit.evidence.record import Record
 from relcomp_kit.studies.experts.experiment import ARMS
+from relcomp_kit.studies.setting import segmenter
 from relcomp_kit.sweeps.table import Rows, select
 
 WHEN = {"as cut": "as cut", "trained": "trained a little"}
@@ -141,8 +142,29 @@ def joined_and_single(rows: Rows, keep: float) -> tuple[dict[str, list[float]], 
     return joined, single
 
 
+def joined_and_single_macs(rows: Rows, keep: float, names: list[str]) -> dict[str, list[float]]:
+    """Return the multiply-adds of a joined expert, and of all single ones together, over the whole net's: one a seed.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        See `row`.
+    keep : float
+        The share of filters of these experts.
+    names : list of str
+        The classes that the joined one is for.
+    """
+    found: dict[str, list[float]] = {"joined_macs": [], "single_macs": []}
+    for seed in supers(rows):
+        some = select(rows, arm="relevance", keep=keep, seed=seed)
+        (joined,) = select(some, wanted=tuple(names))
+        found["joined_macs"].append(joined["macs"])
+        found["single_macs"].append(sum(one["macs"] for name in names for one in select(some, wanted=(name,))))
+    return found
+
+
 def decide(record: Record, rows: Rows, wanted: str, keep: float, frequency: dict[str, float]) -> None:
-    """Decide B5 or B8, whichever the set stands for, and, where every class has an expert, B9 and B10.
+    """Decide B5 and B5c or B8, whichever the set stands for, and, where every class has an expert, B9 and B10.
 
     Parameters
     ----------
@@ -157,18 +179,26 @@ def decide(record: Record, rows: Rows, wanted: str, keep: float, frequency: dict
     frequency : dict of str to float
         Class to its share of pixels.
     """
-    seeds = list(supers(rows))
-    asked = {"at_scale": all(one["net"] == "resnet101" for one in rows), "seeds": seeds}
+    whole = supers(rows)
+    first = next(iter(whole.values()))
+    asked = {"at_scale": all(one["net"] == "resnet101" for one in rows), "seeds": list(whole)}
+    asked["on"] = f"{segmenter(first['net'], len(first['test as cut']))}, experts trained for {first['steps']:,} steps"
     dataset = record.content["dataset"]
     if dataset in CLAIMS:
+        before = [start["test as cut"][wanted] for start in whole.values()]
         saved, lost = saved_and_lost(rows, wanted)
-        record.claim(CLAIMS[dataset], **asked, saved=saved, lost=lost)
+        record.claim(CLAIMS[dataset], **asked, saved=saved, lost=lost, before=before)
+        if CLAIMS[dataset] == "B5" and select(rows, arm="average"):
+            average, lost = saved_and_lost(rows, wanted, "average")
+            record.claim("B5c", **asked, own=saved, average=average, lost=lost, before=before)
     found = advantage(rows, keep, "trained")
     if len(found) > 2:
         record.claim("B9", **asked, advantage=found, frequency={name: frequency[name] for name in found})
     joined, single = joined_and_single(rows, keep)
     if joined:
-        record.claim("B10", **asked, joined=joined, single=single)
+        scores = {name: [start["test trained"][name] for start in whole.values()] for name in joined}
+        costs = joined_and_single_macs(rows, keep, list(joined))
+        record.claim("B10", **asked, joined=joined, single=single, whole=scores, **costs)
 
 
 def note(record: Record, rows: Rows) -> None:

@@ -27,6 +27,7 @@ from relcomp_kit.studies.segmentation.measurement import Segmenter, firsts, from
 from relcomp_kit.sweeps.point import Point
 
 VERSION = 2  # of `one_shot`; a new one makes everything anew
+SCORES = ("accuracy", "pixel accuracy", "mean average precision")
 ECQ, LRP, BROKEN, MAGNITUDE, RANDOM = "ecq", "lrp", "lrp, sums left out", "magnitude", "random"
 
 
@@ -47,8 +48,8 @@ def row(record: dict) -> dict:
     """Return what counts of a sweep's record: how the net was quantized, its scores (shares), its size in bytes."""
     point = record["point"]
     found = {entry["name"]: entry["value"] for entry in record["measurements"]}
-    score = "accuracy" if "accuracy" in found else "pixel accuracy"
-    how = ("arm", "bits", "Lambda", "seed", "step_rule", "gradient_scale", "steps")
+    score = next(name for name in SCORES if name in found)
+    how = ("net", "arm", "bits", "Lambda", "seed", "step_rule", "gradient_scale", "steps")
     return {name: point[name] for name in how} | {
         "accuracy": found[score],
         "validation": found[f"validation {score}"],
@@ -56,6 +57,7 @@ def row(record: dict) -> dict:
         "sparsity": found["sparsity"],
         "entropy": found["entropy"],
         "bytes": found["coded size"],
+        "file": found.get("file size"),
         "ratio": found["compression ratio"],
         "made_by": found["made by"],
     }

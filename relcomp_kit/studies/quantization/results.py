@@ -7,22 +7,27 @@ from statistics import fmean
 import numpy as np
 
 from relcomp_kit.compression.ecqx import Quantized
+from relcomp_kit.datasets.labelled import NAMES as PUBLISHED_SETS
+from relcomp_kit.evidence.claims import in_set
 from relcomp_kit.evidence.record import Record
 from relcomp_kit.evidence.rules.series import percent, spread
 from relcomp_kit.relevance.faithfulness import area
+from relcomp_kit.studies.quantization.several_nets import together
 from relcomp_kit.sweeps.table import Rows, select
 
 ARMS = ("ecq", "lrp", "magnitude", "random")
 RIVALS = {"ecq": "ECQ", "magnitude": "magnitude", "random": "random"}
-AXES = {"equal sparsity": "sparsity", "equal bytes": "bytes"}
+PUBLISHED_STEP = "p99.9-interpolated"
 SPARSE = 0.5  # zeros of a net that is called sparse
 FEW = 0.01  # accuracy that a small net may lose on validation
 GRID = 21  # places at which curves are read off
 
 
 def judged(rows: Rows) -> list[dict]:
-    """Return the rows that claims are decided by: the published grid, but at 2 bit, where it collapses, the other."""
-    return [row for row in rows if (row["step_rule"] == "least-squares") == (row["bits"] == 2)]
+    """Return the rows that claims are decided by: of the published step; of its old form at 2 bit, the other one."""
+    return [
+        row for row in rows if row["step_rule"] in (PUBLISHED_STEP, "least-squares" if row["bits"] == 2 else "p99.9")
+    ]
 
 
 def distinct(rows: Rows, name: str) -> list:
@@ -100,11 +105,11 @@ def mean_accuracy(rows: Rows, axis: str) -> dict[str, float]:
     ----------
     rows : sequence of dict
         Of one seed and bit width, all arms.
-    axis : {"sparsity", "bytes"}
+    axis : {"sparsity", "bytes", "file"}
         The column of the range.
     """
     found = {arm: np.array(curve(select(rows, arm=arm), axis)) for arm in ARMS}
-    if axis == "bytes":
+    if axis != "sparsity":
         found = {arm: np.column_stack([np.log(each[:, 0]), each[:, 1]]) for arm, each in found.items()}
     first = max(each[:, 0].min() for each in found.values())
     last = min(each[:, 0].max() for each in found.values())
@@ -118,10 +123,18 @@ def mean_accuracy(rows: Rows, axis: str) -> dict[str, float]:
     return means
 
 
-def mean_accuracies(rows: Rows) -> dict[str, dict[str, list[float]]]:
-    """Return `mean_accuracy` as a mean over bit widths: axis and arm to one value a seed."""
+def mean_accuracies(rows: Rows, size: str = "bytes") -> dict[str, dict[str, list[float]]]:
+    """Return `mean_accuracy` as a mean over bit widths: axis and arm to one value a seed.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        Of all nets, arms and bit widths.
+    size : {"bytes", "file"}
+        The column of sizes: estimated by entropy, or of whole files.
+    """
     found: dict[str, dict[str, list[float]]] = {}
-    for name, axis in AXES.items():
+    for name, axis in {"equal sparsity": "sparsity", "equal bytes": size}.items():
         per_seed = [
             [mean_accuracy(select(rows, bits=bits, seed=seed), axis) for bits in distinct(rows, "bits")]
             for seed in distinct(rows, "seed")
@@ -136,7 +149,7 @@ def best_sparse(rows: Rows) -> dict | None:
     return max(sparse, key=lambda row: row["validation"], default=None)
 
 
-def smallest(rows: Rows, start: float) -> dict | None:
+def smallest(rows: Rows, start: float, size: str = "bytes") -> dict | None:
     """Return the smallest net that loses at most a point on validation, if there is one.
 
     Parameters
@@ -145,9 +158,11 @@ def smallest(rows: Rows, start: float) -> dict | None:
         To choose from.
     start : float
         Accuracy of the float net on validation.
+    size : {"bytes", "file"}
+        The column of sizes, as in `mean_accuracies`.
     """
     good = [row for row in rows if row["validation"] >= start - FEW]
-    return min(good, key=lambda row: row["bytes"], default=None)
+    return min(good, key=lambda row: row[size], default=None)
 
 
 def at_sparsity(rows: Rows, sparsity: float) -> float:
@@ -164,37 +179,71 @@ def at_sparsity(rows: Rows, sparsity: float) -> float:
     return float(np.interp(sparsity, x, y, left=math.nan, right=math.nan))
 
 
-def decide(record: Record, rows: Rows, start: dict[int, dict[str, float]]) -> None:
-    """Decide X1 to X3 and their controls.
+def decide(record: Record, rows: Rows, start: dict) -> None:
+    """Decide X1 to X3 and their controls, in the rows of the ledger that are about the record's data set.
 
     Parameters
     ----------
     record : Record
         The verdicts go into it.
     rows : sequence of dict
-        As `relcomp_kit.studies.quantization.measurement.swept` returns them.
+        As `relcomp_kit.studies.quantization.measurement.swept` returns them; of one net or several.
+    start : dict
+        Seed to "test" and "validation", of the net before it was quantized; by net where there are several.
+    """
+    dataset = record.content["dataset"]
+    nets = list(dict.fromkeys(row.get("net", "") for row in rows))
+    starts = start if len(nets) > 1 else {nets[0]: start}
+    each = [series_of([row for row in rows if row.get("net", "") == net], starts[net], dataset) for net in nets]
+    asked = {"at_scale": False, "seeds": distinct(rows, "seed"), "on": _on(rows, nets)}
+    for claim in ("X1", "X1c", "X2", "X2c", "X3"):
+        series = [one[claim] for one in each]
+        joined = series[0] if len(nets) == 1 else together(dict(zip(nets, series)))
+        record.claim(in_set(claim, dataset), **asked, **joined)
+
+
+def _on(rows: Rows, nets: Sequence[str]) -> str:
+    steps = sorted({row["steps"] for row in rows})
+    told = ", ".join(filter(None, nets))
+    return f"{told}: ".lstrip(": ") + f"trained while quantized for {' or '.join(f'{one:,}' for one in steps)} steps"
+
+
+def series_of(rows: Rows, start: dict[int, dict[str, float]], dataset: str) -> dict[str, dict]:
+    """Return what the rules of X1 to X3 and their controls take: claim to series, of one net.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        Of one net, as in `decide`.
     start : dict
         Seed to "test" and "validation", of the net before it was quantized.
+    dataset : str
+        On the published sets, sizes are those of files.
     """
-    asked = {"at_scale": False, "seeds": distinct(rows, "seed")}
+    size = "file" if dataset in PUBLISHED_SETS else "bytes"
     rows, longer = judged(rows), select(rows, arm="float")
-    lrp, seeds = select(rows, arm="lrp"), asked["seeds"]
+    lrp, seeds = select(rows, arm="lrp"), distinct(rows, "seed")
     tests = [start[seed]["test"] for seed in seeds]
     found = {
         bits: [best_sparse(select(lrp, bits=bits, seed=seed)) for seed in seeds] for bits in distinct(rows, "bits")
     }
     chosen = {bits: [row["accuracy"] if row else math.nan for row in each] for bits, each in found.items()}
-    record.claim("X1", **asked, accuracy=chosen, start=tests)
     trained = [select(longer, seed=seed)[0]["accuracy"] for seed in seeds]
-    record.claim("X1c", **asked, accuracy=chosen, trained=trained)
-    means = mean_accuracies(rows)
-    relevance = {name: arms["lrp"] for name, arms in means.items()}
-    rivals = {label: {name: arms[arm] for name, arms in means.items()} for arm, label in RIVALS.items()}
-    record.claim("X2", **asked, relevance=relevance, rivals=rivals)
-    record.claim("X2c", **asked, relevance=relevance, rivals={"ECQ": rivals["ECQ"]})
-    small = [smallest(select(lrp, seed=seed), start[seed]["validation"]) for seed in seeds]
+    means = mean_accuracies(rows, size)
+    ahead = {
+        "relevance": {name: arms["lrp"] for name, arms in means.items()},
+        "rivals": {label: {name: arms[arm] for name, arms in means.items()} for arm, label in RIVALS.items()},
+    }
+    small = [smallest(select(lrp, seed=seed), start[seed]["validation"], size) for seed in seeds]
     lost = [test - row["accuracy"] if row else 0.0 for test, row in zip(tests, small)]  # none: the float net stays
-    record.claim("X3", **asked, ratio=[row["ratio"] if row else 1.0 for row in small], lost=lost)
+    ratio = [row["ratio"] * row["bytes"] / row[size] if row else 1.0 for row in small]
+    return {
+        "X1": {"accuracy": chosen, "start": tests},
+        "X1c": {"accuracy": chosen, "trained": trained},
+        "X2": ahead,
+        "X2c": ahead,
+        "X3": {"ratio": ratio, "lost": lost},
+    }
 
 
 def note(record: Record, rows: Rows, start: dict[int, dict[str, float]]) -> None:

@@ -8,6 +8,7 @@ from relcomp_kit.relevance.faithfulness import area
 from relcomp_kit.studies.profiles import RelevanceBudget
 from relcomp_kit.studies.relevance.measurement import CORNERS, LRP, MAGNITUDE, MEASURES, OTHER_AGGREGATE
 from relcomp_kit.studies.segmentation.measurement import Segmenter
+from relcomp_kit.studies.setting import named, training
 
 
 def by_measure(results: Sequence[dict], what: str, scope: str, order: str) -> dict[str, list[list[float]]]:
@@ -96,6 +97,7 @@ def decide(
     corner = {name: [one["corners"]["all classes"][name] for one in results] for name in CORNERS}
     found = areas(by_measure(results, "pixel_accuracy", "layer", "least"), budget.shares["layer"])
     asked = {"at_scale": all(made.name == "resnet101" for made in nets), "seeds": seeds}
+    asked["on"] = f"{named(nets[0].name, nets[0].net)}, {training(nets[0].recipe)}"
     record.claim("B3", **asked, **dict(zip(("correlation", "irrelevant", "relevant"), corner.values())))
     record.claim("B4", **asked, relevance=found[LRP], magnitude=found[MAGNITUDE])
     record.claim("B4c", **asked, relevance=found[LRP], random=by_chance)

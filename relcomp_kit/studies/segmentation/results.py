@@ -9,6 +9,7 @@ from relcomp_kit.models.metrics import plain
 from relcomp_kit.models.recipe import Recipe
 from relcomp_kit.studies.profiles import STEPS
 from relcomp_kit.studies.segmentation.measurement import Segmenter
+from relcomp_kit.studies.setting import segmenter, training
 
 PUBLISHED = {"B1": (("rail-scenes", "berdiba"), 5000), "B2": (("railsem19",), 8500)}  # sets, and scenes of the set
 
@@ -59,6 +60,7 @@ def decide(record: Record, data: SceneSet, nets: Sequence[Segmenter], results: d
                 claim,
                 at_scale=complete and all(_as_published(made.recipe) for made in most),
                 seeds=[made.seed for made in most],
+                on=f"{segmenter(most[0].name, len(data.classes))}, {training(most[0].recipe)}",
                 accuracy=[results[made.name, made.seed]["pixel_accuracy"] for made in most],
             )
 

@@ -1,0 +1,108 @@
+"""What the records of a sweep decide: the claims about ECQ^x on the sets on which it was published.
+
+No lesson runs these plans; ``relcomp sweep PLAN --decide`` does, and leaves a record like those of lessons, which the
+ledger reads.
+"""
+
+from collections.abc import Sequence
+from statistics import fmean
+
+from relcomp_kit.datasets.labelled import NAMES
+from relcomp_kit.errors import UserError
+from relcomp_kit.evidence.record import Record
+from relcomp_kit.studies.quantization import results
+from relcomp_kit.studies.quantization.measurement import row, start_scores
+from relcomp_kit.sweeps.point import Point
+from relcomp_kit.sweeps.table import Rows, select
+
+LESSON = "05_quantize_by_relevance"
+ONE_SHOT = "one-shot"  # the experiment
+
+
+def check(points: Sequence[Point]) -> str:
+    """Return the data set of a plan whose records decide claims.
+
+    Parameters
+    ----------
+    points : sequence of Point
+        Of the plan.
+
+    Raises
+    ------
+    UserError
+        If no claim hangs on such records.
+    """
+    datasets = {point.values.get("dataset") for point in points}
+    if points[0].experiment not in ("quantize", ONE_SHOT) or len(datasets) > 1 or not datasets < set(NAMES):
+        raise UserError(
+            f"--decide is for plans that quantize nets of one of {', '.join(NAMES)}: the claims about other sets are "
+            "decided by their lessons"
+        )
+    return datasets.pop()
+
+
+def decided(points: Sequence[Point], records: Sequence[dict]) -> Record:
+    """Return the record of lesson 05 that follows from the records of a sweep: its measurements, its claims.
+
+    Parameters
+    ----------
+    points : sequence of Point
+        Of the plan.
+    records : sequence of dict
+        Of these points, one each.
+    """
+    dataset = check(points)
+    made = Record(LESSON, "full", dataset)
+    if points[0].experiment == ONE_SHOT:
+        rows = [one_shot_row(record) for record in records]
+        for one in rows:
+            made.measure("accuracy at once", one["accuracy"], "share", **one)
+        decide_one_shot(made, rows)
+        return made
+    rows = [row(record) for record in records]
+    nets = list(dict.fromkeys(one["net"] for one in rows))
+    starts = {net: start_scores([point for point in points if point.values["net"] == net]) for net in nets}
+    for net, start in starts.items():
+        for seed, scores in start.items():
+            for split, value in scores.items():
+                made.measure("accuracy before quantization", value, "share", net=net, seed=seed, split=split)
+    for one in rows:
+        made.measure("accuracy after quantization", one["accuracy"], "share", **one)
+    results.decide(made, rows, starts if len(nets) > 1 else starts[nets[0]])
+    return made
+
+
+def one_shot_row(record: dict) -> dict:
+    """Return what counts of a record of the experiment "one-shot"; sizes are None for the arm "float"."""
+    point = record["point"]
+    found = {entry["name"]: entry["value"] for entry in record["measurements"]}
+    how = {name: point[name] for name in ("net", "arm", "seed", "bits", "Lambda", "step_rule")}
+    sizes = {"sparsity": found.get("sparsity"), "bytes": found.get("coded size"), "file": found.get("file size")}
+    return how | {"accuracy": found["accuracy"]} | sizes
+
+
+def decide_one_shot(record: Record, rows: Rows) -> None:
+    """Decide X2d by nets that were quantized without training: a net is what a seed is elsewhere.
+
+    Parameters
+    ----------
+    record : Record
+        The verdict goes into it.
+    rows : sequence of dict
+        With ``net``, ``arm``, ``seed``, ``step_rule`` and ``accuracy``; several seeds of an arm are draws of its images
+        or numbers, and their mean counts.
+    """
+    some = [one for one in rows if one["step_rule"] == results.PUBLISHED_STEP and one["arm"] != "float"]
+    nets = list(dict.fromkeys(one["net"] for one in some))
+    arms = {
+        arm: {"4 bit": [fmean(one["accuracy"] for one in select(some, net=net, arm=arm)) for net in nets]}
+        for arm in results.ARMS
+    }
+    record.claim(
+        f"X2d-{record.content['dataset']}",
+        at_scale=False,
+        seeds=list(range(len(nets))),
+        on=", ".join(nets),
+        relevance=arms["lrp"],
+        rivals={label: arms[arm] for arm, label in results.RIVALS.items()},
+    )
