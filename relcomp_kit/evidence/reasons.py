@@ -73,7 +73,8 @@ def _told(condition: Condition, kind: str, exact: bool) -> str:
     if len(margins) < SEEDS or len(set(margins)) == 1:
         return f"{_by(mean, condition)} by {amount(abs(mean), condition.unit)} for every seed"
     low, high = interval(margins)
-    ends = f"{100 * LEVEL:.0f} % interval {signed(low, condition.unit)} to {signed(high, condition.unit)}, {len(margins)} seeds"
+    ends = " to ".join(signed(end, condition.unit) for end in (low, high))
+    ends = f"{100 * LEVEL:.0f} % interval {ends}, {len(margins)} seeds"
     asked = ""
     if condition.matters and kind != MET and high > 0:
         asked = f", where {amount(condition.matters, condition.unit)} would matter"
@@ -111,7 +112,7 @@ def _digits(value: float) -> str:
     """Return a number, 0 or more, as short as it can be read."""
     if value >= 1000:
         return f"{value:,.0f}"
-    if value >= 10:
+    if value >= 9.95:
         return f"{value:.0f}"
     if value >= 0.1 or value == 0:
         return f"{value:.1f}" if value >= 1 else f"{value:.2f}"

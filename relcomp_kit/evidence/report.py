@@ -8,6 +8,8 @@ VERDICTS = {  # verdict -> (colour, ink on it, colour in the terminal); blue and
     "reproduced": ("#1b5e9c", "#ffffff", "green"),
     "holds on a stand-in": ("#8fc1e3", "#17232e", "cyan"),
     "partly": ("#f0a04b", "#2b1a05", "yellow"),
+    "undecided": ("#fbdfa6", "#2b1a05", "yellow"),
+    "too few seeds": ("#e3d5c0", "#2b1a05", "yellow"),
     "not reproduced": ("#b3261e", "#ffffff", "red"),
     "not testable here": ("#c4c9cf", "#23282d", "magenta"),
     "open": ("#eceff2", "#4b535d", "bright_black"),
@@ -15,10 +17,7 @@ VERDICTS = {  # verdict -> (colour, ink on it, colour in the terminal); blue and
 
 
 def terminal_table(rows: list[dict]):
-    """Return the table of claims for a rich console; without any live result only what is recorded is shown.
-
-    Where nothing is recorded stands the command that would decide the claim.
-    """
+    """Return the table of claims for a rich console; without any live result only what is recorded is shown."""
     from rich.table import Table
     from rich.text import Text
 
@@ -34,8 +33,8 @@ def terminal_table(rows: list[dict]):
         cells = [Text(row["id"]), Text(row["statement"]), Text(text(row["published"]))]
         if live:
             cells += [Text(text(row["measured"])), _coloured(row["verdict"])]
-        found = (recorded["verdict"], recorded["measured"]) if recorded else (claims.standing(row), row["command"])
-        past = Text("\n").join([_coloured(found[0]), Text(found[1])])
+        measured = [Text(recorded["measured"])] if recorded else []
+        past = Text("\n").join([_coloured(claims.standing(row)), *measured, Text(claims.reason(row), style="dim")])
         table.add_row(*cells, past)
     return table
 
@@ -79,19 +78,26 @@ def claims_table(rows: Sequence[dict], link: Callable[[str], str | None] = lambd
         The table, a line a claim.
     """
     live = any(row["measured"] for row in rows)
-    heads = ["id", "claim", "published", *(["this run"] if live else []), "recorded full run", "verdict", "lesson"]
+    heads = [
+        "id",
+        "claim",
+        "published",
+        *(["this run"] if live else []),
+        "recorded full run",
+        "verdict",
+        "why",
+        "lesson",
+    ]
     lines = [heads, ["---"] * len(heads)]
     for row in rows:
         recorded = row["recorded"] or {}
         found = [text(recorded.get("measured")), setting(recorded)]
-        if recorded.get("tightest"):
-            found.append(f"margin, {recorded['tightest']}")
         cells = [f"**{row['id']}**", row["statement"], row["published"]]
         if live:
             cells.append(f"{row['verdict']}: {row['measured']} ({setting(row)})" if row["measured"] else "")
         address, number = link(row["lesson"]), row["lesson"][:2]
         lesson = f"[{number}]({address})" if address else number
-        cells += ["; ".join(filter(None, found)), f"**{claims.standing(row)}**", lesson]
+        cells += ["; ".join(filter(None, found)), f"**{claims.standing(row)}**", claims.reason(row), lesson]
         lines.append([str(cell).replace("|", "\\|") for cell in cells])
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
@@ -110,12 +116,12 @@ def untested(rows: Sequence[dict]) -> list[str]:
 
 
 def setting(found: dict) -> str:
-    """Return data set and seeds of a measurement; nothing where nothing was measured."""
+    """Return data set, seeds and net of a measurement; nothing where nothing was measured."""
     if found.get("measured") is None:
         return ""
     seeds = found.get("seeds") or []
     count = f"{len(seeds)} seed{'s' if len(seeds) > 1 else ''}" if seeds else ""
-    return ", ".join(filter(None, [text(found.get("dataset")), count]))
+    return ", ".join(filter(None, [text(found.get("dataset")), count, text(found.get("on"))]))
 
 
 def text(value) -> str:

@@ -71,17 +71,25 @@ def report(rows: Sequence[dict], picture: tuple[bytes, str] | None, link: Link, 
     body = f"""<h2>Verdicts</h2>{counts(rows)}
 {_figure(*picture) if picture else ""}
 <h2>Claims</h2>
-<p>A rule must be met by every seed. <i>Margin</i>: by how much it was, in its tightest condition, over the seeds.</p>
+<p>A rule is met or missed where the 95 % interval of its margins over the seeds says so; below each figure stands why.
+Rows whose source is a control are questions of the kit's own.</p>
 {tables}"""
     return frame("What reproduced", body, lead=lead, root=root, style=STYLE)
 
 
 def counts(rows: Sequence[dict]) -> str:
-    """Return how many claims have which verdict as bars, in HTML: of this run, if it decided any, and recorded."""
-    bars = {"recorded": Counter(claims.standing(row) for row in rows)}
-    if any(row["measured"] for row in rows):
-        bars = {"this run": Counter(row["verdict"] for row in rows)} | bars
-    drawn = "".join(f"<b>{name}</b><div class='bar'>{_bar(some)}</div>" for name, some in bars.items())
+    """Return as HTML bars how many published claims, and how many controls of the kit's own, have which verdict.
+
+    Of this run, if it decided any, and recorded.
+    """
+    bars = {}
+    for name, control in (("published claims", False), ("controls of ours", True)):
+        some = [row for row in rows if row["control"] == control]
+        if any(row["measured"] for row in some):
+            bars[f"{name}, this run"] = Counter(row["verdict"] for row in some)
+        if some:
+            bars[f"{name}, recorded"] = Counter(claims.standing(row) for row in some)
+    drawn = "".join(f"<b>{name}</b><div class='bar'>{_bar(verdicts)}</div>" for name, verdicts in bars.items())
     key = "".join(badge(verdict) for verdict in VERDICTS if any(some[verdict] for some in bars.values()))
     return f"<div class='bars'>{drawn}</div><div class='key'>{key}</div>"
 
@@ -120,7 +128,7 @@ def _row(row: dict, live: bool, link: Link) -> str:
     if needs or claims.standing(row) in ("open", "not testable here"):
         needs += f"<small>test: <code>{escape(text(row.get('command')))}</code></small>"
     found = _measured(row, "This run", "not in this run") if live else ""
-    recorded = row.get("recorded") or {"verdict": claims.standing(row)}
+    recorded = row.get("recorded") or {"verdict": claims.standing(row), "why": claims.reason(row)}
     return (
         f'<tr id="{escape(row["id"])}"><td class="claim"><b>{escape(row["id"])}</b> {escape(row["statement"])}'
         f"<small>{' · '.join(about)}</small>{needs}"
@@ -132,9 +140,8 @@ def _row(row: dict, live: bool, link: Link) -> str:
 
 
 def _measured(found: dict, label: str, nothing: str) -> str:
-    """Return the cell of one measurement: its verdict, figure, margin, data and seeds; or what to say if it is none."""
-    margin = f"margin, {found['tightest']}" if found.get("tightest") else ""
-    lines = [margin, setting(found)] if found.get("measured") else [nothing]
+    """Return the cell of one measurement: verdict, figure, why, data, seeds and net; or what to say if it is none."""
+    lines = [text(found.get("why")), setting(found)] if found.get("measured") else [nothing, text(found.get("why"))]
     small = "".join(f"<small>{escape(line)}</small>" for line in lines if line)
     figure = f"<div>{escape(text(found.get('measured')))}</div>" if found.get("measured") else ""
     return f'<td class="value" data-label="{label}">{badge(found["verdict"])}{figure}{small}</td>'

@@ -30,6 +30,7 @@ VERDICTS = (
 DECIDES_NOTHING = ("digits", "fashion-mnist")  # may hold on them, but a failure on them says nothing about MNIST
 SEEDS = 3
 LEVEL = 0.95
+ROUNDING = 1e-12  # of floats, in margins
 MET, FAILED, UNDECIDED = "met", "failed", "undecided"
 
 
@@ -99,13 +100,13 @@ def state(condition: Condition, exact: bool = False, tests: int = 1) -> str:
     if any(map(math.isnan, margins)):
         return UNDECIDED
     if exact:
-        return MET if min(margins) >= 0 else FAILED
+        return MET if min(margins) >= -ROUNDING else FAILED
     if len(margins) < SEEDS:
         return UNDECIDED
     low, high = interval(margins, 1 - (1 - LEVEL) / tests)
-    if low >= 0 and fmean(margins) >= condition.matters:
+    if low >= -ROUNDING and fmean(margins) >= condition.matters - ROUNDING:
         return MET
-    return FAILED if high < max(condition.matters, 0.0) else UNDECIDED
+    return FAILED if high < condition.matters - ROUNDING else UNDECIDED
 
 
 def states(claim: Mapping, ruling: Ruling) -> dict[str, str]:

@@ -57,31 +57,41 @@ def _sizes(axis: Axes, sizes: Sequence[float]) -> None:
     axis.set_xlim(low / 1.2, 120)
 
 
-def verdict_counts(counts: Mapping[str, Mapping[str, int]], keep: list[bytes] | None = None) -> None:
-    """Draw how many claims have which verdict: a bar for each group, with the number in it.
+def verdict_counts(counts: Mapping[str, Mapping[str, Mapping[str, int]]], keep: list[bytes] | None = None) -> None:
+    """Draw how many claims have which verdict: a panel a kind, in it a bar for each group, with the numbers in it.
 
     Parameters
     ----------
-    counts : mapping of str to mapping of str to int
-        Per group, such as a work, the number of claims by verdict.
+    counts : mapping of str to mapping of str to mapping of str to int
+        By kind, such as claims and controls, and by group, such as a work, the number of claims by verdict.
     keep : list of bytes, optional
         Takes the figure as PNG, which is shown otherwise.
     """
-    with figure(size=(11, 1.7 + 0.75 * len(counts)), keep=keep) as (made, (axis,)):
-        for place, group in enumerate(counts.values()):
-            left = 0
-            for verdict, (colour, ink, _) in VERDICTS.items():
-                number = group.get(verdict, 0)
-                if number:
-                    axis.barh(place, number, 0.72, left, color=colour, edgecolor=PAPER, linewidth=2)
-                    axis.text(left + number / 2, place, str(number), ha="center", va="center", color=ink)
-                left += number
+    kinds = {kind: groups for kind, groups in counts.items() if groups}
+    most = max((sum(group.values()) for groups in kinds.values() for group in groups.values()), default=1)
+    rows = max(map(len, kinds.values()), default=1)
+    used = {verdict for groups in kinds.values() for group in groups.values() for verdict in group}
+    with figure(1, len(kinds), size=(7.5 * len(kinds), 2.1 + 0.85 * rows), keep=keep) as (made, axes):
+        for axis, (kind, groups) in zip(axes, kinds.items()):
+            for place, group in enumerate(groups.values()):
+                _bar(axis, place, group)
+            axis.set_yticks(range(len(groups)), list(groups))
+            axis.set(title=kind, xlim=(0, most + 0.5), ylim=(rows - 0.5, -0.5), xlabel="number")
+            axis.grid(False, axis="y")
+            axis.set_axisbelow(True)
+            axis.tick_params(axis="y", length=0)
         for verdict, (colour, *_) in VERDICTS.items():
-            if any(group.get(verdict) for group in counts.values()):
-                axis.barh(0, 0, color=colour, label=verdict)
-        axis.set_yticks(range(len(counts)), list(counts))
-        axis.set(xlabel="claims", ylim=(len(counts) - 0.5, -0.5))
-        axis.grid(False, axis="y")
-        axis.set_axisbelow(True)
-        axis.tick_params(axis="y", length=0)
-        made.legend(loc="outside upper center", ncols=3)
+            if verdict in used:
+                axes[0].barh(0, 0, color=colour, label=verdict)
+        made.legend(loc="outside upper center", ncols=4)
+
+
+def _bar(axis: Axes, place: int, group: Mapping[str, int]) -> None:
+    """Draw one bar, a part for each verdict."""
+    left = 0
+    for verdict, (colour, ink, _) in VERDICTS.items():
+        number = group.get(verdict, 0)
+        if number:
+            axis.barh(place, number, 0.72, left, color=colour, edgecolor=PAPER, linewidth=2)
+            axis.text(left + number / 2, place, str(number), ha="center", va="center", color=ink)
+        left += number

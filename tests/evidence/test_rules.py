@@ -5,10 +5,11 @@ import math
 import pytest
 
 from relcomp_kit.course import notebooks
-from relcomp_kit.evidence import claims
+from relcomp_kit.evidence import claims, verdicts
 from relcomp_kit.evidence.rules import RULES, series
 
-TIMES_SMALLER = "103 times at no more than 1 point lost"
+TIMES_SMALLER, ONE_POINT = "103 times smaller", "at most 1 point is lost"
+TWO_POINTS = "at most 2 points of IoU are lost"
 PUBLISHED = (100, 65, 49, 40, 32, 26, 21, 16, 12, 7)
 
 
@@ -28,149 +29,163 @@ T8C = {"predicted": {"SF 0.9": three(650.0)}, "measured": {"SF 0.9": three(655.0
 T11 = {"slow": {"SF 0.9": three(0.9)}, "fast": {"SF 0.9": three(0.85)}}
 T13 = T2 | T4
 X1 = {bits: three(0.90) for bits in (2, 3, 4, 5)}
-MAGNITUDE_AHEAD = "magnitude ahead for some class"
+MAGNITUDE_AHEAD = "magnitude is ahead for sign"
 AXES = ("equal sparsity", "equal bytes")
 X2 = {
     "relevance": dict.fromkeys(AXES, three(0.9)),
     "rivals": {name: dict.fromkeys(AXES, three(0.87)) for name in ("ECQ", "magnitude", "random")},
 }
-X3 = {"ratio": [103.0, 110.0, 120.0], "lost": [0.01, 0.0, -0.002]}
+X3 = {"ratio": [115.0, 116.0, 118.0], "lost": [0.001, 0.0, -0.002]}
 
 # id -> (what meets the rule, (what has to change so that it does not, the condition that then fails)...)
 EXAMPLES = {
     "T1a": (
         T1A,
-        ({"correlation": three(0.6)}, "maps agree"),
-        ({"random": three(0.6)}, "impact above random"),
-        ({"saliency": [0.0] * 3}, "saliency above random"),
+        ({"correlation": three(0.6)}, "the two maps agree"),
+        ({"random": three(0.6)}, "impact is closer to the oracle than chance"),
+        ({"saliency": [-0.1] * 3}, "saliency is closer to the oracle than chance"),
     ),
-    "T1b": ({"ratio": three(1.6)}, ({"ratio": three(1.0)}, "impact dearer")),
+    "T1b": ({"ratio": three(1.6)}, ({"ratio": three(1.0)}, "the impact takes 1.5 times as long")),
     "T1c": (
         {"digit": three(3.0), "others": three(1.3), "edges": three(2.0)},
-        ({"digit": three(1.1)}, "digit"),
-        ({"others": three(1.1)}, "other digits"),
-        ({"edges": three(0.5)}, "edges"),
+        ({"digit": three(1.1)}, "the digit's pixels hold 1.2 times their share"),
+        ({"others": three(1.1)}, "places of other digits hold 1.2 times their share"),
+        ({"edges": three(0.5)}, "edges hold 1.2 times their share"),
     ),
     "T1d": (
         {"net": {"digit": three(2.0), "edges": three(1.5)}, "blob": {"digit": three(1.5), "edges": three(1.2)}},
-        ({"blob": {"digit": three(2.0), "edges": three(1.2)}}, "digit"),
-        ({"blob": {"digit": three(1.5), "edges": three(1.6)}}, "edges"),
+        ({"blob": {"digit": three(2.1), "edges": three(1.2)}}, "digit: more to the net than to the mean image"),
+        ({"blob": {"digit": three(1.5), "edges": three(1.6)}}, "edges: more to the net than to the mean image"),
     ),
     "T2": (
         T2,
-        ({"direct": three(0.7)}, "closer to the oracle"),
-        ({"direct_accuracy": three(0.8)}, "higher accuracy at 50 %"),
+        ({"direct": three(0.7)}, "two maps are closer to the oracle"),
+        ({"direct_accuracy": three(0.81)}, "two maps leave a higher accuracy at 50 %"),
     ),
     "T3": (
         {"start": three(0.87), "pruned": three(0.916), "unpruned": three(0.9)},
-        ({"unpruned": three(0.916)}, "pruned above unpruned"),
+        ({"unpruned": three(0.917)}, "pruning ends above the same training without"),
     ),
     "T3c": (
         {"start": three(0.87), "pruned": three(0.91), "unpruned": three(0.88)},
-        ({"unpruned": three(0.90)}, "half of the rise"),
+        ({"unpruned": three(0.90)}, "pruning brings half of the rise"),
     ),
-    "T4": (T4, ({"accuracy": three(0.86)}, "no loss")),
-    "T4c": (T4, ({"reference": three(0.9)}, "no loss")),
-    "T5": ({"accuracy": three(0.85), "reference": three(0.87)}, ({"accuracy": three(0.8)}, "at most 2.5 points lost")),
+    "T4": (T4, ({"accuracy": three(0.86)}, "no accuracy is lost")),
+    "T4c": (T4, ({"reference": three(0.9)}, "no accuracy is lost")),
+    "T5": (
+        {"accuracy": three(0.85), "reference": three(0.87)},
+        ({"accuracy": three(0.8)}, "at most 2.5 points are lost"),
+    ),
     "T5c": (
         {"accuracy": three(0.85), "reference": three(0.87)},
-        ({"reference": three(0.9)}, "at most 2.5 points lost"),
+        ({"reference": three(0.9)}, "at most 2.5 points are lost"),
     ),
     "T6": (
         {"r_squared": three(0.97), "miss_below": three(0.2)},
-        ({"r_squared": three(0.9)}, "a line above 0.5"),
-        ({"miss_below": three(0.01)}, "not below"),
+        ({"r_squared": three(0.9)}, "a line fits above SF 0.5"),
+        ({"miss_below": three(0.01)}, "that line misses below"),
     ),
     "T7": (
         T7,
-        ({"accuracy": T7["accuracy"] | {"sigmoid": three(0.95)}}, "accuracy: tanh highest"),
-        ({"accuracy": T7["accuracy"] | {"ReLU": three(0.85)}}, "accuracy: ReLU lowest"),
-        ({"accuracy": T7["accuracy"] | {"tanh, ReLU": three(0.95)}}, "accuracy: no mixture better"),
-        ({"maps": T7["maps"] | {"sigmoid": three(0.6)}}, "maps: tanh highest"),
-        ({"maps": T7["maps"] | {"ReLU": three(0.45)}}, "maps: ReLU lowest"),
-        ({"maps": T7["maps"] | {"tanh, ReLU": three(0.6)}}, "maps: no mixture better"),
+        *(
+            change
+            for what in ("accuracy", "maps")
+            for change in (
+                ({what: T7[what] | {"sigmoid": three(0.95)}}, f"{what}: tanh is above sigmoid"),
+                ({what: T7[what] | {"tanh": three(0.2)}}, f"{what}: tanh is above ReLU"),
+                ({what: T7[what] | {"ReLU": three(0.85)}}, f"{what}: ReLU is below sigmoid"),
+                ({what: T7[what] | {"tanh, ReLU": three(0.99)}}, f"{what}: tanh, ReLU is no better than tanh"),
+            )
+        ),
     ),
-    "T8a": ({"limit": 40.14213}, ({"limit": 40.1423}, "4 decimals")),
+    "T8a": ({"limit": 40.14213}, ({"limit": 40.1423}, "4 decimals agree")),
     "T8b": (
         {"numeric": PUBLISHED, "analytic": [value + 0.5 for value in PUBLISHED]},
-        ({"numeric": (*PUBLISHED[:-1], 8)}, "recurrence exact"),
-        ({"analytic": [value + 2.1 for value in PUBLISHED]}, "formula within 1"),
+        ({"numeric": (*PUBLISHED[:-1], 8)}, "the recurrence gives the published limits"),
+        ({"analytic": [value + 2.1 for value in PUBLISHED]}, "the formula lies within 1"),
     ),
-    "T8c": (T8C, ({"predicted": {"SF 0.9": three(290.0)}}, "within 10 % at SF 0.9")),
-    "T8d": (T8C, ({"measured": {"SF 0.9": three(500.0)}}, "within 10 % at SF 0.9")),
-    "T8e": (T8C, ({"predicted": {"SF 0.9": three(1000.0)}}, "within 10 % at SF 0.9")),
+    "T8c": (T8C, ({"predicted": {"SF 0.9": three(290.0)}}, "SF 0.9: the prediction is within 10 %")),
+    "T8d": (T8C, ({"measured": {"SF 0.9": three(500.0)}}, "SF 0.9: the prediction is within 10 %")),
+    "T8e": (T8C, ({"predicted": {"SF 0.9": three(1000.0)}}, "SF 0.9: the prediction is within 10 %")),
     "T9": (
-        {"threshold_left": [4, 3, 2], "rate_left": [0, 0, 0], "rounded_down_left": [0, 0, 0]},
-        ({"threshold_left": [0, 0, 0]}, "threshold rule keeps weights in every neuron"),
-        ({"rate_left": [1, 2, 3]}, "rate rule empties, rounding up"),
-        ({"rounded_down_left": [9, 9, 9]}, "rate rule empties, rounding down"),
+        {"threshold_left": [4, 4, 3], "rate_left": [0, 0, 0]},
+        ({"threshold_left": [0, 0, 0]}, "the threshold rule keeps weights in every neuron"),
+        ({"rate_left": [2, 2, 3]}, "the constant rate empties the net"),
+    ),
+    "T9c": (
+        {"rounded_down_left": [0, 0, 0]},
+        ({"rounded_down_left": [9, 9, 9]}, "rounded down, the constant rate empties the net too"),
     ),
     "T10": (
         {"r_squared": three(0.97), "late_losses": [3, 4, 5]},
-        ({"r_squared": three(0.8)}, "a line"),
-        ({"late_losses": [0, 0, 0]}, "no limit in sight"),
+        ({"r_squared": three(0.8)}, "a line fits"),
+        ({"late_losses": [0, 0, 0]}, "weights still go"),
     ),
-    "T11": (T11, ({"slow": {"SF 0.9": three(0.84)}}, "slow above fast, SF 0.9")),
-    "T11c": (T11, ({"fast": {"SF 0.9": three(0.91)}}, "slow above fast, SF 0.9")),
+    "T11": (T11, ({"slow": {"SF 0.9": three(0.84)}}, "SF 0.9: slow ends above fast")),
+    "T11c": (T11, ({"fast": {"SF 0.9": three(0.91)}}, "SF 0.9: slow ends above fast")),
     "T12": (
         {"unit_range": three(0.2), "signed_noisy": [0.0] * 3},
-        ({"unit_range": [0.0] * 3}, "some without"),
-        ({"signed_noisy": three(0.01)}, "none without"),
+        ({"unit_range": [0.0] * 3}, "on [0, 1] some weights get no gradient"),
+        ({"signed_noisy": three(0.01)}, "on [-1, 1] with noise all get one"),
     ),
     **{
         name: (
             T13,
-            ({"outer": three(0.4)}, "closer to the oracle"),
-            ({"outer_accuracy": three(0.6)}, "higher accuracy at 50 %"),
-            ({"reference": three(0.95)}, "no loss"),
+            ({"outer": three(0.4)}, "two maps are closer to the oracle"),
+            ({"outer_accuracy": three(0.6)}, "two maps leave a higher accuracy at 50 %"),
+            ({"reference": three(0.95)}, "no accuracy is lost"),
         )
         for name in ("T13", "T13a", "T13b")
     },
-    "B1": ({"accuracy": three(0.92)}, ({"accuracy": three(0.90)}, "at least 91.2 %")),
-    "B2": ({"accuracy": three(0.87)}, ({"accuracy": three(0.85)}, "at least 86.2 %")),
+    "B1": ({"accuracy": three(0.92)}, ({"accuracy": three(0.90)}, "91.2 % are reached")),
+    "B2": ({"accuracy": three(0.87)}, ({"accuracy": three(0.85)}, "86.2 % are reached")),
     "B3": (
         {"correlation": three(0.4), "irrelevant": three(0.02), "relevant": three(0.03)},
-        ({"correlation": [0.5, 0.5, 0.6]}, "correlation below 0.5"),
-        ({"irrelevant": three(0.005)}, "large and irrelevant"),
-        ({"relevant": three(0.005)}, "small and relevant"),
+        ({"correlation": three(0.6)}, "the correlation is below 0.5"),
+        ({"irrelevant": three(0.005)}, "1 % of the weights are large and irrelevant"),
+        ({"relevant": three(0.005)}, "1 % of the weights are small and relevant"),
     ),
     "B4": (
         {"relevance": three(0.7), "magnitude": three(0.6)},
-        ({"magnitude": three(0.7)}, "relevance above magnitude"),
+        ({"magnitude": three(0.71)}, "relevance is above magnitude"),
     ),
-    "B4c": ({"relevance": three(0.7), "random": three(0.6)}, ({"random": three(0.7)}, "relevance above random")),
+    "B4c": ({"relevance": three(0.7), "random": three(0.6)}, ({"random": three(0.71)}, "relevance is above chance")),
     "B4d": (
         {"mean_of_abs": three(0.6), "abs_of_mean": three(0.3), "mean_area": three(0.7), "other_area": three(0.6)},
-        ({"abs_of_mean": three(0.6)}, "closer to the ablation"),
-        ({"other_area": three(0.7)}, "higher accuracy"),
+        ({"abs_of_mean": three(0.61)}, "it is closer to the ablation"),
+        ({"other_area": three(0.71)}, "it leaves a higher accuracy"),
     ),
     **{
         name: (
             {"saved": three(bound + 0.02), "lost": three(0.01)},
-            ({"saved": three(bound - 0.01)}, f"over {bound:.0%} saved at no more than 2 points lost"),
-            ({"lost": three(0.03)}, f"over {bound:.0%} saved at no more than 2 points lost"),
+            ({"saved": three(bound - 0.01)}, f"over {bound:.0%} of the computation is saved"),
+            ({"lost": three(0.03)}, TWO_POINTS),
         )
         for name, bound in (("B5", 0.75), ("B8", 0.70))
     },
-    "B6": (
-        {"saved": three(0.98), "lost": three(0.01)},
-        ({"saved": three(0.96)}, "over 97% saved at no more than 2 points lost"),
-        ({"lost": three(0.03)}, "over 97% saved at no more than 2 points lost"),
+    "B5c": (
+        {"own": three(0.8), "average": three(0.6), "lost": three(0.01)},
+        ({"average": three(0.85)}, "the class's own path saves more"),
     ),
-    "B12": ({"apart": [1e-6, 2e-6, 1e-5]}, ({"apart": three(0.002)}, "equal to 1e-5")),
+    "B6": (
+        {"saved": three(0.98), "lost": three(0.01), "before": three(0.34), "macs": three(0.6)},
+        ({"saved": three(0.96)}, "over 97% of the bytes are saved"),
+        ({"lost": three(0.03)}, TWO_POINTS),
+    ),
+    "B12": ({"apart": [1e-6, 2e-6, 3e-6]}, ({"apart": [0.002] * 3}, "outputs are equal to 1e-5")),
     **{
         name: (
             {"ratio": {"xz": {"net": three(0.9), "expert": three(0.95)}}},
             ({"ratio": {"xz": {"net": three(1.1), "expert": three(0.95)}}}, "net: fewer bytes than xz"),
-            ({"ratio": {"xz": {"net": three(0.9), "expert": [1.0] * 3}}}, "expert: fewer bytes than xz"),
+            ({"ratio": {"xz": {"net": three(0.9), "expert": three(1.01)}}}, "expert: fewer bytes than xz"),
         )
         for name in ("B13", "B13c")
     },
     "B7": (
         {"saved": three(0.65), "smaller": three(0.97), "lost": three(0.01)},
-        ({"saved": three(0.55)}, "over 60% of the computation saved at no more than 2 points lost"),
-        ({"smaller": three(0.94)}, "over 95% of the bytes saved at no more than 2 points lost"),
-        ({"lost": three(0.03)}, "over 95% of the bytes saved at no more than 2 points lost"),
+        ({"saved": three(0.55)}, "over 60% of the computation is saved"),
+        ({"smaller": three(0.94)}, "over 95% of the bytes are saved"),
+        ({"lost": three(0.03)}, TWO_POINTS),
     ),
     "B9": (
         {
@@ -178,16 +193,21 @@ EXAMPLES = {
             "frequency": {"sky": 0.3, "rail": 0.02, "sign": 0.001},
         },
         ({"advantage": {name: three(0.1) for name in ("sky", "rail")} | {"sign": three(0.01)}}, MAGNITUDE_AHEAD),
-        ({"frequency": {"sky": 0.001, "rail": 0.02, "sign": 0.3}}, "advantage grows with frequency"),
+        ({"frequency": {"sky": 0.001, "rail": 0.02, "sign": 0.3}}, "the advantage grows with frequency"),
     ),
     "B10": (
-        {"joined": {"rail": three(0.50)}, "single": {"rail": three(0.505)}},
-        ({"joined": {"rail": three(0.49)}}, "rail"),
+        {
+            **{"joined": {"rail": three(0.50)}, "single": {"rail": three(0.505)}, "whole": {"rail": three(0.51)}},
+            **{"joined_macs": three(0.4), "single_macs": three(0.5)},
+        },
+        ({"joined": {"rail": three(0.49)}}, "rail: joined loses at most 1 point"),
+        ({"whole": {"rail": three(0.56)}}, "rail: the single expert is good"),
+        ({"joined_macs": three(0.6)}, "joined costs no more than all single ones"),
     ),
     **{
         name: (
             {"accuracy": X1, reference: three(0.904)},
-            *(({"accuracy": X1 | {bits: three(0.898)}}, f"{bits} bit") for bits in X1),
+            *(({"accuracy": X1 | {bits: three(0.898)}}, f"{bits} bit loses at most half a point") for bits in X1),
         )
         for name, reference in (("X1", "start"), ("X1c", "trained"))
     },
@@ -197,53 +217,57 @@ EXAMPLES = {
             *(
                 (
                     {"rivals": X2["rivals"] | {rival: X2["rivals"][rival] | {axis: three(0.92)}}},
-                    f"above {rival} at {axis}",
+                    f"ECQ^x is above {rival} at {axis}",
                 )
                 for rival in rivals
                 for axis in AXES
             ),
         )
-        for name, rivals in (("X2", X2["rivals"]), ("X2c", ["ECQ"]))
+        for name, rivals in (("X2", ["ECQ"]), ("X2c", ["magnitude", "random"]), ("X2d", X2["rivals"]))
     },
     "X3": (
         X3,
         ({"ratio": three(40.0)}, TIMES_SMALLER),
-        ({"lost": three(0.02)}, TIMES_SMALLER),
+        ({"lost": three(0.02)}, ONE_POINT),
     ),
     "X3c": (
         {name: {"net": values} for name, values in X3.items()} | {"estimated": {"net": three(100.0)}},
         ({"ratio": {"net": three(40.0)}}, f"net: {TIMES_SMALLER}"),
-        ({"lost": {"net": three(0.02)}}, f"net: {TIMES_SMALLER}"),
+        ({"lost": {"net": three(0.02)}}, f"net: {ONE_POINT}"),
     ),
-    "B11": ({"megabytes": 234.6}, ({"megabytes": 244.0}, "235 when rounded")),
+    "B11": ({"megabytes": 234.6}, ({"megabytes": 244.0}, "235 MB when rounded")),
 }
 
 
 def test_every_decided_claim_has_its_rule_and_every_rule_its_example():
     written = {source.stem for source in notebooks.find_lessons()}
-    assert set(EXAMPLES) == set(RULES) >= {claim["id"] for claim in claims.ledger() if claim["lesson"] in written}
+    decided = {claims.rule_of(claim["id"]) for claim in claims.ledger() if claim["lesson"] in written}
+    assert set(EXAMPLES) == set(RULES) == decided
+
+
+def row_of(name):
+    """A row of the ledger that a rule decides."""
+    return next(claim for claim in claims.ledger() if claims.rule_of(claim["id"]) == name)
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_rule_passes_and_fails(name):
-    passing, *failing = EXAMPLES[name]
+    claim, (passing, *failing) = row_of(name), EXAMPLES[name]
     ruling = RULES[name](**passing)
-    assert all(margin >= 0 for margins in ruling.margins.values() for margin in margins)
+    assert set(verdicts.states(claim, ruling).values()) == {verdicts.MET}
     assert ruling.measured
-    assert {condition for _, condition in failing} == set(ruling.margins)
+    covered = {condition for _, condition in failing}
+    assert covered >= {key for key, one in ruling.conditions.items() if not one.alternative} and covered
     for change, condition in failing:
-        margins = RULES[name](**(passing | change)).margins
-        assert min(margins[condition]) < 0, condition
-        if len(margins[condition]) == 3:
-            assert max(margins[condition]) < 0, condition
+        found = verdicts.states(claim, RULES[name](**(passing | change)))
+        kinds = [kind for key, kind in found.items() if key == condition or condition == MAGNITUDE_AHEAD]
+        assert verdicts.FAILED in kinds
 
 
-@pytest.mark.parametrize(
-    "name", [name for name in EXAMPLES if name not in ("T8a", "T8b", "B10", "B11", "B12", "B13", "B13c")]
-)
+@pytest.mark.parametrize("name", [name for name in EXAMPLES if name not in ("T8a", "T8b", "B11")])
 def test_a_passing_example_is_reproduced_only_with_three_seeds(name):
-    claim, passing = claims.find(name), EXAMPLES[name][0]
-    assert claims.decide(claim, RULES[name](**passing), claim["needs"], True, (0, 1, 2)) == "reproduced"
+    claim, passing = row_of(name), EXAMPLES[name][0]
+    assert verdicts.decide(claim, RULES[name](**passing), claim["needs"], True, (0, 1, 2)) == "reproduced"
 
     def cut(value):
         if isinstance(value, dict):
@@ -251,24 +275,28 @@ def test_a_passing_example_is_reproduced_only_with_three_seeds(name):
         return value[:2] if isinstance(value, list) and len(value) == 3 else value
 
     two = RULES[name](**{key: cut(value) for key, value in passing.items()})
-    assert claims.decide(claim, two, claim["needs"], True, (0, 1)) == "partly"
+    assert verdicts.decide(claim, two, claim["needs"], True, (0, 1)) == "too few seeds"
 
 
 @pytest.mark.parametrize(
     ("name", "series", "condition"),
     [
-        ("T1a", T1A | {"random": T1A["impact"]}, "impact above random"),
-        ("T2", T2 | {"direct": T2["outer"]}, "closer to the oracle"),
-        ("T2", T2 | {"direct_accuracy": T2["outer_accuracy"]}, "higher accuracy at 50 %"),
-        ("T3", {"start": [0.8] * 3, "pruned": [0.9] * 3, "unpruned": [0.9] * 3}, "pruned above unpruned"),
-        ("T11", {"slow": {"SF 0.9": [0.9] * 3}, "fast": {"SF 0.9": [0.9] * 3}}, "slow above fast, SF 0.9"),
-        ("T12", {"unit_range": [0.0] * 3, "signed_noisy": [0.0] * 3}, "some without"),
-        ("X2", X2 | {"relevance": X2["rivals"]["random"]}, "above random at equal bytes"),
-        ("X2c", X2 | {"relevance": X2["rivals"]["ECQ"]}, "above ECQ at equal sparsity"),
+        ("T1a", T1A | {"random": T1A["impact"]}, "impact is closer to the oracle than chance"),
+        ("T2", T2 | {"direct": T2["outer"]}, "two maps are closer to the oracle"),
+        ("T2", T2 | {"direct_accuracy": T2["outer_accuracy"]}, "two maps leave a higher accuracy at 50 %"),
+        (
+            "T3",
+            {"start": [0.8] * 3, "pruned": [0.9] * 3, "unpruned": [0.9] * 3},
+            "pruning ends above the same training without",
+        ),
+        ("T11", {"slow": {"SF 0.9": [0.9] * 3}, "fast": {"SF 0.9": [0.9] * 3}}, "SF 0.9: slow ends above fast"),
+        ("T12", {"unit_range": [0.0] * 3, "signed_noisy": [0.0] * 3}, "on [0, 1] some weights get no gradient"),
+        ("X2", X2 | {"relevance": X2["rivals"]["ECQ"]}, "ECQ^x is above ECQ at equal sparsity"),
+        ("X2c", X2 | {"relevance": X2["rivals"]["random"]}, "ECQ^x is above random at equal bytes"),
     ],
 )
-def test_above_means_above(name, series, condition):
-    assert max(RULES[name](**series).margins[condition]) < 0
+def test_equal_arms_are_not_better(name, series, condition):
+    assert verdicts.state(RULES[name](**series).conditions[condition]) == verdicts.FAILED
 
 
 @pytest.mark.parametrize(
@@ -276,14 +304,20 @@ def test_above_means_above(name, series, condition):
     [
         ("T1b", {"ratio": [1.5] * 3}),
         ("T4", {"accuracy": [0.87] * 3, "reference": [0.87] * 3}),
-        ("T8c", {"predicted": {"SF 0.9": [110.0]}, "measured": {"SF 0.9": [100.0]}}),
-        ("T9", {"threshold_left": [1], "rate_left": [0], "rounded_down_left": [0]}),
-        ("X1", {"accuracy": {2: [0.895]}, "start": [0.9]}),
-        ("X3", {"ratio": [103.0], "lost": [0.01]}),
+        ("T8c", {"predicted": {"SF 0.9": [110.0] * 3}, "measured": {"SF 0.9": [100.0] * 3}}),
+        ("T9", {"threshold_left": [1] * 3, "rate_left": [0] * 3}),
+        ("X1", {"accuracy": {2: [0.895] * 3}, "start": [0.9] * 3}),
+        ("X3", {"ratio": [103.0] * 3, "lost": [0.01] * 3}),
     ],
 )
 def test_at_least_means_at_least(name, series):
-    assert all(min(margins) >= 0 for margins in RULES[name](**series).margins.values())
+    assert set(verdicts.states(row_of(name), RULES[name](**series)).values()) == {verdicts.MET}
+
+
+@pytest.mark.parametrize("value", [0.75, 0.7500001])
+def test_above_a_published_bound_means_above(value):
+    condition = RULES["B5"](saved=[value] * 3, lost=[0.0] * 3).conditions["over 75% of the computation is saved"]
+    assert verdicts.state(condition) == (verdicts.MET if value > 0.75 else verdicts.FAILED)
 
 
 def test_series_must_pair_up():
@@ -293,20 +327,50 @@ def test_series_must_pair_up():
 
 def test_no_rise_is_not_shared_out():
     ruling = RULES["T3c"](start=[0.9] * 3, pruned=[0.9, 0.89, 0.92], unpruned=[0.9] * 3)
-    assert [math.isnan(margin) for margin in ruling.margins["half of the rise"]] == [True, True, False]
-    assert claims.decide(claims.find("T3c"), ruling, "mnist", True, (0, 1, 2)) == "not testable here"
+    margins = ruling.conditions["pruning brings half of the rise"].margins
+    assert [math.isnan(margin) for margin in margins] == [True, True, False]
+    assert verdicts.decide(claims.find("T3c"), ruling, "mnist", True, (0, 1, 2)) == "undecided"
 
 
-def test_a_seed_that_loses_more_than_a_point_does_not_count_as_small():
-    ruling = RULES["X3"](ratio=[150.0, 150.0, 20.0], lost=[0.0, 0.011, 0.0])
-    assert ruling.margins[TIMES_SMALLER] == [47, -103, -83]
-    assert claims.decide(claims.find("X3"), ruling, "mnist", True, (0, 1, 2)) == "partly"
+@pytest.mark.parametrize(
+    ("ratio", "lost", "state"),
+    [
+        ([150.0, 151.0, 152.0], [0.02, 0.021, 0.022], verdicts.FAILED),  # small, but it lost too much
+        ([150.0, 151.0, 152.0], [0.0, 0.015, 0.011], verdicts.UNDECIDED),  # perhaps too much
+        ([40.0, 41.0, 42.0], [0.0, 0.001, 0.002], verdicts.FAILED),  # little was lost: no merit of its own
+        ([40.0, 41.0, 42.0], [0.0, 0.015, 0.011], verdicts.FAILED),
+    ],
+)
+def test_what_is_lost_is_a_side_condition(ratio, lost, state):
+    assert set(verdicts.states(row_of("X3"), RULES["X3"](ratio=ratio, lost=lost)).values()) == {state}
 
 
 def test_a_bit_width_without_a_sparse_net_is_not_reached():
     ruling = RULES["X1"](accuracy={2: [0.9, math.nan, 0.9], 4: [0.9123] * 3}, start=[0.9] * 3)
     assert ruling.measured == "2 bit not reached, 4 bit 91.23 % against 90.0 %"
-    assert claims.decide(claims.find("X1"), ruling, "mnist", True, (0, 1, 2)) == "not testable here"
+    assert verdicts.decide(claims.find("X1"), ruling, "mnist", True, (0, 1, 2)) == "undecided"
+
+
+def test_one_class_of_many_is_asked_at_a_stricter_level():
+    frequency = {f"class {i}": 0.5**i for i in range(1, 8)}
+    ahead = {name: [0.0, 0.01, -0.01] for name in frequency} | {"class 3": [-0.05, -0.03, -0.06]}
+    alone = RULES["B9"](advantage=ahead, frequency=frequency).conditions["magnitude is ahead for class 3"]
+    assert verdicts.state(alone) == verdicts.MET and verdicts.state(alone, tests=7) == verdicts.UNDECIDED
+    found = verdicts.states(row_of("B9"), RULES["B9"](advantage=ahead, frequency=frequency))
+    assert found["magnitude is ahead for class 3"] == verdicts.UNDECIDED and len(found) == 2
+
+
+def test_losses_of_experts_are_told_as_shares_too():
+    ruling = RULES["B5"](saved=three(0.8), lost=three(0.02), before=[0.5, 0.5, 0.5])
+    assert ruling.measured.endswith("points of IoU lost: 2.0 (1.9 to 2.1), which is 4.0 (3.8 to 4.2) % of the IoU")
+
+
+def test_several_nets_stand_in_one_verdict():
+    accuracy = {"resnet20, 4": three(0.9), "resnet56, 4": three(0.92)}
+    ruling = RULES["X1"](accuracy=accuracy, start={"resnet20, 4": three(0.9), "resnet56, 4": three(0.94)})
+    found = verdicts.states(row_of("X1"), ruling)
+    assert list(found.values()) == [verdicts.MET, verdicts.FAILED]
+    assert RULES["X3"](ratio={"a": three(110.0)}, lost={"a": three(0.0)}).measured.startswith("a: times smaller")
 
 
 def test_figures_as_text():

@@ -67,10 +67,11 @@ def test_claims_follow_from_the_rows_and_come_back_from_the_record():
     results_of.decide(record, rows)
     assert {claim["id"]: claim["verdict"] for claim in record.content["claims"]} == {
         "B6": "holds on a stand-in",
-        "B12": "reproduced",
-        "B13": "reproduced",
-        "B13c": "not reproduced" if OTHERS["gzip"] < 100 else "partly",  # xz is ahead
-        "X3c": "partly",  # the thesis' net is small enough, DeepLabV3 is not
+        "B12": "holds on a stand-in",
+        "B13": "holds on a stand-in",
+        "B13c": "not testable here" if OTHERS["gzip"] < 100 else "partly",  # xz is ahead
+        "X3c": "holds on a stand-in",  # the thesis' net is small enough
+        "X3c-rail": "not testable here",  # DeepLabV3 is not
     }
     again, again_rungs = results_of.recorded(record.content)
     other = Record("07_encode_with_nnc", "full", "rail-scenes")
@@ -87,7 +88,7 @@ def test_a_few_dozen_steps_decide_nothing_about_experts():
     rows = [row for row in sweep() if row["kind"] != "rail expert" or row["files"][results_of.SHIPPED] == 50]
     record = Record("07_encode_with_nnc", "quick", "rail-scenes")
     results_of.decide(record, rows)
-    assert record.content["claims"][0]["verdict"] == "not testable here"
+    assert record.content["claims"][0]["verdict"] == "undecided"
     assert "none loses 2 points" in results_of.slide(rows)[-1]
 
 

@@ -24,6 +24,7 @@ def row(arm, bits=4, Lambda=0.1, seed=0, accuracy=0.9, sparsity=0.5, size=1000.0
         "Lambda": Lambda,
         "seed": seed,
         "step_rule": step_rule,
+        "steps": 500,
         "accuracy": accuracy,
         "validation": accuracy if validation is None else validation,
         "sparsity": sparsity,
@@ -97,7 +98,7 @@ def test_claims_follow_from_the_rows_and_come_back_from_the_record():
     results_of.note(record, rows, START)
     results_of.decide(record, rows, START)
     verdicts = {claim["id"]: claim["verdict"] for claim in record.content["claims"]}
-    assert verdicts == {
+    assert verdicts == {  # ECQ^x is a point ahead of ECQ, and more of the others
         "X1": "holds on a stand-in",
         "X1c": "not testable here",  # the float net that trained as long is three points ahead
         "X2": "holds on a stand-in",

@@ -309,8 +309,15 @@ OTHER_NET = [segmenter("resnet50", seed, pretrained=True) for seed in (0, 1, 2)]
         ("berdiba", 5000, ONE_FROM_SCRATCH, False, "holds on a stand-in", "not testable here"),
         ("berdiba", 5000, CUT_SHORT, False, "holds on a stand-in", "not testable here"),
         ("berdiba", 5000, OTHER_NET, False, "holds on a stand-in", "not testable here"),
-        ("rail-scenes", 5000, PUBLISHED_NET, False, "holds on a stand-in", "not testable here"),
-        ("rail-scenes", 5000, FROM_SCRATCH, False, "holds on a stand-in", "not testable here"),
+        (
+            "rail-scenes",
+            5000,
+            PUBLISHED_NET,
+            False,
+            "not testable here",
+            "not testable here",
+        ),  # drawn as hard as we like
+        ("rail-scenes", 5000, FROM_SCRATCH, False, "not testable here", "not testable here"),
         ("railsem19", 8500, PUBLISHED_NET, True, "reproduced", "not reproduced"),
         ("railsem19", 10, PUBLISHED_NET, False, "holds on a stand-in", "not testable here"),
         ("railsem19", 8500, FROM_SCRATCH, False, "holds on a stand-in", "not testable here"),
@@ -341,7 +348,7 @@ def test_the_net_with_the_most_seeds_decides():
         accuracies = [0.99 if made.name == "resnet101" else 0.93 + 0.01 * made.seed for made in nets]
         claim = decided("berdiba", 5000, nets, accuracies)
         assert (claim["at_scale"], claim["seeds"]) == (False, [0, 1, 2])
-        assert claim["margins"] == {"at least 91.2 %": pytest.approx([0.018, 0.028, 0.038])}
+        assert claim["margins"] == {"91.2 % are reached": pytest.approx([0.018, 0.028, 0.038])}
 
 
 def test_a_record_says_what_each_net_reached_and_which_was_cut_short(monkeypatch, tmp_path):

@@ -1,6 +1,6 @@
 """The rules of the claims about coding (B6, B7, B12, B13). Sizes are those of files unless a rule says otherwise."""
 
-from relcomp_kit.evidence.rules.series import BYTES, IOU, Series, at_least, at_most, below, percent, points_lost, spread
+from relcomp_kit.evidence.rules.series import BYTES, IOU, Series, at_most, below, over, percent, points_lost, spread
 from relcomp_kit.evidence.verdicts import Condition, Ruling
 
 EQUAL = 1e-5  # difference of outputs
@@ -23,7 +23,7 @@ def b6(saved: Series, lost: Series, before: Series = (), macs: Series = ()) -> R
     also = f" and {percent(macs)} of the computation" if macs else ""
     return Ruling(
         {
-            "over 97% of the bytes are saved": at_least(saved, 0.97, "points"),
+            "over 97% of the bytes are saved": over(saved, 0.97, "points"),
             "at most 2 points of IoU are lost": at_most(lost, IOU, "points", side=True),
         },
         f"saved {percent(saved)} of the bytes{also}; points of IoU lost: {points_lost(lost, before)}",
@@ -46,8 +46,8 @@ def b7(saved: Series, smaller: Series, lost: Series, before: Series = ()) -> Rul
     """
     return Ruling(
         {
-            "over 60% of the computation is saved": at_least(saved, 0.60, "points"),
-            "over 95% of the bytes are saved": at_least(smaller, 0.95, "points"),
+            "over 60% of the computation is saved": over(saved, 0.60, "points"),
+            "over 95% of the bytes are saved": over(smaller, 0.95, "points"),
             "at most 2 points of IoU are lost": at_most(lost, IOU, "points", side=True),
         },
         f"saved {percent(saved)} of the computation, {percent(smaller)} of the bytes; "

@@ -12,6 +12,7 @@ from relcomp_kit.evidence.rules.series import (
     at_most,
     below,
     better,
+    over,
     percent,
     points_lost,
     spread,
@@ -43,7 +44,7 @@ def b3(correlation: Series, irrelevant: Series, relevant: Series) -> Ruling:
     """
     return Ruling(
         {
-            "the correlation is below 0.5": at_most(correlation, 0.5),
+            "the correlation is below 0.5": over([-value for value in correlation], -0.5),
             "1 % of the weights are large and irrelevant": at_least(irrelevant, 0.01),
             "1 % of the weights are small and relevant": at_least(relevant, 0.01),
         },
@@ -160,7 +161,7 @@ def b8(saved: Series, lost: Series, before: Series = ()) -> Ruling:
 def _expert(saved: Series, lost: Series, before: Series, bound: float) -> Ruling:
     return Ruling(
         {
-            f"over {bound:.0%} of the computation is saved": at_least(saved, bound, "points"),
+            f"over {bound:.0%} of the computation is saved": over(saved, bound, "points"),
             "at most 2 points of IoU are lost": at_most(lost, IOU, "points", side=True),
         },
         f"saved {percent(saved)}; points of IoU lost: {points_lost(lost, before)}",

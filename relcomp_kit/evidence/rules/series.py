@@ -17,6 +17,7 @@ CORRELATION = 0.05  # a twentieth of what a coefficient can be
 COSTS = 0.05  # share of the multiply-adds of a net
 SHARE = 0.01  # of the weights
 BYTES = 0.01  # of a rival's
+ABOVE = 1e-9  # by which a value has to exceed what it has to be above
 
 
 def better(values: Series, others: Series, matters: float = ACCURACY, unit: str = "points") -> Condition:
@@ -49,6 +50,21 @@ def at_least(values: Series, bound: Series | float, unit: str = "") -> Condition
         Of the margin; see `relcomp_kit.evidence.verdicts.Condition`.
     """
     return Condition(above(values, bound), unit=unit)
+
+
+def over(values: Series, bound: float, unit: str = "") -> Condition:
+    """Return the condition that values are above a bound; to reach it is not enough.
+
+    Parameters
+    ----------
+    values : sequence of float
+        One value a seed.
+    bound : float
+        What they have to exceed.
+    unit : str
+        Of the margin; see `relcomp_kit.evidence.verdicts.Condition`.
+    """
+    return Condition([margin - ABOVE for margin in above(values, bound)], unit=unit)
 
 
 def at_most(values: Series, bound: Series | float, unit: str = "", side: bool = False) -> Condition:
