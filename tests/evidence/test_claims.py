@@ -127,7 +127,7 @@ def test_record_lies_in_the_cache_when_no_folder_is_named(own_cache, monkeypatch
 def test_table_has_a_row_for_every_claim(written):
     rows = {row["id"]: row for row in claims.table([written[0]], "quick")}
     assert list(rows) == IDS
-    assert all(row.keys() >= COLUMNS and row["verdict"] in claims.VERDICTS for row in rows.values())
+    assert all(row.keys() >= COLUMNS and row["verdict"] in verdicts.VERDICTS for row in rows.values())
     decided = rows["T3"]
     assert (decided["verdict"], decided["seeds"], decided["dataset"]) == ("holds on a stand-in", [0, 1, 2], "mnist")
     assert decided["measured"] == "from 70.0 % to 90.0 % pruned, to 80.0 % by the same training alone"
