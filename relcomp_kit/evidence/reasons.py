@@ -78,6 +78,8 @@ def _told(condition: Condition, kind: str, exact: bool) -> str:
     asked = ""
     if condition.matters and kind != MET and high > 0:
         asked = f", where {amount(condition.matters, condition.unit)} would matter"
+    if kind == UNDECIDED:
+        return f"{signed(mean, condition.unit)} {_unit(condition.unit)}on average, {ends}{asked}"
     return f"{_by(mean, condition)} by {amount(abs(mean), condition.unit)}, {ends}{asked}"
 
 
@@ -85,6 +87,10 @@ def _by(mean: float, condition: Condition) -> str:
     if condition.matters:
         return "ahead" if mean >= 0 else "behind"
     return "met" if mean >= 0 else "missed"
+
+
+def _unit(unit: str) -> str:
+    return f"{unit} " if unit else ""
 
 
 def amount(value: float, unit: str) -> str:
@@ -114,9 +120,9 @@ def _digits(value: float) -> str:
         return f"{value:,.0f}"
     if value >= 9.95:
         return f"{value:.0f}"
-    if value >= 0.1 or value == 0:
-        return f"{value:.1f}" if value >= 1 else f"{value:.2f}"
-    return f"{value:.1g}"
+    if value >= 1:
+        return f"{value:.1f}"
+    return f"{value:.2g}" if value >= 0.1 else f"{value:.1g}"
 
 
 def _closest(ruling: Ruling, found: Mapping[str, str]) -> str:

@@ -12,7 +12,7 @@ from relcomp_kit.cli import app
 from relcomp_kit.course import notebooks, runner
 from relcomp_kit.datasets.scenes import SCENE_NAMES
 from relcomp_kit.errors import UserError
-from relcomp_kit.evidence import claims, record
+from relcomp_kit.evidence import claims, record, verdicts
 from relcomp_kit.evidence.rules import RULES
 from relcomp_kit.studies.profiles import get_profile
 

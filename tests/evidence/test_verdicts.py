@@ -161,14 +161,15 @@ def test_reasons_name_the_condition_that_decides_with_its_interval():
     both = told("reproduced", far=Condition([10.0, 10.1, 10.2]), near=points)
     assert both.startswith("All hold; the closest: near (")
     assert told("undecided", lead=Condition([0.01, 0.002, -0.004], 0.005, "points")) == (
-        "Not settled: lead (ahead by 0.27 points, 95 % interval −1.5 to +2.0, 3 seeds, where 0.50 points would matter)."
+        "Not settled: lead (+0.27 points on average, 95 % interval −1.5 to +2.0, 3 seeds, where 0.5 points would "
+        "matter)."
     )
     assert told("partly", a=points, b=Condition([-5.0, -5.1, -5.2], unit="weights")) == (
         "Holds: a (ahead by 1.1 points, 95 % interval +0.85 to +1.3, 3 seeds). "
         "Fails: b (missed by 5.1 weights, 95 % interval −5.3 to −4.9, 3 seeds)."
     )
     failed = Condition([-0.1, -0.1, -0.1])
-    assert told("not reproduced", a=failed) == "Fails: a (missed by 0.10 for every seed)."
+    assert told("not reproduced", a=failed) == "Fails: a (missed by 0.1 for every seed)."
     assert told("not testable here", a=failed).endswith("Smaller nets, budgets or other data refute nothing.")
     assert told("undecided", a=Condition([math.nan, 1.0, 1.0])) == (
         "Not settled: a (a run did not get to where it is decided)."
@@ -182,6 +183,6 @@ def test_reasons_without_an_interval():
         "Nothing stands in for the published data: others are easier."
     )
     exact = Ruling({"a": Condition([0.5], unit="MB")}, "")
-    assert reasons.why(FREE, exact, "reproduced") == "Holds: a (with 0.50 MB to spare)."
+    assert reasons.why(FREE, exact, "reproduced") == "Holds: a (with 0.5 MB to spare)."
     exact = Ruling({"a": Condition([-1500.0], unit="weights")}, "")
     assert reasons.why(FREE, exact, "not reproduced") == "Fails: a (missed by 1,500 weights)."

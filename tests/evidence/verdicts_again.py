@@ -1,7 +1,7 @@
 """What today's rules make of the series in the committed records: old and new verdicts side by side.
 
-    python tests/evidence/verdicts_again.py            # print every claim, and mark what differs
-    python tests/evidence/verdicts_again.py --accept   # and write the new verdicts into the records
+python tests/evidence/verdicts_again.py            # print every claim, and mark what differs
+python tests/evidence/verdicts_again.py --accept   # and write the new verdicts into the records
 """
 
 import sys
@@ -15,7 +15,7 @@ FOLDER = checkout() / "data" / "reference" / "full"
 
 
 def both() -> Iterator[tuple[str, dict, dict]]:
-    """Give for every decided claim the name of its record, the entry as it is kept, and as it would be decided today."""
+    """Give for every decided claim the name of its record, its entry as kept, and as it would be decided today."""
     for name, record in claims.recorded().items():
         for entry in record["claims"]:
             yield name, entry, decided(entry)

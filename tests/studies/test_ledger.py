@@ -1,8 +1,9 @@
-"""What lesson 09 makes of the ledger: counts, verdicts from margins, controls, differences of two runs."""
+"""What lesson 09 makes of the ledger: headlines, counts, controls, differences of two runs; README agrees with it."""
 
 from collections import Counter
 
 import pytest
+from readme_table import README, todays
 
 from relcomp_kit.evidence import claims, record
 from relcomp_kit.studies import ledger, whole_picture
@@ -10,10 +11,10 @@ from relcomp_kit.studies.whole_picture import Family, Panel, Point
 
 
 def row(name, verdict, recorded=None, source="HHI", measured="1"):
-    found = {"verdict": recorded, "measured": "2"} if recorded else None
+    found = {"verdict": recorded, "measured": "2", "why": "so | it is"} if recorded else None
     return {
         **{"id": name, "source": source, "statement": name, "verdict": verdict, "measured": measured},
-        "recorded": found,
+        **{"recorded": found, "control": source.startswith(claims.CONTROL), "published": "yes", "why": "not run"},
     }
 
 
@@ -28,44 +29,55 @@ def test_records_of_the_run_are_read(tmp_path, monkeypatch, own_cache):
     assert [entry["id"] for entry in found["claims"]] == ["T8a"]
 
 
-def test_counts_of_a_run_and_of_records_are_apart():
+def test_controls_are_counted_apart_and_so_are_runs():
     rows = [row("T1", "partly", "reproduced"), row("T2", "open", measured=None), row("B1", "open", measured=None)]
+    rows.append(row("T1d", "partly", "not reproduced", "control to T1"))
     counts = ledger.counts(rows)
-    assert counts["Böhnke, this run"] == Counter({"partly": 1, "open": 1})
-    assert counts["Böhnke, recorded"] == Counter({"reproduced": 1, "open": 1})
-    assert "Fraunhofer HHI, this run" not in counts
-    assert sum(counts["Fraunhofer HHI, recorded"].values()) == 1
+    published, controls = counts[ledger.PUBLISHED], counts[ledger.CONTROLS]
+    (this_run, recorded, rail) = published
+    assert published[this_run] == Counter({"partly": 1, "open": 1}) and this_run.endswith("this run")
+    assert published[recorded] == Counter({"reproduced": 1, "open": 1}) and "Böhnke" in recorded
+    assert published[rail] == Counter({"open": 1})
+    assert controls[recorded] == Counter({"not reproduced": 1}) and rail not in controls
 
 
 def test_verdicts_are_listed_by_work():
-    rows = [
-        row("T1", "x", "reproduced"),
-        row("T2", "x", "partly"),
-        row("T3", "x", "reproduced"),
-        row("B1", "x", "open"),
-    ]
-    assert ledger.verdict_lines(rows) == [
-        "Böhnke, reproduced: T1, T3",
-        "Böhnke, partly: T2",
-        "Fraunhofer HHI, open: B1",
-    ]
+    rows = [row("T1", "x", "reproduced"), row("T2", "x", "partly"), row("T3", "x", "reproduced", "control to T1")]
+    lines = ledger.verdict_table(rows).splitlines()
+    assert lines[2].endswith("| reproduced | T1, *T3* |") and lines[3].endswith("| partly | T2 |")
 
 
 @pytest.mark.slow
-def test_recorded_verdicts_follow_from_recorded_margins():
+def test_recorded_verdicts_follow_from_recorded_series():
     entries = [entry for one in claims.recorded().values() for entry in one["claims"]]
     assert len(entries) > 30
-    assert [ledger.recomputed(entry) for entry in entries] == [entry["verdict"] for entry in entries]
-    other = next(entry for entry in entries if entry["verdict"] == "reproduced")
-    assert ledger.recomputed(other | {"margins": {"a": [-1.0, -1.0, -1.0]}}) != "reproduced"
+    assert [record.decided(entry) for entry in entries] == entries
+    changed = next(entry for entry in entries if entry["id"] == "T4")
+    worse = changed["series"] | {"accuracy": [0.1, 0.11, 0.12]}
+    assert ledger.recomputed(changed | {"series": worse}) == "not reproduced"
+
+
+@pytest.mark.slow
+def test_readme_shows_what_the_records_say():
+    assert README.read_text(encoding="utf-8") == todays(), "run: python tests/studies/readme_table.py"
+
+
+def test_a_page_gets_the_table_between_its_marks():
+    rows = [row(name, "x", "partly") for name in ledger.HEADLINES]
+    page = ledger.with_results(f"before\n{ledger.START}\nold\n{ledger.END}\nafter", rows)
+    assert page.startswith(f"before\n{ledger.START}\n\n|") and page.endswith(f"|\n\n{ledger.END}\nafter")
+    assert "old" not in page and "so \\| it is" in page
+    assert ledger.with_results(page, rows) == page
 
 
 def test_controls_stand_below_their_claims():
     rows = [row("T3", "x", "reproduced"), row("T3c", "x", "partly", "control to T3"), row("T4", "x", "partly")]
     rows += [row("T5", "x", "reproduced"), row("T5c", "x", "holds on a stand-in", "control to T5")]
-    lines = ledger.control_lines(rows)
-    assert [line.split()[0] for line in lines[:-1]] == ["T3", "T3c", "T5", "T5c"]
-    assert lines[-1] == "2 claims with controls: 2 hold as published, 1 of them with every control"
+    rows += [row("B1", "open", measured=None), row("B1c", "open", None, "control to B1", None)]
+    lines = ledger.control_table(rows).splitlines()[2:]
+    assert [line.split("|")[1].strip() for line in lines] == ["**T3**", "*T3c*", "**T5**", "*T5c*"]
+    text = ledger.control_count(rows)
+    assert text == "3 claims with controls: 2 hold as published, 1 of them with every control"
 
 
 def test_two_runs_are_compared_where_both_decided():
@@ -74,7 +86,12 @@ def test_two_runs_are_compared_where_both_decided():
         row("T2", "partly", "partly"),
         row("T3", "open", "partly", measured=None),
     ]
-    assert ledger.differing(rows) == ["T1: partly in this run, reproduced recorded"]
+    assert ledger.differing(rows) == [
+        "2 claims were decided in this run and in a recorded one",
+        "T1: partly in this run, reproduced recorded",
+    ]
+    assert ledger.differing(rows[1:])[1] == "no verdict differs"
+    assert ledger.differing(rows[2:]) == []
 
 
 def test_smallest_net_within_a_point_of_the_best():

@@ -119,5 +119,5 @@ def test_every_point_is_printed_under_a_command_and_drawn(records):
             assert all(any(point.setting in line for line in text) for point in family.points)
     figures.whole_picture(panels, pictures)
     figures.whole_picture(whole_picture.panels({}), pictures)
-    figures.verdict_counts({"a": {"partly": 3, "open": 1}, "b": {}}, pictures)
+    figures.verdict_counts({"claims": {"a": {"partly": 3, "open": 1}, "b": {}}, "none": {}}, pictures)
     assert [picture[:4] for picture in pictures] == [b"\x89PNG"] * 3
