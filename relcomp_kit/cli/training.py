@@ -149,7 +149,7 @@ def sweep(
 
 
 def _decide(points: list, plan: Path, out: Path, record: bool) -> None:
-    """Print what the records of a sweep decide, and write it beside them."""
+    """Print what the records of a sweep decide, and write it into a folder beside them."""
     from relcomp_kit.evidence.record import claims_text
     from relcomp_kit.files import checkout, write_json
     from relcomp_kit.studies.quantization import sweep_claims

@@ -239,7 +239,7 @@ def claims_text(record: dict) -> str:
     for entry in record["claims"]:
         claim = claims.find(entry["id"])
         lines += [
-            f"{claim['id']:<5}{entry['verdict'].upper()}: {claim['statement']}",
+            f"{claim['id']:<4} {entry['verdict'].upper()}: {claim['statement']}",
             f"     published {claim['published']}; measured {entry['measured']}",
             f"     {entry['why']}",
         ]

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, NullLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from relcomp_kit.evidence.report import VERDICTS
 from relcomp_kit.figures.style import PAPER, figure, looks
@@ -25,7 +25,7 @@ def whole_picture(panels: Sequence, keep: list[bytes] | None = None) -> None:
     """
     names = list(dict.fromkeys(family.name for panel in panels for family in panel.families))
     drawn = looks(names)
-    with figure(1, len(panels), size=(6.6 * len(panels), 6), keep=keep) as (made, axes):
+    with figure(1, len(panels), size=(6.6 * len(panels), 6.8), keep=keep) as (made, axes):
         for axis, panel in zip(axes, panels):
             for family in panel.families:
                 _curve(axis, family, drawn[family.name])
@@ -34,9 +34,9 @@ def whole_picture(panels: Sequence, keep: list[bytes] | None = None) -> None:
             if scores:
                 axis.set_ylim(max(min(scores), max(scores) - DEPTH[panel.score]) - 0.5, max(scores) + 0.5)
             axis.set(title=panel.title, ylabel=f"{panel.score} in the test, %")
-        made.supxlabel("size, % of the bytes as float32, logarithmic", fontsize=15)
-        handles = {line.get_label(): line for axis in axes for line in axis.lines}
-        made.legend([handles[name] for name in names], names, loc="outside upper center", ncols=3)
+            if panel.families:
+                axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.11), ncols=2)
+        made.suptitle("size across, % of the bytes as float32, logarithmic", fontsize=15)
 
 
 def _curve(axis: Axes, family, look: tuple) -> None:
@@ -77,6 +77,7 @@ def verdict_counts(counts: Mapping[str, Mapping[str, Mapping[str, int]]], keep: 
                 _bar(axis, place, group)
             axis.set_yticks(range(len(groups)), list(groups))
             axis.set(title=kind, xlim=(0, most + 0.5), ylim=(rows - 0.5, -0.5), xlabel="number")
+            axis.xaxis.set_major_locator(MaxNLocator(integer=True))
             axis.grid(False, axis="y")
             axis.set_axisbelow(True)
             axis.tick_params(axis="y", length=0)

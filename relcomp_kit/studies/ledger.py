@@ -80,10 +80,12 @@ def counts(rows: Sequence[dict]) -> dict[str, dict[str, Counter]]:
     for kind, control in ((PUBLISHED, False), (CONTROLS, True)):
         found[kind] = {}
         for name, some in _by_work([row for row in rows if row["control"] == control]).items():
-            if any(row["measured"] for row in some):
+            here = any(row["measured"] for row in some)
+            if here:
                 found[kind][f"{name}, this run"] = Counter(row["verdict"] for row in some)
             if some:
-                found[kind][f"{name}, recorded"] = Counter(claims.standing(row) for row in some)
+                label = f"{name}, recorded" if here else name
+                found[kind][label] = Counter(claims.standing(row) for row in some)
     return found
 
 
@@ -131,11 +133,12 @@ def control_table(rows: Sequence[dict]) -> str:
 
 
 def control_count(rows: Sequence[dict]) -> str:
-    """Return as text how many claims with controls hold, and how many of them with every control."""
-    by_id, pairs = {row["id"]: row for row in rows}, with_controls(rows)
+    """Return as text how many of the measured claims with controls hold, and how many of them with every control."""
+    by_id = {row["id"]: row for row in rows}
+    pairs = {name: controls for name, controls in with_controls(rows).items() if by_id[name]["recorded"]}
     met = [name for name in pairs if claims.standing(by_id[name]) in GOOD]
     kept = sum(all(claims.standing(control) in GOOD for control in pairs[name]) for name in met)
-    return f"{len(pairs)} claims with controls: {len(met)} hold as published, {kept} of them with every control"
+    return f"{len(pairs)} measured claims with controls: {len(met)} hold, {kept} of them with every control"
 
 
 def differing(rows: Sequence[dict]) -> list[str]:

@@ -39,6 +39,7 @@ def test_controls_are_counted_apart_and_so_are_runs():
     assert published[recorded] == Counter({"reproduced": 1, "open": 1}) and "Böhnke" in recorded
     assert published[rail] == Counter({"open": 1})
     assert controls[recorded] == Counter({"not reproduced": 1}) and rail not in controls
+    assert list(ledger.counts(rows[2:3])[ledger.PUBLISHED]) == [rail]
 
 
 def test_verdicts_are_listed_by_work():
@@ -77,7 +78,7 @@ def test_controls_stand_below_their_claims():
     lines = ledger.control_table(rows).splitlines()[2:]
     assert [line.split("|")[1].strip() for line in lines] == ["**T3**", "*T3c*", "**T5**", "*T5c*"]
     text = ledger.control_count(rows)
-    assert text == "3 claims with controls: 2 hold as published, 1 of them with every control"
+    assert text == "2 measured claims with controls: 2 hold, 1 of them with every control"
 
 
 def test_two_runs_are_compared_where_both_decided():

@@ -1,0 +1,92 @@
+"""What the records of a sweep on the paper's sets decide: rows of the ledger about that set, by the bytes of files."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from relcomp_kit.cli import app
+from relcomp_kit.errors import UserError
+from relcomp_kit.files import checkout, write_json
+from relcomp_kit.studies.plans import points as points_of
+from relcomp_kit.studies.quantization import sweep_claims
+from relcomp_kit.sweeps.point import Point
+from relcomp_kit.sweeps.run import record_file
+
+AHEAD = {"ecq": 0.0, "lrp": 0.02, "magnitude": 0.0, "random": -0.1, "float": 0.01}
+
+
+def quantized(point: Point) -> dict:
+    """The record of a point of quantization-aware training; the files of all arms but "float" have the same sizes."""
+    values = point.values
+    Lambda = values["Lambda"]
+    accuracy = 0.9 + AHEAD[values["arm"]] - 0.1 * Lambda + 1e-4 * values["seed"]
+    size = 8000 * (1 - Lambda) / 10
+    found = {
+        **{"accuracy": accuracy, "validation accuracy": accuracy, "sparsity": 0.5 + Lambda, "entropy": 2.0},
+        **{"coded size": size, "compression ratio": 80_000 / size, "made by": "x"},
+    }
+    if values["arm"] != "float":
+        found["file size"] = size / 2
+    return {"point": values, "measurements": [{"name": name, "value": value} for name, value in found.items()]}
+
+
+def at_once(point: Point) -> dict:
+    values = point.values
+    accuracy = 0.7 + AHEAD[values["arm"]] + (0.001 if "56" in values["net"] else 0.0)
+    return {"point": values, "measurements": [{"name": "accuracy", "value": accuracy}]}
+
+
+@pytest.fixture
+def starts(monkeypatch):
+    scores = {seed: {"test": 0.9, "validation": 0.9} for seed in range(3)}
+    monkeypatch.setattr(sweep_claims, "start_scores", lambda points: scores)
+
+
+@pytest.mark.parametrize(("plan", "ending"), [("ecqx-cifar10", "-cifar10"), ("ecqx-speech-commands", "-gsc")])
+def test_quantized_nets_decide_the_rows_of_their_set(plan, ending, starts):
+    points = points_of(plan)
+    content = sweep_claims.decided(points, [quantized(point) for point in points]).content
+    found = {claim["id"]: claim for claim in content["claims"]}
+    assert list(found) == [f"{name}{ending}" for name in ("X1", "X1c", "X2", "X2c", "X3")]
+    assert {claim["seeds"] == [0, 1, 2] for claim in found.values()} == {True}
+    assert found[f"X2{ending}"]["verdict"] == "holds on a stand-in"  # never more: another net, or other pictures
+    nets = list(dict.fromkeys(point.values["net"] for point in points))
+    assert all(name in found[f"X1{ending}"]["on"] for name in nets)
+    margins = found[f"X1{ending}"]["margins"]
+    widths = {point.values["bits"] for point in points}
+    assert len(margins) == len(nets) * len(widths)
+    ratio = found[f"X3{ending}"]["series"]["ratio"]
+    each = list(ratio.values()) if len(nets) > 1 else [ratio]
+    smallest = max(point.values["Lambda"] for point in points if 0.02 - 0.1 * point.values["Lambda"] >= -0.01)
+    assert each == [[pytest.approx(2 * 100 / (1 - smallest))] * 3] * len(nets)  # by the file, half of the estimate
+    json.dumps(content, allow_nan=False)
+
+
+def test_nets_at_once_decide_the_control_about_them():
+    points = points_of("ecqx-cifar10-one-shot")
+    content = sweep_claims.decided(points, [at_once(point) for point in points]).content
+    (claim,) = content["claims"]
+    assert claim["id"] == "X2d-cifar10" and claim["verdict"] == "holds on a stand-in"
+    assert len(claim["series"]["relevance"]["4 bit"]) == 4  # nets
+    assert claim["measured"].startswith("at 4 bit 72.0")
+    assert len(content["measurements"]) == len(points)
+
+
+def test_other_plans_decide_nothing():
+    for plan in ("ecqx-mnist-quick", "experts-rail-scenes"):
+        with pytest.raises(UserError, match="--decide is for plans that quantize nets of one of cifar10"):
+            sweep_claims.check(points_of(plan))
+
+
+def test_the_command_decides_and_writes(tmp_path, monkeypatch):
+    plan = checkout() / "data" / "sweeps" / "ecqx-cifar10-one-shot.toml"
+    for point in points_of(plan.stem):
+        write_json(record_file(tmp_path, point), at_once(point))
+    monkeypatch.setattr("relcomp_kit.cache.read_record", lambda file: json.loads(file.read_text()))
+    monkeypatch.setattr("relcomp_kit.sweeps.run.read_record", lambda file: json.loads(file.read_text()))
+    result = CliRunner().invoke(app.app, ["sweep", str(plan), "--out", str(tmp_path), "--decide"])
+    assert result.exit_code == 0, result.output
+    assert "X2d-cifar10 HOLDS ON A STAND-IN" in result.output
+    kept = tmp_path / "claims" / "05_quantize_by_relevance.cifar10-one-shot.json"
+    assert json.loads(kept.read_text(encoding="utf-8"))["dataset"] == "cifar10"
