@@ -132,8 +132,11 @@ def decided(entry: dict) -> dict:
     Parameters
     ----------
     entry : dict
-        With ``id``, ``dataset``, ``seeds``, ``at_scale`` and ``series``, as records hold them.
+        With ``id``, ``dataset``, ``seeds``, ``at_scale`` and ``series``, as records hold them. One without series, of
+        a record that was made before they were kept, stays as it is.
     """
+    if "series" not in entry:
+        return entry
     claim = claims.find(entry["id"])
     ruling = RULES[claims.rule_of(entry["id"])](**_floats(entry["series"]))
     verdict = verdicts.decide(claim, ruling, entry["dataset"], entry["at_scale"], entry["seeds"])

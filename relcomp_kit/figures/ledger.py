@@ -25,7 +25,7 @@ def whole_picture(panels: Sequence, keep: list[bytes] | None = None) -> None:
     """
     names = list(dict.fromkeys(family.name for panel in panels for family in panel.families))
     drawn = looks(names)
-    with figure(1, len(panels), size=(6.6 * len(panels), 6.8), keep=keep) as (made, axes):
+    with figure(1, len(panels), size=(6.6 * len(panels), 6.8), keep=keep) as (_, axes):
         for axis, panel in zip(axes, panels):
             for family in panel.families:
                 _curve(axis, family, drawn[family.name])
@@ -33,10 +33,11 @@ def whole_picture(panels: Sequence, keep: list[bytes] | None = None) -> None:
             scores = [100 * score for family in panel.families for point in family.points for score in point.scores]
             if scores:
                 axis.set_ylim(max(min(scores), max(scores) - DEPTH[panel.score]) - 0.5, max(scores) + 0.5)
-            axis.set(title=panel.title, ylabel=f"{panel.score} in the test, %")
+            axis.set(
+                title=panel.title, ylabel=f"{panel.score} in the test, %", xlabel="size, % of float32, logarithmic"
+            )
             if panel.families:
-                axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.11), ncols=2)
-        made.suptitle("size across, % of the bytes as float32, logarithmic", fontsize=15)
+                axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=2)
 
 
 def _curve(axis: Axes, family, look: tuple) -> None:

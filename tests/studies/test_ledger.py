@@ -53,6 +53,7 @@ def test_recorded_verdicts_follow_from_recorded_series():
     entries = [entry for one in claims.recorded().values() for entry in one["claims"]]
     assert len(entries) > 30
     assert [record.decided(entry) for entry in entries] == entries
+    assert [entry["id"] for entry in entries if "series" not in entry] == ["T13a"]  # until lesson 02 is recorded anew
     changed = next(entry for entry in entries if entry["id"] == "T4")
     worse = changed["series"] | {"accuracy": [0.1, 0.11, 0.12]}
     assert ledger.recomputed(changed | {"series": worse}) == "not reproduced"
