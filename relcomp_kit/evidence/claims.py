@@ -192,7 +192,15 @@ def unmeasured(claim: dict) -> str:
 
 
 def not_run(claim: dict, command: str) -> str:
-    """Return in one sentence why a claim that nobody has measured has no other verdict."""
+    """Return in one sentence why a claim that nobody has measured has no other verdict.
+
+    Parameters
+    ----------
+    claim : dict
+        From the ledger.
+    command : str
+        What tests it.
+    """
     if claim.get("no_stand_in"):
         return f"Nothing stands in for the published data: {claim['no_stand_in']}."
     return f"Nobody has run it here yet; the kit has all that `{command}` needs."

@@ -109,7 +109,15 @@ def amount(value: float, unit: str) -> str:
 
 
 def signed(value: float, unit: str) -> str:
-    """Return a margin with its sign as text, without its unit; points are hundredths."""
+    """Return a margin with its sign as text, without its unit.
+
+    Parameters
+    ----------
+    value : float
+        The margin.
+    unit : str
+        As in `amount`; points are hundredths.
+    """
     scaled = 100 * value if unit == "points" else value
     return ("+" if scaled >= 0 else "−") + _digits(abs(scaled))
 
