@@ -50,10 +50,12 @@ ROW = {
     "rule": "above 87 %",
     "missing": "MNIST",
     "command": "relcomp run 01",
-    "tightest": "above: +1",
+    "why": "Not settled: above (+1 on average).",
+    "on": "a small net",
+    "control": False,
     "recorded": {
         **{"measured": "89", "verdict": "reproduced", "dataset": "MNIST", "seeds": [0], "profile": "full"},
-        "tightest": "above: +2",
+        "why": "Holds: above (met by 2).",
     },
 }
 
@@ -223,7 +225,8 @@ def test_claims_are_written_as_a_page_and_as_markdown(tmp_path):
 def test_markdown_has_a_column_for_a_run():
     text = report.claims_table([ROW, ROW | {"id": "T2", "measured": None, "verdict": "open", "recorded": None}])
     heads, _, first, second = text.splitlines()
-    assert "this run" in heads and "partly: 88 (digits, 3 seeds)" in first
+    assert "this run" in heads and "partly: 88 (digits, 3 seeds, a small net)" in first
+    assert "Holds: above (met by 2)." in first
     assert "**reproduced**" in first and "**open**" in second
     assert len({line.count(" | ") for line in (heads, first, second)}) == 1
     assert report.untested([ROW]) == ["- T1a: missing is MNIST. Test: `relcomp run 01`"]
@@ -327,5 +330,5 @@ def test_terminal_table_shows_both_runs():
         report.terminal_table([ROW, ROW | {"id": "T2", "measured": None, "verdict": "open", "recorded": None}])
     )
     text = console.export_text()
-    for part in ("T1a", "88", "89", "partly", "reproduced", "T2", "open"):
+    for part in ("T1a", "88", "89", "partly", "reproduced", "met by 2", "T2", "open"):
         assert part in text
