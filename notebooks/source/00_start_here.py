@@ -8,14 +8,14 @@
 # %% [markdown] slideshow={"slide_type": "slide"}
 # # Start here: check your machine, learn the words, remove your first weight
 # A trained network has more weights than it needs. Which of them matter? This kit asks the network itself, removes what does
-# not matter, and measures what is lost. Before the real networks come, you do every step once by hand, on three weights.
+# not matter, and measures what is lost. Before you meet real networks, you do every step once by hand, on three weights.
 #
 # | you do | you learn | you need |
 # |---|---|---|
-# | check this machine, then take a neuron of three weights through all stations | why a large weight can be the first to go, and what the words of this field mean | school mathematics, some Python, ten minutes |
+# | check this machine, then take a neuron of three weights through four stations | why a large weight can be the first to go, and what the words of this field mean | school mathematics, some Python, ten minutes |
 #
-# The lesson runs in about ten seconds, in both profiles. It needs no data set and no internet, and it decides no published claim:
-# it lays the ground for the lessons that do.
+# The lesson runs in about ten seconds, in both profiles. It needs no data set and no internet. It decides no published claim, but
+# prepares you for the lessons that do.
 
 # %% [markdown] slideshow={"slide_type": "skip"}
 # Every lesson starts with its imports and with one cell of parameters. `profile` chooses the budget: `quick` takes minutes on a
@@ -37,9 +37,9 @@ seed = 0
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Is your machine ready?
-# The next cell looks at Python, the libraries, memory, disk and data sets. `[ok]` is good, `[warn]` means that something is
-# smaller or missing and the lessons get by, `[fail]` stops you. For the details run `relcomp check` in a terminal: it prints the
-# same lines with versions, ready to be pasted into a bug report.
+# The next cell looks at Python, the libraries, memory, disk and data sets. `[ok]` is good. `[warn]` means that something is small or
+# missing, but the lessons run. `[fail]` means that they do not. For details run `relcomp check` in a terminal. It prints the same
+# lines with versions, ready to be pasted into a bug report.
 
 # %%
 print(f"profile: {profile}")
@@ -47,27 +47,31 @@ findings = environment.findings()
 print("\n".join(f"[{finding.state}] {finding.name}" for finding in findings))
 
 # %% tags=["nbval-check-output"]
-check.true("nothing on this machine stops the lessons", all(finding.state != "fail" for finding in findings))
+check.true(
+    "nothing on this machine stops the lessons",
+    all(finding.state != "fail" for finding in findings),
+)
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## The map
-# The kit is a house with five rooms. Data walks through them in one direction, and so do the imports: a room imports only from the rooms before it.
+# Data passes through four packages of `relcomp_kit`, from top to bottom. Imports run the same way: a package imports only from those
+# above it. Three more make a course of them.
 #
-# | room | in | out | ask it |
+# | package | in | out | the question it answers |
 # |---|---|---|---|
 # | `datasets` | a name | images for training, validation and test | which images are these, and are they complete? |
 # | `models` | images | a trained network | how good is it before anything is removed? |
 # | `relevance` | network and images | one number per weight | which weights matter? |
 # | `compression` | network and relevance | masks, whole numbers, bytes | how small does it get, and at what price? |
-# | `lessons` | all of the above | a notebook, a record of measurements, a table of claims | which published claims hold? |
+# | `studies`, `evidence`, `course` | all of the above | a notebook, a record of measurements, a table of claims | which published claims hold? |
 #
-# Lesson 01 lives in `relevance`: it compares a dozen ways to say that a weight matters. Lesson 02 lives in `compression`: it prunes
-# until nothing changes any more, and predicts where that is. `relcomp run` runs them all and writes the table of claims.
+# Lesson 01 is about `relevance`: it compares more than a dozen ways to say that a weight matters. Lesson 02 is about `compression`: it
+# prunes until nothing changes any more, and predicts where that is. `relcomp run` runs all lessons and writes the table of claims.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## The words
-# The first source of this course is a German thesis. Its words stand beside those that the field uses, and beside the names in
-# our code. Come back to this table when a word is strange.
+# The first source of this course is a German thesis. The table gives its words, those that the field uses, and the names in
+# our code. Come back to it when you meet a word that you do not know.
 #
 # | German | English, and in the code | meaning |
 # |---|---|---|
@@ -85,7 +89,7 @@ check.true("nothing on this machine stops the lessons", all(finding.state != "fa
 # | Sparsity S (thesis only) | inverse density, `inverse_density` | weights at the start over weights left: $S = C_0 / C_t$, from 1 upwards |
 # | Sparsifizierungsfaktor SF | sparsification factor, `sf` | the knob of the thesis' threshold, in (0, 1] |
 # | Verlustfunktion | loss, `loss` | what training makes small |
-# | Nachtrainieren | fine-tuning | training on after pruning |
+# | Nachtrainieren | fine-tuning | training that goes on after pruning |
 # | Genauigkeit | accuracy | the fraction of images that are classified correctly |
 # | Lambert-W-Funktion | Lambert W function, `lambertw` | solves $w e^{w} = x$ for $w$ |
 # | Grenzwert | limit | the count of weights at which pruning stops |
@@ -97,8 +101,8 @@ check.true("nothing on this machine stops the lessons", all(finding.state != "fa
 # | Kompressionsrate | compression ratio | original bytes over coded bytes |
 # | Teilnetz, Pfad | path | the filters that one task needs |
 #
-# One trap is in there: the thesis calls $C_0 / C_t$ "sparsity". Everyone else calls the share of zeros sparsity. We keep the second
-# meaning. Here is a layer of which 25 of 100 weights are left, in both:
+# Mind one trap: the thesis calls $C_0 / C_t$ "sparsity", and everyone else calls the share of zeros so. We use the second meaning. Here
+# are both, for a layer with 25 of 100 weights left:
 
 # %% tags=["nbval-check-output"]
 start, left = 100, 25
@@ -118,10 +122,10 @@ contributions = weights * inputs  # 0.1, -0.5, 1.2
 contributions.sum()
 
 # %% [markdown]
-# By size, the third weight goes first: 0.3 is the smallest number. But it carries the decision: without it the sum turns negative and the
-# neuron says "no". The largest weight, 2.0, contributes least, because its input is almost 0.
+# By size, the third weight goes first, because 0.3 is the smallest number. But this weight carries the decision: without it the sum turns
+# negative and the neuron says "no". The largest weight, 2.0, contributes least, because its input is almost 0.
 #
-# So ask for the *share* of each weight in all that happens, not for its size. This is the idea behind the whole course:
+# So ask for each weight's *share* of all contributions, not for its size. This is the idea behind the whole course:
 
 
 # %%
@@ -145,29 +149,33 @@ by_relevance = (without(weights, relevance(weights, inputs).argmin()) * inputs).
 # %% tags=["nbval-check-output"]
 check.close("all three weights say yes, with 0.8", contributions.sum(), 0.8, atol=1e-6)
 check.close("without the smallest weight the neuron says no, with -0.4", by_size, -0.4, atol=1e-6)
-check.close("without the least relevant one it still says yes, with 0.7", by_relevance, 0.7, atol=1e-6)
+check.close(
+    "without the least relevant one it still says yes, with 0.7", by_relevance, 0.7, atol=1e-6
+)
 
 # %%
 figures.two_orders(weights.abs(), relevance(weights, inputs))
 
 # %% [markdown]
 # **What you see.** The two orders are opposite. On the left, by size, weight 1 towers over the others and weight 3 is the shortest bar. On
-# the right, by relevance, weight 3 holds two thirds of all that happens and weight 1 about a twentieth.
+# the right, by relevance, weight 3 holds two thirds of all contributions and weight 1 about a twentieth.
 #
-# Networks are deeper than that, and the product of weight and input is not at hand for every layer. But the gradient is. The
-# gradient of the sum with respect to a weight *is* its input, so weight times gradient gives the same contribution. In a deeper
-# network it is no longer exact, because the straight line ignores every bend, but it can be computed for every weight. Several measures of
-# lesson 01 are variations of this line:
+# Real networks have many layers, and a weight's contribution to the final answer cannot be read off from one product. But it can be
+# estimated by the gradient. Here the gradient of the sum with respect to a weight *is* its input, so weight times gradient gives the
+# contribution exactly. In a network of many layers it is an approximation, because a gradient is a straight line and the network is
+# curved. But it can be computed for every weight. Several measures of lesson 01 are variations of this line:
 
 # %% tags=["nbval-check-output"]
 traced = weights.clone().requires_grad_()
 (traced * inputs).sum().backward()
-check.same("weight times gradient is the contribution", traced.detach() * traced.grad, contributions)
+check.same(
+    "weight times gradient is the contribution", traced.detach() * traced.grad, contributions
+)
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Does it hold beyond one example?
 # Three numbers can be chosen to prove anything. So take 2,000 random neurons of eight weights, whose inputs differ in brightness by up to
-# a factor of a hundred. Remove one weight from each, chosen in three ways, and measure how far the sum moves.
+# a factor of a hundred. Remove one weight from each neuron, chosen in three ways, and measure how far the sum moves.
 
 # %%
 generator = torch.Generator().manual_seed(seed)
@@ -185,18 +193,21 @@ print("\n".join(f"{name:<16}{value:.4f}" for name, value in change.items()))
 
 # %% [markdown]
 # **What you see.** Removing the smallest weight is far better than chance. Removing the least relevant one is better again, by more than a
-# factor of three. It wins by construction here, because the neuron is linear and we measure what we minimise. In a real network
-# nothing guarantees that, and this is why lesson 01 compares every measure with an *oracle* that tries each removal out.
+# factor of three. Here it must win, because the neuron is linear and we measure what we minimise. In a real network nothing
+# guarantees that. So lesson 01 compares every measure with an *oracle* that tries out each removal.
 
 # %% tags=["nbval-check-output"]
 check.true("size is a better guide than chance", change["smallest weight"] < change["random"])
-check.true("relevance is a better guide than size", change["least relevant"] < change["smallest weight"] / 3)
+check.true(
+    "relevance is a better guide than size",
+    change["least relevant"] < change["smallest weight"] / 3,
+)
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Station 2: when does pruning stop?
-# Remove, train, remove again. If the threshold adapts to what is left, the count of weights converges, and the thesis has
-# a formula for the limit. It needs the inverse of $w e^{w}$, the Lambert W function. Lesson 02 derives it, and asks whether a net obeys. For now, see that
-# it really undoes the product:
+# Remove, train, remove again. If the threshold adapts to the weights that are left, their count converges. The thesis has a formula for
+# the limit. It needs the inverse of $w e^{w}$, the Lambert W function. Lesson 02 derives the formula, and asks whether a real net follows
+# it. For now, see that the function undoes the product:
 
 # %% tags=["nbval-check-output"]
 w = lambertw(5.0).real
@@ -205,34 +216,42 @@ check.close("W(5) is the number whose w times e to the w is 5", w * math.exp(w),
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Station 3: fewer values
 # What stays need not be stored as a 32-bit number. Choose a step, and replace every weight by a whole number of steps. The multiples of
-# the step are the centroids, and the whole numbers are the indices:
+# the step are the centroids, and the whole numbers are the indices. See what becomes of
+# 2.0, -0.5 and 0.3:
 
 # %%
 step = 0.25
 indices = torch.round(weights / step).int()
 indices
 
+# %% [markdown]
+# **What you see.** 2.0 and -0.5 are multiples of the step and stay as they are. 0.3 becomes one step, 0.25. Rounding moves a weight by half a
+# step at most:
+
 # %% tags=["nbval-check-output"]
-check.true("no weight moves by more than half a step", ((indices * step - weights).abs() <= step / 2).all())
+check.true(
+    "no weight moves by more than half a step", ((indices * step - weights).abs() <= step / 2).all()
+)
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Station 4: fewer bytes
-# A mask alone saves nothing. A zero takes four bytes as well, and the processor multiplies by it as by any other number. Papers that
-# report "90 % of the weights removed" have not made anything smaller yet:
+# A mask alone saves nothing. A zero takes four bytes like any other number, and the processor multiplies by it all the same. A paper
+# that reports "90 % of the weights removed" has not made anything smaller yet:
 
 # %% tags=["nbval-check-output"]
 pruned = without(weights, 0)
 check.same("a weight that is 0 takes as many bytes as before", pruned.nbytes, weights.nbytes)
 
 # %% [markdown]
-# It gets smaller only when somebody writes it down cleverly (a code in which frequent indices are short), or takes whole filters out so
-# that the matrices shrink. Whenever a lesson gives a size, it says which of the two it means.
+# A net gets smaller in one of two ways: by a code in which frequent indices are short, or by removing whole filters, so that the matrices
+# shrink. Whenever a lesson gives a size, it says which of the two it means.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Exercise 1: sparsity ★
-# The stars say how hard an exercise is: ★ takes a line, ★★ a thought before it, ★★★ half an hour. The cell below your answer checks it: first the cases that it shows, then a hundred others, drawn anew each time.
+# The stars say how hard an exercise is: ★ takes one line, ★★ takes some thought first, ★★★ takes half an hour. The cell below your answer
+# checks it: first the cases that it shows, then a hundred others, drawn anew each time.
 #
-# Translate the thesis' words into ours: given its S (weights at the start over weights left), return the share of zeros.
+# Translate the thesis' word into ours. Given its S (weights at the start over weights left), return the share of zeros.
 
 
 # %% tags=["exercise"]
@@ -247,26 +266,31 @@ check.exercise(sparsity, {(1,): 0.0, (4,): 0.75, (10,): 0.9}, fresh.sparsity)
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Exercise 2: first to go ★★
-# Which weight goes first? Return the position of the least relevant one, now judged by *several* inputs at once: one row an image, one
-# column a weight. Add up the absolute contributions over the images first.
+# Which weight goes first? Return the position of the least relevant one, now judged by *several* images at once. Each row holds the inputs
+# of one image, each column belongs to one weight. Add up the absolute contributions over the images first.
 
 
 # %% tags=["exercise"]
 def first_to_go(weights, images):
-    """Position, counted from 0, of the weight with the smallest sum of absolute contributions; images: (count, weights)."""
+    """Position, from 0, of the weight that contributes least; images: (count, weights)."""
     # solution
     return int((weights * images).abs().sum(0).argmin())
 
 
 # %% tags=["nbval-check-output"]
 dark_right = torch.tensor([[1.0, 1.0, 0.1], [1.0, 0.5, 0.0]])
-cancels = torch.tensor([[3.0, 1.0, 1.0], [-3.0, 1.0, 1.0]])  # the first adds and subtracts: it matters all the same
-cases = [((torch.tensor([1.0, 1.0, 4.0]), dark_right), 2), ((torch.tensor([1.0, -1, 2]), cancels), 1)]
+cancels = torch.tensor(
+    [[3.0, 1.0, 1.0], [-3.0, 1.0, 1.0]]
+)  # the first adds and subtracts: it matters all the same
+cases = [
+    ((torch.tensor([1.0, 1.0, 4.0]), dark_right), 2),
+    ((torch.tensor([1.0, -1, 2]), cancels), 1),
+]
 check.exercise(first_to_go, cases, fresh.first_to_go)
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Exercise 3: nearest centroid ★★
-# Round a weight to its nearest centroid, but let there be only a few: the index must lie between -3 and 3. What lies outside is
+# Round a weight to its nearest centroid. There are only a few of them: the index must lie between -3 and 3, and what lies outside is
 # clipped. No weight lies half-way between two centroids.
 
 
@@ -283,9 +307,9 @@ check.exercise(nearest_centroid, shown, fresh.nearest_centroid)
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # ## Exercise 4: open
-# Judged one at a time, the least relevant weight is the best to remove. Now two go at once. The cell removes the two least relevant ones. Find a better
-# pair, by any rule you can think of, and then the best of all 28 by trying. Why do the two that matter least one by one not matter least together, and what does that mean
-# for a net of a million weights?
+# Judged one at a time, the least relevant weight is the best to remove. Now two go at once. The cell removes the two least relevant ones.
+# Find a better pair, by any rule you can think of, and then the best of all 28 pairs by trying. Why do the two that matter least one by one
+# not matter least together? What does that mean for a net of a million weights?
 
 # %%
 parts = many_weights * many_inputs  # of every neuron's sum
@@ -300,17 +324,17 @@ print(f"the two least relevant weights gone: {parts.gather(1, pair).sum(1).abs()
 #
 # 2. Why do we add up *absolute* contributions over the images in exercise 2?
 #
-# <details><summary>Answer</summary>Because a weight that pushes up for one image and down for another would cancel to 0 and look
-# irrelevant, although every single decision depends on it.</details>
+# <details><summary>Answer</summary>Because the contributions of a weight that pushes up for one image and down for another
+# would cancel to 0. It would look irrelevant, although every single decision depends on it.</details>
 #
 # 3. A net has sparsity 0.9. Is its file a tenth as large?
 #
-# <details><summary>Answer</summary>No. Zeros are stored like any number until a code or a smaller matrix makes use of them; and a code
-# must also say where the zeros are.</details>
+# <details><summary>Answer</summary>No. Zeros are stored like any number, until a code or a smaller matrix makes use of them. And a
+# code must also say where the zeros are.</details>
 
 # %% [markdown]
 # ## References
-# - Böhnke, *Hardware-Beschleunigung von Edge-AI*, master project 2: the saliency pruning of lessons 01 and 02.
+# - B. H. Böhnke, *Hardware-Beschleunigung von Edge-AI*, master project 2: the saliency pruning of lessons 01 and 02.
 # - Bach et al., *On pixel-wise explanations for non-linear classifier decisions by layer-wise relevance propagation*, PLoS ONE 2015.
 # - Corless et al., *On the Lambert W function*, Advances in Computational Mathematics 1996.
 # - Becking et al., *ECQx: explainability-driven quantization for low-bit and sparse DNNs*, 2022.

@@ -7,16 +7,16 @@
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # # Find the weights that matter
-# A network of 29,374 weights reads handwritten digits. Which pixels does it look at, and which weights carry the answer? A dozen
-# measures claim to know. You put them all to the test: against the *oracle*, which removes one thing at a time and looks at what happens.
+# A network of 29,374 weights reads handwritten digits. Which pixels does it look at, and which weights carry the answer? More than a
+# dozen measures claim to know. You test them all against the *oracle*, which removes one thing at a time and measures what happens.
 #
 # | you do | you learn | you need |
 # |---|---|---|
-# | draw maps of pixels and of weights, rank every measure by its distance from the oracle | which measures are worth their price, and why two maps beat one gradient only in part | lesson 00, a quarter of an hour |
+# | draw maps of pixels and of weights, rank every measure by its agreement with the oracle | which measures are worth their price, and why a product of two maps is no substitute for the weight itself | lesson 00, a quarter of an hour |
 #
-# The lesson takes about a minute on two cores in `quick`; `full` differs only in the small convolutional net at the end. It decides
-# the claims T1a to T1d, T2, T7 and T12 of the ledger, the list of published claims in `data/claims.toml`; what each one says stands in the
-# table at the end.
+# The lesson takes about a minute on two cores in `quick`. `full` differs only in the small convolutional net at the end. The lesson
+# decides the claims T1a to T1d, T2, T7 and T12 of the ledger, the list of published claims in `data/claims.toml`. The table at the end
+# says what each of them states.
 
 # %% slideshow={"slide_type": "skip"}
 import torch
@@ -24,10 +24,11 @@ import torch
 from relcomp_kit import datasets, figures
 from relcomp_kit.course import check
 from relcomp_kit.course.cases import saliency as fresh
-from relcomp_kit.evidence.record import Record, claims_text, reference
+from relcomp_kit.evidence.record import claims_text, reference
 from relcomp_kit.models import conv_net, masked_net_training
 from relcomp_kit.relevance import conv_saliency, saliency
 from relcomp_kit.studies import saliency as saliency_study
+from relcomp_kit.studies import saliency_results
 from relcomp_kit.studies.profiles import get_profile
 from relcomp_kit.studies.thesis_net import trained_net
 
@@ -38,14 +39,15 @@ dataset = "mnist"
 
 # %% [markdown]
 # ## The images
-# The thesis scales every pixel to [-1, 1], adds Gaussian noise and then turns 15 % of the pixels black or white. The noise is drawn
-# once and stays. So black is -1, white is 1, and 0 is a middle grey: setting a pixel to 0 does not make it black. Read the line that the next cell prints: if it says *digits*, the kit found no MNIST and works on a small
-# stand-in, on which nothing about MNIST can be decided.
+# The thesis scales every pixel to [-1, 1], adds Gaussian noise, and then turns 15 % of the pixels black or white. The noise is drawn once
+# and then stays the same. Black is -1, white is 1, and 0 is a middle grey: setting a pixel to 0 does not make it black.
+#
+# Read the line that the next cell prints. If it says *digits*, the kit found no MNIST and works on a small stand-in, on which nothing
+# about MNIST can be decided.
 
 # %% slideshow={"slide_type": "skip"}
 budget = get_profile(profile).saliency
 data = datasets.load(dataset)
-record = Record("01_find_important_weights", profile, data.name)
 print(f"profile: {profile}")
 print(datasets.banner(data))
 
@@ -55,41 +57,42 @@ figures.image_rows({"clean": data.train.images[:6], "as the net sees it": noisy[
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## The net
-# Three layers of tanh neurons, 784-36-25-10 for MNIST, with a mask on every weight and on every neuron. Each output should say 1 for its
-# own class and -1 for all others ("one hot, others cold"). Stochastic gradient descent does 1,551 steps, as published, and reports
-# its accuracy on the current batch every 100 steps (nothing is printed for a net that comes from the cache).
+# Three layers of tanh neurons, 784-36-25-10 for MNIST, with a mask on every weight and on every neuron. Each output should be 1 for its
+# own class and -1 for all others ("one hot, others cold"). Stochastic gradient descent takes 1,551 steps, as published. Every 100 steps it
+# reports its accuracy on the current batch. A net that comes from the cache reports nothing.
 
 
 # %%
 def report(step, batch_accuracy):
-    print(f"step {step}: {batch_accuracy:.0%} of the batch", end="\n" if step % 500 == 0 else "   ")
+    end = "\n" if step % 500 == 0 else "   "
+    print(f"step {step}: {batch_accuracy:.0%} of the batch", end=end)
 
 
 # %%
-nets = {
-    s: trained_net(data, s, budget.training_steps, report=report if s == seed else None)
-    for s in dict.fromkeys([seed, *budget.seeds])
-}
+nets = {}
+for s in dict.fromkeys([seed, *budget.seeds]):
+    nets[s] = trained_net(data, s, budget.training_steps, report=report if s == seed else None)
 
 # %%
 net = nets[seed].net
 images = nets[seed].train.subset(slice(0, budget.images))
 
 # %% [markdown]
-# Three nets are trained, with three seeds for the initial weights, the noise and the order of the images. Everything below is
-# measured on all three, so that you see what is a finding and what is luck.
+# Three nets are trained. They differ in the seed of the initial weights, of the noise and of the order of the images. Everything below is
+# measured on all three, so that you can tell a finding from luck.
 
 # %% tags=["nbval-check-output"]
-accuracies = [masked_net_training.accuracy(trained.net, trained.test) for trained in nets.values()]
+accuracies = [masked_net_training.accuracy(one.net, one.test) for one in nets.values()]
 check.true("every net reads most of the noisy test images", min(accuracies) > 0.7, accuracies)
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## The idea on two pixels
-# One neuron, $y = \tanh(2 x_1 - x_2)$, and an image with $x_1 = 0.5$ and $x_2 = -1$. Three ways to ask how much each pixel matters:
+# Take one neuron, $y = \tanh(2 x_1 - x_2)$, and an image with $x_1 = 0.5$ and $x_2 = -1$. There are three ways to ask how much each
+# pixel matters:
 #
 # - *saliency* $\partial y / \partial x$: how steep is $y$ here?
-# - *impact* $x \, \partial y / \partial x$: how far would $y$ move, were it a straight line, if the pixel went to 0?
-# - *oracle*: how far does $y$ really move if the pixel goes to 0?
+# - *impact* $x \, \partial y / \partial x$: how much would $y$ lose if the pixel went to 0 and $y$ were a straight line?
+# - *oracle*: how much does $y$ really lose if the pixel goes to 0?
 
 # %%
 weight = torch.tensor([2.0, -1.0])
@@ -98,47 +101,53 @@ output = torch.tanh(weight @ pixels)
 slope = torch.autograd.grad(output, pixels)[0]
 impact = slope * pixels.detach()
 without = torch.stack([torch.tanh(weight[1] * pixels[1]), torch.tanh(weight[0] * pixels[0])])
-print("saliency", slope, "impact", impact, "oracle", (output - without).detach(), sep="\n")
+oracle = (output - without).detach()
+print("saliency", slope, "impact", impact, "oracle", oracle, sep="\n")
 
 # %% [markdown]
-# Saliency calls the first pixel twice as important as the second, because its weight is twice as large. Impact and oracle call them
-# equal: both contribute 1 to the sum. The impact is smaller than the oracle, because tanh flattens out and the straight line does not know it.
+# **What you see.** Saliency calls the first pixel twice as important as the second, because its weight is twice as large. Impact and
+# oracle call them equal: each contributes 1 to the sum. The impact is smaller than the oracle, because tanh is flat here and steeper on
+# the way to 0. The straight line does not know that.
 
 # %% tags=["nbval-check-output"]
 check.close("saliency prefers the larger weight, two to one", slope[0] / slope[1], -2, rtol=1e-5)
-check.close("impact and oracle find both pixels equally important", impact[0] - impact[1], 0, atol=1e-6)
-check.true("tanh saturates, so the impact underestimates the oracle", impact[0] < output - without[0])
+check.close("impact finds both pixels equally important", impact[0] - impact[1], 0, atol=1e-6)
+check.close("and so does the oracle", oracle[0] - oracle[1], 0, atol=1e-6)
+check.true("tanh saturates, so the impact underestimates the oracle", impact[0] < oracle[0])
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## The core: a map in six lines
-# For a net and an image the question is the same; only the neuron's output becomes a loss $J$, the mean squared error of all outputs.
-# Each image's loss depends on that image alone, so one backward pass through the sum gives every image its own gradient.
+# For a net and an image the question is the same. Only the neuron's output becomes a loss $J$, the mean squared error of all outputs.
+# The loss of an image depends on that image alone. So one backward pass through the sum of all losses gives every image its own gradient.
 
 
 # %%
 def impact_map(net, x, labels):
     """Gradient of the loss at each pixel, times the pixel."""
     x = x.clone().requires_grad_()
-    loss = (net(x) - masked_net_training.one_hot_others_cold(labels, net(x).shape[1])) ** 2
-    slope = torch.autograd.grad(loss.mean(1).sum(), x)[0]
+    targets = masked_net_training.one_hot_others_cold(labels, len(data.classes))
+    loss = ((net(x) - targets) ** 2).mean(1)
+    slope = torch.autograd.grad(loss.sum(), x)[0]
     return (slope * x).detach()
 
 
 # %%
 few = images.subset(slice(0, 200))
+by_hand = impact_map(net, few.x, few.labels)
+by_kit = saliency.impact_map(net, few.x, few.labels)
 
 # %% tags=["nbval-check-output"]
-check.same(
-    "your six lines and the kit draw the same map",
-    impact_map(net, few.x, few.labels),
-    saliency.impact_map(net, few.x, few.labels),
-)
+check.same("your six lines and the kit draw the same map", by_hand, by_kit)
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Where the net looks
-# The thesis' figures 5 and 6 again, with the oracle below them. The black line is the clean digit. Red means: for *saliency*, the loss
-# rises if the pixel gets brighter; for *impact*, the loss rises if the pixel moves further away from 0, whichever side it is on; for the
-# *oracle*, the loss rises if the pixel is set to 0. Mind the sign: here the oracle is the loss without the pixel minus the loss with it.
+# Figures 5 and 6 of the thesis again, with the oracle below them. The black line is the outline of the clean digit. Red means:
+#
+# - *saliency*: the loss rises if the pixel gets brighter;
+# - *impact*: the loss rises if the pixel moves further away from 0, to whichever side it is on;
+# - *oracle*: the loss rises if the pixel is set to 0.
+#
+# Mind the sign. Here the oracle is the loss without the pixel minus the loss with it.
 
 # %%
 clean = data.train.images[:5]
@@ -150,99 +159,156 @@ signed = {
 figures.input_maps(signed, clean)
 
 # %% [markdown]
-# **What you see.** Importance fills the middle of the image, inside and outside the digit's outline, and fades towards the borders, where
-# no digit ever reaches. Most of it lies *beside* the digit: a dark pixel where a loop would make a 3 an 8 says as much as a bright one.
-# Impact and oracle show the same places in opposite colours: one asks for more of the pixel, the other takes it away.
+# **What you see.** Importance fills the middle of the image, inside and outside the digit's outline. It fades towards the borders, where no
+# digit ever reaches. Much of it lies *beside* the digit: a dark pixel at a place where a loop would turn a 3 into an 8 says as much as a
+# bright one. Impact and oracle show the same places in opposite colours, because the first makes the pixel stronger and the second takes
+# it away.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Who is right? Ask the oracle
-# The oracle sets every pixel of 500 images to 0, one at a time, and measures the loss. Then it ranks the pixels by the
-# absolute change, every measure ranks them
-# too, and Spearman's rank correlation says how alike the rankings are: 1 is the same order, 0 is no better than random numbers.
-# Random numbers therefore run along as the control.
-#
-# Three more measures of the thesis join in. The *traced share* hands each output back to the inputs by their share of every sum (formula II);
-# the *class difference* adds up by how much the slope of the true class exceeds that of each other class (V); *clamped outputs* is what
-# must be taken from the image until its class is gone, with the other outputs held.
+# The oracle sets every pixel to 0, one at a time, and measures the loss. Nothing in it is an approximation. It costs one forward pass for
+# each pixel. Here it is, written out:
+
 
 # %%
-maps, correlations = {}, []
-for trained in nets.values():
-    x, labels = trained.train.x[: budget.oracle_images], trained.train.labels[: budget.oracle_images]
-    maps = saliency_study.input_maps(trained.net, x, labels)
+@torch.no_grad()
+def pixel_oracle(net, x, labels):
+    """Loss with a pixel at 0 minus loss with all pixels, for every image and pixel."""
+    targets = masked_net_training.one_hot_others_cold(labels, len(data.classes))
+    before = ((net(x) - targets) ** 2).mean(1)
+    change = torch.empty_like(x)
+    for pixel in range(x.shape[1]):
+        without = x.clone()
+        without[:, pixel] = 0
+        change[:, pixel] = ((net(without) - targets) ** 2).mean(1) - before
+    return change
+
+
+# %% tags=["nbval-check-output"]
+oracle = pixel_oracle(net, few.x, few.labels)
+by_kit = saliency_study.input_oracle(net, few.x, few.labels)
+check.close(
+    "the oracle by hand is the kit's, which saves most of the work", oracle, by_kit, atol=1e-5
+)
+
+# %% [markdown] slideshow={"slide_type": "slide"}
+# ### Every measure against the oracle
+# Now on 500 images. The oracle ranks the pixels of an image by the absolute change of the loss, and so does every measure. Spearman's rank
+# correlation says how alike two rankings are: 1 is the same order, 0 is no better than random numbers. Random numbers run along as the
+# control.
+#
+# Three more measures of the thesis join in:
+#
+# - the *traced share* hands each output back to the inputs, by their share of every sum (formula II);
+# - the *class difference* adds up how far the slope of the true class exceeds that of each other class (V);
+# - *clamped outputs* is what must be taken from the image until its class is gone, while the other outputs are held.
+
+# %%
+correlations = []
+for one in nets.values():
+    asked = one.train.subset(slice(0, budget.oracle_images))
+    maps = saliency_study.input_maps(one.net, asked.x, asked.labels)
     correlations.append(saliency_study.map_correlations(maps))
 by_measure = {name: [one[name] for one in correlations] for name in correlations[0]}
 agreement = by_measure.pop("agreement")
 figures.measures(by_measure, "rank correlation with the oracle, pixels")
 
 # %% [markdown]
-# **What you see.** Impact follows the oracle almost perfectly, saliency is close behind: the two measures built on the gradient of the
-# *loss* know which pixels matter. The other three answer a different question. The traced share asks which pixels *make up* the outputs,
-# class difference and clamped outputs ask what speaks for the class against others, so they agree little with an oracle of the loss.
+# **What you see.** Impact follows the oracle almost perfectly, and saliency is close behind. Both are built on the gradient of the *loss*,
+# and it is the loss that the oracle measures. The other three answer other questions. The traced share asks which pixels *make up* the
+# outputs. Class difference and clamped outputs ask what speaks for the class against the others. So they agree little with an oracle of
+# the loss.
 
 # %% tags=["nbval-check-output"]
+of_others = [max(by_measure[n]) for n in ("traced share", "class difference", "clamped outputs")]
+ahead = [i > s for i, s in zip(by_measure["impact"], by_measure["saliency"])]
 check.true("impact and saliency rank the pixels alike", min(agreement) > 0.7, agreement)
+check.true("impact is closer to the oracle than saliency, for every seed", all(ahead))
+check.true("saliency is far above random numbers", min(by_measure["saliency"]) > 0.5)
 check.true(
-    "impact is closer to the oracle than saliency, for every seed",
-    all(i > s for i, s in zip(by_measure["impact"], by_measure["saliency"])),
+    "and above the measures that ask something else", min(by_measure["saliency"]) > max(of_others)
 )
-check.true("every measure of the loss beats random numbers by far", min(by_measure["saliency"]) > 0.5)
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## The digit, other digits' places, edges
-# The thesis says by eye that three regions matter. Eyes can be counted: take the share of a map's importance that falls into a region and
-# divide it by the region's share of pixels. 1 is chance. A region is *important* here from 1.2 on. The digit is where its clean image is
-# brighter than half, edges are the ring along its outline, and others is where another class is bright on average and the digit is not.
+# The thesis sees three regions that matter. It judges by eye, but this can be counted. Take the share of a map's importance that falls
+# into a region, and divide it by the region's share of the pixels: 1 is chance. We call a region *important* from 1.2 on.
+#
+# The *digit* is where its clean image is brighter than half. *Edges* are the ring along its outline. *Others* is where some other class is
+# bright on average and the digit is not.
 
 # %%
-classes = range(len(data.classes))
-means = torch.stack([data.train.images[data.train.labels == k].mean(0).flatten() for k in classes])
+images_of = [data.train.images[data.train.labels == k] for k in range(len(data.classes))]
+means = torch.stack([some.mean(0).flatten() for some in images_of])
 
 # %%
 region_ratios, blob_ratios = [], []
-for trained in nets.values():
-    x, labels = trained.train.x[: budget.oracle_images], trained.train.labels[: budget.oracle_images]
-    parts = saliency_study.regions(data.train.images[: len(x)], labels, means)
-    slopes = saliency.importance_map(saliency.saliency_map(trained.net, x, labels))
+for one in nets.values():
+    asked = one.train.subset(slice(0, budget.oracle_images))
+    parts = saliency_study.regions(data.train.images[: len(asked)], asked.labels, means)
+    slopes = saliency.saliency_map(one.net, asked.x, asked.labels).abs()
     region_ratios.append(saliency_study.region_ratios(slopes, parts))
     blob_ratios.append(saliency_study.region_ratios(means.mean(0).expand_as(slopes), parts))
-for name, ratios_of in (("net", region_ratios), ("mean digit", blob_ratios)):
-    print(f"{name:10}: " + ", ".join(f"{part} {ratios_of[0][part]:.2f}" for part in ratios_of[0]))
+for name, found in (("net", region_ratios), ("mean digit", blob_ratios)):
+    print(f"{name:10}: " + ", ".join(f"{part} {found[0][part]:.2f}" for part in found[0]))
 
 # %% [markdown]
-# All three regions hold more than their share, and the places of *other* digits hold most. Now the control: the second line is a "map" that knows
-# neither net nor image, the mean of all digits, the same for every image. It passes the thesis' test too, and with higher
-# ratios. The three regions cover the middle of the image, and whatever fades towards the borders finds them important.
+# **What you see.** All three regions hold more than their share in the net's map. Now the control, in the second line. It is a "map" that
+# knows neither net nor image: the mean of all digits, the same for every image. It passes the thesis' test too, with higher ratios. The
+# three regions cover the middle of the image, so any map that fades towards the borders finds them important.
+
+# %% tags=["nbval-check-output"]
+pairs = list(zip(region_ratios, blob_ratios))
+check.true(
+    "the net's map passes the test in all three regions",
+    all(min(net.values()) > 1.2 for net, _ in pairs),
+)
+check.true(
+    "the mean digit passes it with higher ratios",
+    all(blob[p] > net[p] for net, blob in pairs for p in net),
+)
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## What does a map cost?
-# The thesis reports a high loss of time for the impact. Both maps need one forward and one backward pass; the impact adds a single
-# multiplication per pixel. The cell below takes both in turn, nine times, and divides.
+# The thesis reports a high loss of time for the impact. Both maps need one forward and one backward pass. The impact adds a single
+# multiplication per pixel. The first line takes both maps in turn, 51 times, and divides their run times. The other two compare every
+# measure with the cheapest gradient.
 
 # %%
+calls = [(one.net, few.x, few.labels) for one in nets.values()]
 ratios = [
     saliency_study.time_ratio(
-        lambda net=trained.net: saliency.impact_map(net, few.x, few.labels),
-        lambda net=trained.net: saliency.saliency_map(net, few.x, few.labels),
+        lambda call=call: saliency.impact_map(*call),
+        lambda call=call: saliency.saliency_map(*call),
+        repeats=51,
     )
-    for trained in nets.values()
+    for call in calls
 ]
 print("impact / saliency, run time:", ", ".join(f"{ratio:.2f}" for ratio in ratios))
-
-# %%
-for title, costs in (
-    ("saliency", saliency_study.input_costs(net, few.x, few.labels)),
-    ("the direct gradient of weights", saliency_study.weight_costs(net, few.x, few.labels)),
-):
-    print(f"as a multiple of {title}: " + ", ".join(f"{name} {cost:,.1f}" for name, cost in costs.items()))
+costs = {
+    "saliency": saliency_study.input_costs(*calls[0]),
+    "the direct gradient of weights": saliency_study.weight_costs(*calls[0]),
+}
+for unit, found in costs.items():
+    shown = (f"{name} {cost:,.1f}" for name, cost in found.items())
+    print(f"as a multiple of {unit}: " + ", ".join(shown))
 
 # %% [markdown]
-# Impact costs as much as saliency, so the reported loss of time was the program's, not the formula's. The oracle is the only dear one: it is the
-# reference that cheap measures are judged by, not one to prune with.
+# **What you see.** Impact costs about as much as saliency, so the reported loss of time came from the program, not from the formula. The
+# other measures of pixels cost more the more passes they need: the class difference one for each class, clamped outputs one for each step
+# of a search, the oracle one for each pixel. Of the measures of weights, magnitude costs next to nothing. Information and the oracle cost
+# hundreds of gradients. The oracle is the reference that cheap measures are judged by; nobody would prune a large net with it.
+
+# %% tags=["nbval-check-output"]
+of_inputs, of_weights = costs.values()
+check.true(
+    "both oracles cost more than ten gradients", min(of_inputs["oracle"], of_weights["oracle"]) > 10
+)
+check.true("magnitude costs less than a gradient", of_weights["magnitude"] < 1)
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## From pixels to weights: two maps, one product
-# A weight ties an input to a neuron. The thesis calls it important if *both ends* are: scale each end's absolute gradient to [0, 1]
+# A weight ties an input to a neuron. The thesis calls it important if *both ends* are: scale the absolute gradient at each end to [0, 1]
 # and multiply, $I_W[y, x] = I_Y[y] \cdot I_X[x]$. Here it is on four inputs and three neurons (figure 3 of the thesis).
 
 # %%
@@ -251,63 +317,79 @@ figures.outer_product(*ends)
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # ### Thousands of images in one matrix product
-# The importance is *cumulated*: added up over 2,000 images. A loop makes a table of 28,224 products for each of them. But a sum of
-# outer products is a matrix product, $\sum_n I_Y[n]\, I_X[n]^\top = I_Y^\top I_X$, and no table is ever made.
+# The importance is *cumulated*, that is added up over 2,000 images. A loop would make a table of 28,224 products for each of them. But a
+# sum of outer products is a matrix product, $\sum_n I_Y[n]\, I_X[n]^\top = I_Y^\top I_X$, so no such table is ever made.
 
 # %%
 importances = saliency.input_importance(net, few.x, few.labels)
 in_a_loop = sum(torch.outer(importances[1][n], importances[0][n]) for n in range(len(few)))
 at_once = importances[1].T @ importances[0]
+by_kit = saliency.weight_importance(net, few.x, few.labels)["layers.0.weight"]
 
 # %% tags=["nbval-check-output"]
-check.close("one matrix product gives the sum of all outer products", at_once, in_a_loop, rtol=1e-4, atol=1e-4)
-check.same(
-    "and it is what the kit computes", at_once, saliency.weight_importance(net, few.x, few.labels)["layers.0.weight"]
+check.close(
+    "one product gives the sum of all outer products", at_once, in_a_loop, rtol=1e-4, atol=1e-4
 )
-check.true("no image adds more than 1 to a weight", at_once.min() >= 0 and at_once.max() <= len(few))
+check.same("and it is what the kit computes", at_once, by_kit)
+check.true(
+    "no image adds more than 1 to a weight", at_once.min() >= 0 and at_once.max() <= len(few)
+)
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Thirty-six neurons, thirty-six maps
-# Every neuron of the first layer sees the whole image, so its weights can be drawn as an image: one tile a neuron. Figures 7 to 10 of the
-# thesis show four measures. Dark red weights are the most important of their neuron.
+# Every neuron of the first layer sees the whole image, so its weights can be drawn as an image: one tile for each neuron. Figures 7 to 10
+# of the thesis show four measures.
+#
+# Each tile has its own scale: dark red marks the most important weights *of that neuron*. So a tile shows where a neuron's important
+# weights lie. It does not show whether one neuron matters more than another.
 
 # %%
-for_weights = saliency_study.weight_measures(net, images.x, images.labels, budget.oracle_images, seed)
+for_weights = saliency_study.weight_measures(
+    net, images.x, images.labels, budget.oracle_images, seed
+)
 first = {name: importance["layers.0.weight"] for name, importance in for_weights.items()}
+from_inputs = saliency.input_importance(net, images.x, images.labels)[0].sum(0)
 figures.neuron_tiles(first["two maps: impact"], "two maps, by impact (figure 7)")
 figures.neuron_tiles(first["two maps: saliency"], "two maps, by saliency (figure 8)")
 figures.neuron_tiles(first["gradient"], "direct gradient (figure 9)")
-from_inputs = saliency.input_importance(net, images.x, images.labels)[0].sum(0)
 figures.neuron_tiles(from_inputs.expand(36, -1), "from the inputs alone (figure 10)")
 
 # %%
 figures.neuron_tiles(first["weight x gradient"], "weight times gradient (not in the thesis)")
 figures.neuron_tiles(first["oracle"], "oracle: absolute change of the loss without the weight")
+for name in ("two maps: saliency", "gradient", "weight x gradient", "oracle"):
+    of_neuron = first[name].sum(1)
+    share = of_neuron.topk(6).values.sum() / of_neuron.sum()
+    print(f"{name:18}: the six strongest of 36 neurons hold {share:.0%} of the importance")
 
 # %% [markdown]
-# **What you see.** The tiles of the two-map measures look alike: the same centre for every neuron, because $I_X$ is nearly the same
-# whatever the neuron. The direct gradient is error times input, and an empty border pixel lies near -1 or, where
-# salt fell, at 1: its absolute value is large in every image. So it finds the border most important and the digits' places least. The oracle's tiles differ from neuron to neuron, with fine strokes, and weight times gradient
-# shows those strokes too. A product of two ends cannot: it knows that the pixel matters and that the neuron matters, but not whether
-# *this* weight connects them. Tiles of mere noise belong to neurons that have not learned much in 1,551 steps.
+# **What you see.** The tiles of the two-map measures look alike. They show the same centre for every neuron, because $I_X$ hardly depends
+# on the neuron. The direct gradient is error times input. An empty border pixel lies near -1, or at 1 where salt fell, so its absolute
+# value is large in every image. So the direct gradient calls the border most important and the digits' places least.
+#
+# The oracle's tiles differ from neuron to neuron, with fine strokes, and weight times gradient shows those strokes too. A product of two
+# ends cannot: it knows that the pixel matters and that the neuron matters, but not whether *this* weight connects them. Some of the
+# oracle's tiles look like noise: in these neurons no region of the image matters more than another. The printed lines say what the tiles
+# hide. If all neurons mattered alike, six of 36 would hold 17 %. They hold more, so some neurons do matter more than others.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## The same test for weights
 # The oracle now sets every single weight to 0 and measures how much the loss of each of 500 images changes: 29,374 small experiments for
-# each net. All measures are ranked against its mean absolute change, layer by layer.
+# each net. All measures are ranked against its mean absolute change, layer by layer. The measures:
 #
-# *Magnitude* is the absolute weight. *Two maps, per neuron* scales each end over the images instead of within one. Four more multiply a number
-# at both ends of a weight: the mean absolute activation, its standard deviation, the share of images that make it positive (*1 - APoZ*; APoZ is
-# the average percentage of zeros), and the *information* it carries about the class. *Oracle, signed* averages the changes with their sign.
+# - *Magnitude* is the absolute weight.
+# - *Two maps, per neuron* scales each end over the images instead of within one.
+# - Four more multiply a number at both ends of a weight: the mean absolute activation, its standard deviation, the share of images that
+#   make it positive (*1 - APoZ*; APoZ is the average percentage of zeros), and the *information* that it carries about the class.
+# - *Oracle, signed* averages the changes with their sign.
 
 # %%
-studies = [for_weights] + [
-    saliency_study.weight_measures(
-        nets[s].net, nets[s].train.x[: budget.images], nets[s].train.labels[: budget.images], budget.oracle_images, s
+studies = [for_weights]
+for s in (s for s in nets if s != seed):
+    asked = nets[s].train.subset(slice(0, budget.images))
+    studies.append(
+        saliency_study.weight_measures(nets[s].net, asked.x, asked.labels, budget.oracle_images, s)
     )
-    for s in nets
-    if s != seed
-]
 weight_correlation = {
     name: [saliency_study.weight_correlation(study[name], study["oracle"]) for study in studies]
     for name in studies[0]
@@ -315,117 +397,143 @@ weight_correlation = {
 }
 figures.measures(weight_correlation, "rank correlation with the oracle, weights")
 
+# %% [markdown]
+# **What you see.** Weight times gradient ranks the weights almost as the oracle does. Magnitude, which needs no image at all, comes far
+# before both measures of the thesis: two maps and the direct gradient.
+
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # ## The test that counts: remove half
-# A ranking is only a means to an end. Each neuron now loses the half of its weights that a measure ranks lowest. Nothing is trained again. How many test
-# images does the net still read?
+# A ranking is only a means to an end. Each neuron now loses the half of its weights that a measure ranks lowest, and nothing is trained
+# afterwards. How many test images does the net still read?
 
 # %%
-half = {
-    name: [
-        saliency_study.accuracy_at_half(trained.net, study[name], trained.test)
-        for trained, study in zip(nets.values(), studies)
-    ]
-    for name in studies[0]
-}
+half = {name: [] for name in studies[0]}
+for one, study in zip(nets.values(), studies):
+    for name, importance in study.items():
+        half[name].append(saliency_study.accuracy_at_half(one.net, importance, one.test))
 figures.measures(half, "accuracy with half of the weights, no training")
+mean_half = {name: sum(values) / len(values) for name, values in half.items()}
+shown = (
+    "oracle",
+    "magnitude",
+    "weight x gradient",
+    "two maps: saliency",
+    "oracle, signed",
+    "gradient",
+)
+print(", ".join(f"{name} {mean_half[name]:.0%}" for name in shown))
 
 # %% [markdown]
-# **What you see.** Two maps are no closer to the oracle than the direct gradient, but a net pruned by them still reads seven images in ten,
-# while the gradient's net guesses: it has kept the weights of the empty border. Plain magnitude and weight times gradient beat both
-# by far and do as well as the oracle itself. That comparison is not in the thesis. The oracle that averages *with sign* loses: a weight that helps
-# one image and harms another cancels out, though both decisions need it (you met this in lesson 00, exercise 2).
+# **What you see.** Two maps agree less with the oracle than the direct gradient does. Yet a net pruned by two maps still reads most images,
+# while the gradient's net only guesses: it has kept the weights of the empty border. Plain magnitude and weight times gradient beat both by
+# far, and do as well as the oracle itself. That comparison is not in the thesis.
+#
+# The oracle that averages *with sign* loses. A weight that helps one image and harms another cancels out, though both decisions need it.
+# You met this in lesson 00, exercise 2.
 
 # %% tags=["nbval-check-output"]
-check.true(
-    "pruning by two maps keeps more than pruning by the direct gradient",
-    all(a > b for a, b in zip(half["two maps: saliency"], half["gradient"])),
-)
-mean_half = {name: sum(values) / len(values) for name, values in half.items()}
-check.true(
-    "plain magnitude keeps more than two maps, on average over the seeds",
-    mean_half["magnitude"] > mean_half["two maps: saliency"],
-    mean_half,
-)
+ours, gradient = half["two maps: saliency"], half["gradient"]
+mean_correlation = {name: sum(values) / len(values) for name, values in weight_correlation.items()}
 check.true(
     "weight times gradient is the closest to the oracle",
-    max(weight_correlation, key=lambda name: sum(weight_correlation[name])) == "weight x gradient",
+    max(mean_correlation, key=mean_correlation.get) == "weight x gradient",
 )
+check.true(
+    "two maps are less close to it than the gradient, on average",
+    mean_correlation["two maps: saliency"] < mean_correlation["gradient"],
+)
+check.true(
+    "magnitude is closer than both",
+    mean_correlation["magnitude"]
+    > max(mean_correlation[n] for n in ("two maps: saliency", "gradient")),
+)
+check.true(
+    "but pruning by two maps keeps more accuracy", all(a > b for a, b in zip(ours, gradient))
+)
+check.true(
+    "plain magnitude keeps more still", mean_half["magnitude"] > mean_half["two maps: saliency"]
+)
+check.close("and as much as the oracle", mean_half["magnitude"], mean_half["oracle"], atol=0.03)
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Does it have to be tanh?
-# The thesis prefers tanh by eye: ReLU is worst, mixtures are no better. The kit trains six nets for each of three seeds with the same
-# budget. Only hidden layers change, because the targets -1 and 1 need an output that reaches both.
+# The thesis prefers tanh by eye, finds ReLU worst, and mixtures no better. The kit trains six kinds of net with the same budget, each with
+# three seeds. Only the hidden layers change, because the targets -1 and 1 need an output that reaches both.
 
 # %%
-quality, map_quality = {}, {}
+quality = {name: [] for name in saliency_study.HIDDEN}
+map_quality = {name: [] for name in saliency_study.HIDDEN}
 for name, activations in saliency_study.HIDDEN.items():
-    trained = [trained_net(data, s, budget.training_steps, activations, like=nets[s]) for s in nets]
-    quality[name] = [masked_net_training.accuracy(one.net, one.test) for one in trained]
-    map_quality[name] = []
-    for one in trained:
-        x, labels = one.train.x[: budget.oracle_images], one.train.labels[: budget.oracle_images]
-        map_quality[name].append(
-            saliency_study.map_correlations(saliency_study.input_maps(one.net, x, labels))["saliency"]
-        )
+    for s in nets:
+        one = trained_net(data, s, budget.training_steps, activations, like=nets[s])
+        asked = one.train.subset(slice(0, budget.oracle_images))
+        maps = saliency_study.input_maps(one.net, asked.x, asked.labels)
+        quality[name].append(masked_net_training.accuracy(one.net, one.test))
+        map_quality[name].append(saliency_study.map_correlations(maps)["saliency"])
 figures.measures(quality, "test accuracy after 1,551 steps", mark="")
+print(", ".join(f"{name} {sum(q) / len(q):.1%}" for name, q in quality.items()))
 
 # %% [markdown]
-# **What you see.** Sigmoid falls far behind at this learning rate: its steepest slope is a quarter of tanh's, and two hidden layers multiply
-# that to a sixteenth.
-# Everything else lies within about a point, and the spread over seeds is of the same size. Whether tanh wins is left to the rule below.
+# **What you see.** Sigmoid falls far behind at this learning rate. Its steepest slope is a quarter of tanh's, and the first layer learns
+# through two of them, which makes a sixteenth. The others lie close together, and their differences are no larger than the spread over
+# seeds. Whether tanh wins is left to the rule below.
+
+# %% tags=["nbval-check-output"]
+worst_of = {name: min(values) for name, values in quality.items()}
+others = [value for name, values in quality.items() if name != "sigmoid" for value in values]
+check.true("sigmoid is worse than every other net", max(quality["sigmoid"]) < min(others), worst_of)
+check.true("the others lie within three points", max(others) - min(others) < 0.03, worst_of)
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Why -1, and why noise?
-# A weight's gradient is the product of its neuron's error and its input. Where the input is 0 there is nothing to learn from. On [0, 1]
-# without noise four of five pixels of an MNIST image are exactly 0. How many first-layer weights never get a gradient?
+# A weight's gradient is the product of its neuron's error and its input. Where the input is 0, there is nothing to learn from. On [0, 1]
+# without noise, four of five pixels of an MNIST image are exactly 0. How many first-layer weights never get a gradient?
 
 # %%
 silent = {}
 for signed, noise in ((False, False), (True, True), (False, True), (True, False)):
     name = f"{'[-1, 1]' if signed else '[0, 1]'}, {'noise' if noise else 'no noise'}"
-    silent[name] = []
     for s in nets if signed == noise else (seed,):
-        one = nets[s] if signed and noise else trained_net(data, s, budget.training_steps, noise=noise, signed=signed)
-        silent[name].append(saliency_study.silent_share(one.net, one.train.subset(slice(0, budget.images))))
-    ever, each = silent[name][0]["ever"], silent[name][0]["per image"]
-    print(f"{name:17}: {ever:5.1%} of the weights get no gradient from any image, {each:5.1%} on average from one")
+        trained = nets[s]
+        if not (signed and noise):
+            trained = trained_net(data, s, budget.training_steps, noise=noise, signed=signed)
+        asked = trained.train.subset(slice(0, budget.images))
+        silent.setdefault(name, []).append(saliency_study.silent_share(trained.net, asked))
+    one = silent[name][0]
+    print(f"{name:17}: no gradient from any image for {one['ever']:.1%} of the weights,", end=" ")
+    print(f"from one image for {one['per image']:.1%} on average")
 
 # %% [markdown]
-# The last two lines change one thing at a time, and either is enough: on [-1, 1] no grey value of these images is exactly 0, and with noise no
-# pixel stays at 0 for long. The argument of the thesis holds; that you need *both* does not follow from it.
+# **What you see.** Only the first line has weights without a gradient. The last two lines change one thing at a time, and either change is
+# enough. On [-1, 1] no grey value of these images is exactly 0, and with noise no pixel stays at 0 for long. The argument of the thesis
+# holds, but it does not follow that you need *both*.
 
 # %% tags=["nbval-check-output"]
+ever = {name: [one["ever"] for one in found] for name, found in silent.items()}
 check.true(
-    "without noise on [0, 1] some weights never get a gradient",
-    min(one["ever"] for one in silent["[0, 1], no noise"]) > 0,
+    "on [0, 1] without noise some weights never get a gradient", min(ever["[0, 1], no noise"]) > 0
 )
-check.close(
-    "with noise on [-1, 1] every weight gets one",
-    [one["ever"] for one in silent["[-1, 1], noise"]],
-    [0] * len(budget.seeds),
-)
+enough = [value for name, values in ever.items() if name != "[0, 1], no noise" for value in values]
+check.close("noise or the range [-1, 1], each alone, gives one to every weight", max(enough), 0)
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Layers that keep places
-# Two measures of the thesis need convolutions: the mean over the layers' maps, squeezed by tanh (formula IV), and guided
+# Two measures of the thesis need convolutions. One is the mean over the layers' maps, squeezed by tanh (formula IV). The other is guided
 # backpropagation, which lets only positive evidence pass each ReLU. A small convolutional net on the same images shows both.
 
 # %%
 eyes = conv_net.conv_net(clean.shape[-1], len(data.classes), seed=seed)
-scaled = data.train.images * 2 - 1
-conv_net.train_conv_net(eyes, scaled, data.train.labels, budget.conv_steps, seed)
-figures.conv_maps(
-    clean,
-    {
-        "all layers (IV)": conv_saliency.combined_layers(eyes, scaled[:5], data.train.labels[:5]),
-        "guided": conv_saliency.guided_backpropagation(eyes, scaled[:5], data.train.labels[:5]),
-    },
-)
+scaled, labels = data.train.images * 2 - 1, data.train.labels
+conv_net.train_conv_net(eyes, scaled, labels, budget.conv_steps, seed)
+rows = {
+    "all layers (IV)": conv_saliency.combined_layers(eyes, scaled[:5], labels[:5]),
+    "guided": conv_saliency.guided_backpropagation(eyes, scaled[:5], labels[:5]),
+}
+figures.conv_maps(clean, rows)
 
 # %% [markdown]
-# **What you see.** The combined map covers the digit and what surrounds it, in a raster of two and four pixels that the pooling layers
-# leave behind. Guided backpropagation is sparser and draws parts of the strokes. After so few training steps neither is more than a sketch.
+# **What you see.** The combined map covers the digit and its surroundings, in a raster of two and four pixels that the pooling layers leave
+# behind. Guided backpropagation is sparser and draws parts of the strokes. After so few training steps neither is more than a sketch.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## What the claims come to
@@ -433,47 +541,27 @@ figures.conv_maps(
 # reproduced* if it holds for none, and *partly* in between. On other data or with a smaller budget it *holds on a stand-in* at best.
 
 # %% slideshow={"slide_type": "skip"}
-scale = {"at_scale": budget.at_scale, "seeds": list(nets)}
-against_oracle = {name: by_measure[name] for name in ("impact", "saliency", "random")}
-two_ways = {"outer": weight_correlation["two maps: saliency"], "direct": weight_correlation["gradient"]}
-two_ways |= {"outer_accuracy": half["two maps: saliency"], "direct_accuracy": half["gradient"]}
-ever = {name: [one["ever"] for one in shares] for name, shares in silent.items()}
-record.claim("T1a", correlation=agreement, **against_oracle, **scale)
-record.claim("T1b", ratio=ratios, **scale)
-record.claim("T1c", **{part: [one[part] for one in region_ratios] for part in region_ratios[0]}, **scale)
-record.claim(
-    "T1d",
-    net={p: [one[p] for one in region_ratios] for p in parts},
-    blob={p: [one[p] for one in blob_ratios] for p in parts},
-    **scale,
-)
-record.claim("T2", **two_ways, **scale)
-record.claim("T7", accuracy=quality, maps=map_quality, mixtures=saliency_study.MIXTURES, **scale)
-record.claim("T12", unit_range=ever["[0, 1], no noise"], signed_noisy=ever["[-1, 1], noise"], **scale)
+found = {"maps": by_measure, "agreement": agreement, "times": ratios, "silent": silent}
+found |= {"regions": region_ratios, "mean digit": blob_ratios}
+found |= {"weights": weight_correlation, "half": half}
+found |= {"activations": quality, "activation maps": map_quality}
+record = saliency_results.decided(profile, data.name, budget, list(nets), found)
 print(claims_text(record.content))
-
-# %% slideshow={"slide_type": "skip"}
-studies = {"map correlation": by_measure, "weight correlation": weight_correlation, "accuracy at half": half}
-studies |= {"accuracy by activation": quality, "map quality by activation": map_quality}
-for name, values in studies.items():
-    unit = "share" if "accuracy" in name else "rank correlation"
-    for measure, series in values.items():
-        record.measure(name, series, unit, measure=measure, seeds=list(nets))
-where = record.save()
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # ### The recorded full run
-# The same claims from the record that the project keeps of its `full` profile on MNIST. If your table differs, look at the data set
-# and at the seeds first.
+# The same claims, from the record that the project keeps of its `full` profile on MNIST. If your table differs, look at the data set and
+# at the seeds first.
 
 # %%
 full = reference("01_find_important_weights")
-print(claims_text(full) if full else "no full run has been recorded yet: relcomp run 01 --profile full --record")
+missing = "no full run has been recorded yet: relcomp run 01 --profile full --record"
+print(claims_text(full) if full else missing)
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Exercise 1: both ends ★
-# Write the cumulated importance of the weights between two layers, given the importance of the inputs (images, inputs) and of the neurons
-# (images, neurons). One matrix product, rows are neurons.
+# Given are the importance of the inputs, (images, inputs), and of the neurons, (images, neurons). Return the cumulated importance of the
+# weights between them, (neurons, inputs). It is one matrix product.
 
 
 # %% tags=["exercise"]
@@ -487,7 +575,10 @@ check.exercise(
     cumulated,
     [
         ((torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0]])), [[3.0, 6.0]]),
-        ((torch.tensor([[1.0, 0.0], [0.5, 1.0]]), torch.tensor([[1.0, 0.0], [2.0, 1.0]])), [[2.0, 2.0], [0.5, 1.0]]),
+        (
+            (torch.tensor([[1.0, 0.0], [0.5, 1.0]]), torch.tensor([[1.0, 0.0], [2.0, 1.0]])),
+            [[2.0, 2.0], [0.5, 1.0]],
+        ),
     ],
     fresh.cumulated,
     rtol=1e-5,
@@ -495,7 +586,7 @@ check.exercise(
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # ## Exercise 2: scale without dividing by zero ★★
-# Scale every row to [0, 1] by its minimum and maximum. A row without any variation becomes 0: a dead neuron must not turn into NaN.
+# Scale every row to [0, 1] by its minimum and maximum. A row in which all values are equal becomes 0: a dead neuron must not give NaN.
 
 
 # %% tags=["exercise"]
@@ -519,7 +610,8 @@ check.exercise(
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # ## Exercise 3: more than its share ★★
-# Given a map of importance and a region, both flat, return the region's share of importance over its share of pixels.
+# Given are a map of importance and a region, both flat; the region is True where a pixel belongs to it. Return the region's share of the
+# importance, divided by its share of the pixels.
 
 
 # %% tags=["exercise"]
@@ -543,8 +635,9 @@ check.exercise(
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # ## Exercise 4: open
-# Make a map that knows nothing of the net. The cell starts you with a blob in the middle that fades towards the borders (`parts` still holds the last seed's regions). Does it pass the rule of
-# claim T1c, more than 1.2 in all three regions? How high can a blind map get? What would a fairer rule compare with?
+# Make a map that knows nothing of the net. The cell starts with a blob in the middle that fades towards the borders. (`parts` still holds
+# the regions of the last seed.) Does it pass the rule of claim T1c, more than 1.2 in all three regions? How high can a blind map get? What
+# would a fairer rule compare with?
 
 # %%
 place = torch.linspace(-1, 1, data.train.images.shape[-1]) ** 2
@@ -555,21 +648,21 @@ print(", ".join(f"{part} {value:.2f}" for part, value in blind.items()))
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Three questions
 # 1. Why is the direct gradient $\partial J / \partial W$ a poor reason to *keep* a weight?
-# 2. What does impact know that saliency does not, and when does that help?
+# 2. What does impact know that saliency does not, and when does it help?
 # 3. Removing half of the weights by the *signed* oracle's ranking hurts more than by magnitude. How can a measured truth lose?
 #
 # <details><summary>Answers</summary>
 #
-# 1. It says how the loss changes if the weight changes a little, not if it goes: a weight of 0 can have the largest gradient of all. And it
-#    is error times input, so it favours inputs that are never 0, such as an empty border at -1.
-# 2. The value of the input. It helps where inputs differ in size; on images of almost only -1 and 1 the two hardly differ.
+# 1. It says how the loss changes if the weight changes a little, not what happens if the weight goes: a weight of 0 can have the largest
+#    gradient of all. And it is error times input, so it favours inputs that are never 0, such as an empty border at -1.
+# 2. The value of the input. It helps where inputs differ in size. On images that hold almost only -1 and 1 the two hardly differ.
 # 3. It averages over the images. A weight that lowers the loss of one image and raises that of another looks unimportant, although both
-#    decisions need it. (And any oracle of one weight at a time misses weights that stand in for each other.)
+#    decisions need it. (And an oracle that tries one weight at a time misses weights that can replace each other.)
 #
 # </details>
 #
 # ## References
-# - T. Böhnke, *Hardware-Beschleunigung von Edge-AI*, master project 2: formulas I to VIII, sections 4.1, 5.1 and 5.2.
+# - B. H. Böhnke, *Hardware-Beschleunigung von Edge-AI*, master project 2: formulas I to VIII, sections 4.1, 5.1 and 5.2.
 # - K. Simonyan, A. Vedaldi, A. Zisserman, *Deep inside convolutional networks*, 2014: saliency maps.
 # - P. Molchanov et al., *Pruning convolutional neural networks for resource efficient inference*, 2017: Taylor criterion and oracle.
 # - J. T. Springenberg et al., *Striving for simplicity*, 2015: guided backpropagation.

@@ -42,7 +42,8 @@ def test_controls_stand_beside_the_published_arms(name):
     assert {arm.plan.protocol for arm in published} == {"program"}
     assert all(arm.plan.rule == "none" and arm.plan.steps == budget.steps for arm in groups["unpruned"])
     assert {arm.plan.images for arm in groups["train images"]} == {"train"}
-    assert groups["two classes"][0].plan.classes == (3, 8)
+    assert groups["two classes"][0].plan.classes == groups["two classes, unpruned"][0].plan.classes == (3, 8)
+    assert all(arm.plan.rule == "none" for arm in groups["two classes, unpruned"])
     for group in groups.values():
         assert {arm.plan.seed for arm in group} == set(budget.seeds)
         for arm in group:

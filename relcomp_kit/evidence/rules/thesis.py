@@ -327,7 +327,7 @@ def t10(r_squared: Series, late_losses: Series) -> Ruling:
     """
     return Ruling(
         {"a line fits": at_least(r_squared, 0.95), "weights still go": at_least(late_losses, 1, "weights")},
-        f"{spread(r_squared)}; {fmean(late_losses):.0f} weights in the last 25 steps",
+        f"{spread(r_squared)}; weights lost in the last 25 steps: {fmean(late_losses):.0f}",
     )
 
 

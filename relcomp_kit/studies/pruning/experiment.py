@@ -74,6 +74,7 @@ def pruning_arms(budget: PruningBudget) -> dict[str, list[Arm]]:
         "pruning loss": group(loss="pruning"),
         "impact": group(measure="outer_impact"),
         "two classes": group((0.9,), classes=(3, 8)),
+        "two classes, unpruned": group((0.9,), classes=(3, 8), rule="none"),
         "measured anew": group(budget.control_sf, cumulate=False),
         "random": group(budget.control_sf, True, rule="match", measure="random", cumulate=False),
         "magnitude": group(budget.control_sf, True, rule="match", measure="magnitude", cumulate=False),

@@ -10,6 +10,8 @@ from relcomp_kit.studies.relevance.measurement import CORNERS, LRP, MAGNITUDE, M
 from relcomp_kit.studies.segmentation.measurement import Segmenter
 from relcomp_kit.studies.setting import named, training
 
+LESSON = "04_ask_which_weights_matter"
+
 
 def by_measure(results: Sequence[dict], what: str, scope: str, order: str) -> dict[str, list[list[float]]]:
     """Return the removal curves of several nets: measure to a curve a net.
@@ -109,6 +111,50 @@ def decide(
         mean_area=found[LRP],
         other_area=found[OTHER_AGGREGATE],
     )
+
+
+def decided(
+    profile: str,
+    dataset: str,
+    nets: Sequence[Segmenter],
+    results: Sequence[dict],
+    random: Sequence,
+    budget: RelevanceBudget,
+) -> Record:
+    """Return the record of a run of lesson 04, with every claim decided; it is saved.
+
+    Parameters
+    ----------
+    profile : {"quick", "full"}
+        Of the run.
+    dataset : str
+        Name of the scenes.
+    nets, results, random, budget
+        As in `note`.
+    """
+    record = Record(LESSON, profile, dataset)
+    note(record, nets, results, random, budget)
+    decide(record, nets, results, random, budget)
+    record.save()
+    return record
+
+
+def recorded_agreement(record: dict | None, kind: str) -> dict[str, float]:
+    """Return every measure's rank correlation with ablation from a record, mean over the nets.
+
+    Parameters
+    ----------
+    record : dict, optional
+        Of lesson 04; without one nothing is returned.
+    kind : str
+        What was ablated: "filters" or "weights", of all layers pooled, or "filters of a layer" or "weights of a layer",
+        the mean of the layers.
+    """
+    found: dict[str, list[float]] = {}
+    for entry in record["measurements"] if record else ():
+        if entry["name"] == "rank correlation with ablation" and entry["kind"] == kind:
+            found.setdefault(entry["measure"], []).append(entry["value"])
+    return {name: fmean(values) for name, values in found.items()}
 
 
 REMOVED = {"layer": "filters of every layer", "net": "filters of the whole net", "weights": "single weights"}

@@ -7,11 +7,55 @@ from relcomp_kit.evidence.claims import find
 from relcomp_kit.evidence.record import Record
 from relcomp_kit.models.metrics import plain
 from relcomp_kit.models.recipe import Recipe
-from relcomp_kit.studies.profiles import STEPS
+from relcomp_kit.studies.profiles import STEPS, SegmentationBudget
 from relcomp_kit.studies.segmentation.measurement import Segmenter
 from relcomp_kit.studies.setting import segmenter, training
 
+LESSON = "03_teach_a_net_the_railway"
 PUBLISHED = {"B1": (("rail-scenes", "berdiba"), 5000), "B2": (("railsem19",), 8500)}  # sets, and scenes of the set
+
+
+def decided(
+    profile: str,
+    data: SceneSet,
+    budget: SegmentationBudget,
+    nets: Sequence[Segmenter],
+    results: dict[tuple[str, int], dict],
+    megabytes: float,
+    weather: dict[str, list[float]],
+    transfer: dict[str, float],
+) -> Record:
+    """Return the record of a run of lesson 03, with every claim decided; it is saved.
+
+    Parameters
+    ----------
+    profile : {"quick", "full"}
+        Of the run.
+    data : SceneSet
+        The set that the nets were trained and tested on.
+    budget : SegmentationBudget
+        Of the profile.
+    nets, results
+        As in `note`.
+    megabytes : float
+        Size of the published net as float32.
+    weather : dict of str to list of float
+        Weather to the pixel accuracy of every net; empty for sets without weathers.
+    transfer : dict of str to float
+        What the new task was learned on, to the IoU of the track.
+    """
+    record = Record(LESSON, profile, data.name)
+    note(record, nets, results)
+    scenes = {"labels": list(weather), "scenes": budget.weather_scenes}
+    record.measure("pixel accuracy by weather", list(weather.values()), "share", **scenes)
+    steps = {"labels": list(transfer), "steps": budget.head_steps}
+    record.measure("IoU of track, new classifier", list(transfer.values()), "share", **steps)
+    record.claim("B11", at_scale=True, megabytes=megabytes)
+    decide(record, data, nets, results)
+    names = dict.fromkeys(made.name for made in nets)
+    record.content["curves"] = {name: [made.history for made in nets if made.name == name] for name in names}
+    record.save()
+    return record
 
 
 def note(record: Record, nets: Sequence[Segmenter], results: dict[tuple[str, int], dict]) -> None:
