@@ -529,7 +529,7 @@ for name in ("pruned", "text", "unpruned", "text, unpruned", "rank", "probabilis
 # %% [markdown]
 # **What you see.** At the same SF the text's rule leaves more weights than the program's, after about half of the training. Compare arms
 # with equally many weights left: about a fifth in the last lines. The oracle is the best of these, though it judges one weight at a time, and
-# plain magnitude (further up) is as good. How gently a rule removes weights matters less than which weights it removes.
+# plain magnitude (further up) is at least as good. How gently a rule removes weights matters less than which weights it removes.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Slow or fast?

@@ -201,7 +201,9 @@ for level, (arrived, kept) in zip(("hidden neurons", "inputs"), balance(biased, 
 # %% tags=["nbval-check-output"]
 arrived, kept = balance(biased, x)[-1]
 by_kit = lrp.conservation(biased, x[None], rule="epsilon")["input"]
-check.close("inputs and biases together have the output", arrived + kept, biased(x), atol=1e-4)
+check.close(
+    "inputs and biases together have the output", arrived + kept, biased(x).item(), atol=1e-4
+)
 check.close("the kit finds the same at the inputs", by_kit.relevance, [arrived], rtol=1e-3)
 check.close("and the same kept by biases", by_kit.kept, [kept], rtol=1e-3)
 

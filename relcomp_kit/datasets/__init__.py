@@ -1,6 +1,6 @@
 """Data sets by name: training, validation and test images, their class names and hashes.
 
-`NAMES` and `fetch` come without torch; images to classify (`load`, `banner`) and scenes to segment (`load_scenes`,
+`NAMES` and `fetch` do not import torch. Images to classify (`load`, `banner`) and scenes to segment (`load_scenes`,
 `describe`) import it on first use.
 """
 

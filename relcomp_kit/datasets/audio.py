@@ -33,8 +33,8 @@ def read_clip(path: Path, *, pad: bool = False) -> Tensor:
     path : Path
         The file.
     pad : bool
-        Whether a clip that is shorter may be filled up with silence, and one that is longer cut off; about one in ten
-        of Speech Commands is shorter.
+        Whether a shorter clip is filled up with silence and a longer one cut off; about one clip in ten of Speech
+        Commands is shorter.
 
     Returns
     -------

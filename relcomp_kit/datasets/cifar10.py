@@ -75,7 +75,7 @@ def _read_batch(path: Path, md5: str) -> Part:
 
 
 class _Plain(pickle.Unpickler):
-    """Builds arrays, dicts, lists, text and numbers, and nothing else: no function of a file's choice is called."""
+    """Unpickles arrays, dicts, lists, text and numbers only, so that a file cannot have other functions called."""
 
     def __init__(self, content: bytes):
         super().__init__(io.BytesIO(content), encoding="bytes")
@@ -98,14 +98,14 @@ def _bytes(text: str, encoding: str) -> bytes:
 
 
 def _empty_array(kind: type, shape: tuple, code: bytes) -> np.ndarray:
-    """Return the empty array that a pickle fills afterwards; it may not ask for memory here."""
+    """Return the empty array that a pickle fills afterwards; refuse one that would allocate memory now."""
     if kind is not np.ndarray or shape != (0,) or code != b"b":
         raise pickle.UnpicklingError("its array is not rebuilt as NumPy writes it")
     return np.empty(0, np.int8)
 
 
 def _plain_dtype(code: Any, *flags: Any) -> np.dtype:
-    """Return a type of whole numbers; objects would be made as the file says."""
+    """Return a type of whole numbers; refuse all others, since arrays of objects could hold anything."""
     dtype = np.dtype(code.decode() if isinstance(code, bytes) else str(code))
     if dtype.kind not in "ui":
         raise pickle.UnpicklingError(f"its array holds {dtype}")

@@ -117,7 +117,7 @@ def fetch(name: str, folder: Path | None = None, *, base_url: str | None = None)
     Unreachable
         Within 10 s if there is no network, no answer, or ``$RELCOMP_OFFLINE`` is set.
     UserError
-        If the name is unknown, the folder cannot be written, or the server sends other bytes.
+        If the name is unknown, the folder cannot be written, or what the server sends has another hash.
     """
     check_name(name)
     if name == "digits":
@@ -202,14 +202,14 @@ def archived(raw: Path, file: str, sha256: str) -> bytes | None:
 
 
 def put_damaged_aside(name: str) -> None:
-    """Put aside those files of a data set in the cache that are not what the registry, or their archive, says.
+    """Set aside cached files of a data set whose content does not match the registry or their archive.
 
-    Then they are missing, and `fetch` makes them again: from their archives, or else by a download.
+    They then count as missing, and `fetch` restores them from their archives, or downloads them again.
 
     Parameters
     ----------
     name : str
-        A data set of ``data/registry.toml``. A file without archive and without a hash there cannot be checked.
+        A data set of ``data/registry.toml``. A file that has neither an archive nor a hash there cannot be checked.
     """
     known = entry(name)
     raw = files.cache_dir() / "data" / known["folder"] / "raw"

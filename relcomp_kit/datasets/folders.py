@@ -52,7 +52,7 @@ def find(name: str) -> tuple[Path, str]:
     Raises
     ------
     UserError
-        If it is on neither place; the sentence says where to get it and how it must lie there.
+        If it is in neither place; the message says where to get it and how to store it.
     """
     layout, chosen = LAYOUTS[name], download.data_dir()
     cached = files.cache_dir() / "data" / layout.folder

@@ -49,7 +49,7 @@ class ImageSet:
     source : str
         Where the set was found, for people to read.
     stand_in_for : str, optional
-        Name of the set that was asked for and could not be had; None if this is the set that was asked for.
+        Name of the set that was asked for but is not available; None if this is the set that was asked for.
     """
 
     name: str
@@ -78,8 +78,8 @@ def load(name: str = "mnist") -> ImageSet:
     Raises
     ------
     UserError
-        If the name is unknown, ``$RELCOMP_DATA`` is set but lacks MNIST, a file is damaged, or Fashion-MNIST cannot be
-        had.
+        If the name is unknown, ``$RELCOMP_DATA`` is set but lacks MNIST, a file is damaged, or Fashion-MNIST cannot
+        be downloaded.
     """
     download.check_name(name)
     folder = download.data_dir()
@@ -197,12 +197,12 @@ def split_indices(train: int, validation: int) -> tuple[Tensor, Tensor]:
     Parameters
     ----------
     train, validation : int
-        How many there are to be of each.
+        How many of each.
 
     Returns
     -------
     (Tensor, Tensor)
-        Indices (train,) and (validation,), int64, which together are all.
+        Indices (train,) and (validation,), int64, which together cover all images.
     """
     order = np.random.Generator(np.random.PCG64(SPLIT_SEED)).permutation(train + validation)
     return torch.from_numpy(np.sort(order[:train])), torch.from_numpy(np.sort(order[train:]))

@@ -20,7 +20,7 @@ HELD_OUT = 0.1  # share of the training images that settings are chosen by, wher
 
 @dataclass(frozen=True)
 class Layout:
-    """A place where a set may lie, relative to the folder of all data, and what reads it into tensors by name."""
+    """A place where a set may lie, relative to the data folder, and the function that reads it into named tensors."""
 
     place: str
     read: Callable[[Path], dict[str, Tensor]]
@@ -42,7 +42,7 @@ NAMES = tuple(LAYOUTS)
 
 
 def load(name: str) -> ImageSet:
-    """Load a set from ``$RELCOMP_DATA`` or the cache; what is decoded once is kept there.
+    """Load a set from ``$RELCOMP_DATA`` or the cache; decoded images are kept in the cache.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def load(name: str) -> ImageSet:
 
 
 def find(name: str) -> tuple[Layout, Path, str]:
-    """Return how and where a set lies on this machine, and "RELCOMP_DATA" or "cache".
+    """Return a set's layout and folder on this machine, and "RELCOMP_DATA" or "cache".
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def find(name: str) -> tuple[Layout, Path, str]:
     Raises
     ------
     UserError
-        If it is nowhere: the sentence says where to put it, and how to get it.
+        If it is nowhere; the message says where to put it, and how to get it.
     """
     own, cache = download.data_dir(), files.cache_dir() / "data"
     for root, source in ((own, "RELCOMP_DATA"), (cache, "cache")):
@@ -105,7 +105,7 @@ def find(name: str) -> tuple[Layout, Path, str]:
 
 
 def _listing(path: Path) -> str:
-    """Return a hash of names, sizes and times of all files: what is decoded is made anew when one has changed."""
+    """Return a hash of names, sizes and times of all files: when one has changed, the set is decoded again."""
     found = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
     told = [(str(file.relative_to(path)), file.stat().st_size, file.stat().st_mtime_ns) for file in found]
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""The official layouts of public sets of scenes: which files, which splits, what a label's number or colour means."""
+"""The official layouts of public sets of scenes: files, splits, and the class of each number or colour in a label."""
 
 import json
 from collections.abc import Callable
@@ -91,7 +91,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Layout:
-    """A set in a folder: how the folder is called, what it must hold, who gives it, and the function that reads it."""
+    """A set in a folder: the folder's name, what it must hold, where to get it, and the function that reads it."""
 
     folder: str
     content: str
@@ -119,7 +119,7 @@ def _railsem19(folder: Path) -> Found:
 def _cityscapes(folder: Path) -> Found:
     """Read Cityscapes' fine maps as RailSem19's classes, by `RAILSEM19_OF_CITYSCAPES`; all else is void.
 
-    Void are parking, guard rail, all vehicles but car, truck and train, and what Cityscapes itself calls void. Four of
+    Void: parking, guard rail, all vehicles except car, truck and train, and what Cityscapes itself calls void. Four of
     the 19 classes never occur: tram-track, trackbed, rail-raised, rail-embedded. The labels of the official test images
     are not public: "val" is the test split, and a tenth of "train", by name, the validation split.
     """

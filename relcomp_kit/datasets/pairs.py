@@ -22,8 +22,9 @@ Pair = tuple[Path, Path]  # image, label
 class Pairs(Dataset):
     """A split whose scenes lie in files.
 
-    Image and label are each turned as their EXIF orientation says: a label without one has to be drawn over the image
-    as people see it. What is transparent in an image is white, 16 bits become 8, an animation shows its first picture.
+    Image and label are each turned by their own EXIF orientation. So a label without one has to match the image as it
+    is displayed. Transparent parts of an image become white, 16 bits become 8, and of an animation the first picture
+    counts.
 
     Parameters
     ----------
@@ -200,7 +201,7 @@ def hold_out(pairs: list[Pair], share: float) -> tuple[list[Pair], list[Pair]]:
     """Split off a share of the pairs, at least one: (rest, held out), both in the order given.
 
     The names alone decide: they are put into the order of their sha256, and the first ones are held out. So the split
-    is the same on every machine, and a scene more or less moves few others.
+    is the same on every machine, and one scene more or less changes the split of few others.
 
     Parameters
     ----------
@@ -245,7 +246,7 @@ def _by_name(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
 
 
 def _open(path: Path) -> Image.Image:
-    """Decode a whole picture and turn it upright, or say which file is none."""
+    """Decode a whole picture and turn it upright; an error names the file."""
     try:
         return decode(path)
     except UserError:

@@ -1,4 +1,4 @@
-"""Pictures that people have: told by their first bytes, turned upright, brought to 8 bits of RGB."""
+"""Users' pictures: recognised by their first bytes, turned upright, converted to 8-bit RGB."""
 
 import warnings
 from contextlib import suppress
@@ -17,9 +17,9 @@ BROKEN = Exception  # Pillow's decoders raise types of many kinds on damaged fil
 
 
 def format_of(start: bytes) -> str | None:
-    """Return "PNG" or "JPEG" by the first bytes of a file, None for all that is not read.
+    """Return "PNG" or "JPEG" by the first bytes of a file, None for any other format.
 
-    Other formats are not even tried: some of them, such as EPS, would start other programs.
+    Other formats are refused before they are decoded, because some of them, such as EPS, would start other programs.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def format_of(start: bytes) -> str | None:
 
 
 def other_format(start: bytes) -> str | None:
-    """Return the name of a usual format that is not read, by the first bytes of a file, for a sentence about it.
+    """Return the name of a common format that is not supported, by the first bytes of a file, for an error message.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def upright(picture: Image.Image) -> Image.Image:
 
 
 def to_rgb(picture: Image.Image) -> Image.Image:
-    """Return a picture in 8 bits of RGB, on white where it is transparent.
+    """Return a picture as 8-bit RGB, with white where it is transparent.
 
     Of 16 bits the upper 8 are taken, in grey as Pillow does in colour. Ink (CMYK) is read as Adobe and all cameras
     write it into JPEG, inverted. Of an animation, this is the first picture.
@@ -82,7 +82,7 @@ def decode(path: Path) -> Image.Image:
     Raises
     ------
     UserError
-        If it is of another usual format, or has more than `MOST_PIXELS`.
+        If it has another common format, or more than `MOST_PIXELS` pixels.
     Exception
         One of `BROKEN`, if it is damaged or no picture; the caller knows what to do about it.
     """
@@ -109,7 +109,7 @@ def decode(path: Path) -> Image.Image:
 
 
 def read_rgb(path: Path) -> Image.Image:
-    """Return a whole picture of a set in 8 bits of RGB, upright.
+    """Return a whole picture of a set as 8-bit RGB, upright.
 
     Parameters
     ----------

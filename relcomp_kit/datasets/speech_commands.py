@@ -1,7 +1,7 @@
 """Google Speech Commands v0.02 (Warden 2018, arXiv 1804.03209) as log-mel pictures of twelve classes.
 
-The task is the published one: ten keywords, "unknown" for other words and "silence", a tenth as many each as there are
-keyword clips. A speaker belongs to one split, decided by a hash of the name.
+The task is the published one: ten keywords, "unknown" for other words, and "silence". The last two each have a tenth as
+many clips as the keywords together. A hash of the speaker's name decides the split of all clips of that speaker.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ SEED = 20240  # of the choice among other words and of pieces of noise
 
 
 def split_of(name: str) -> str:
-    """Return the split of a clip by the published rule: a hash of the speaker decides, a tenth each is held out.
+    """Return the split of a clip by the published rule: a hash of its speaker, with a tenth for each held-out split.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ def read_clips(folder: Path) -> dict[str, Tensor]:
 
 
 def _recording(path: Path) -> Tensor:
-    """Return a recording of background noise, floats in [-1, 1]; ten seconds or more, so that a tenth is one."""
+    """Return a recording of background noise, floats in [-1, 1]; at least ten seconds, so that a tenth lasts one."""
     samples = read_samples(path)
     if len(samples) * (SHARES["test"][1] - SHARES["test"][0]) < RATE:
         raise UserError(f"{path} must hold ten seconds of noise or more")

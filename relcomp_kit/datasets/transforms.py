@@ -1,4 +1,4 @@
-"""What happens to an image and its label together, and what a net wants to see."""
+"""Transforms of images and their labels: resizing, augmentation, and normalisation for a net."""
 
 from collections.abc import Callable
 from functools import partial
@@ -37,7 +37,7 @@ def standardize(images: Tensor) -> Tensor:
 
 
 def crop_and_mirror(images: Tensor, seed: int, *, most: int = 4, mirror: bool = True) -> Tensor:
-    """Shift every image at random, black pixels coming in, and mirror half of them: the usual change of CIFAR-10.
+    """Shift every image at random, filling with black, and mirror half of them: the usual augmentation of CIFAR-10.
 
     Parameters
     ----------
@@ -131,7 +131,7 @@ def training_transform(
 
 
 def _augment(image: tv_tensors.Image, label: tv_tensors.Mask, seed: int, *, scale, after_scaling):
-    """Draw all that is random from one seed; torchvision's transforms take no generator, so torch's own is lent."""
+    """Augment with all random numbers from one seed, through torch's global generator, which is put back afterwards."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         factor = torch.empty(()).uniform_(*scale).item()

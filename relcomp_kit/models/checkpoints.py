@@ -39,7 +39,7 @@ def save_half(path: Path, state: dict[str, Tensor], info: dict) -> Path:
     info : dict
         JSON-able, with ``net`` (a size of `relcomp_kit.models.deeplab.deeplab`, or a key of
         `relcomp_kit.models.classifiers.NETS`) and ``classes`` (names), and all that
-        is needed to make the net again: recipe, seed, metrics, commit.
+        is needed to train the net again: recipe, seed, metrics, commit.
 
     Returns
     -------

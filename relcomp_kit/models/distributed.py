@@ -1,4 +1,4 @@
-"""Several processes that train one net: started by torchrun's launcher, on this machine or on several."""
+"""Training of one net by several processes, started by torchrun's launcher on one or several machines."""
 
 import inspect
 import logging
@@ -69,7 +69,7 @@ class Group:
         return value
 
     def from_first(self, content):
-        """Return what the first process has passed, in each."""
+        """Return in every process the value that the first one passed."""
         box = [content]
         if self.size > 1:
             distributed.broadcast_object_list(box, device=self.device)

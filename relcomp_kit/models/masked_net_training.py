@@ -60,7 +60,7 @@ def prepare(split: Split, seed: int, noise: bool = True, signed: bool = True) ->
 
 
 def one_hot_others_cold(labels: Tensor, classes: int) -> Tensor:
-    """Return what the net shall give: 1 for the class of an image, -1 for all others.
+    """Return the targets of training: 1 for the class of an image, -1 for all others.
 
     Parameters
     ----------
@@ -125,9 +125,9 @@ def sgd_step(net: MaskedNet, x: Tensor, target: Tensor, learning_rate: float = L
     x : Tensor
         Inputs, (images, inputs), float32.
     target : Tensor
-        What the net shall give, (images, outputs), float32.
+        Targets of the outputs, (images, outputs), float32.
     learning_rate : float
-        Factor on the gradient; weights and biases fall by the product.
+        Factor of the gradient; the product is subtracted from weights and biases.
 
     Returns
     -------

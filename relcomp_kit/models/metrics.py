@@ -86,7 +86,7 @@ def evaluate(
 
 
 def scores(confusion: Tensor, classes: Sequence[str]) -> dict:
-    """Return what a table of counts says.
+    """Return pixel accuracy, IoU per class and mIoU from a confusion matrix.
 
     Parameters
     ----------
@@ -98,8 +98,8 @@ def scores(confusion: Tensor, classes: Sequence[str]) -> dict:
     Returns
     -------
     dict
-        ``pixel_accuracy``: share of the pixels that are predicted right. ``iou``: for every class the pixels that are
-        it in truth and prediction, divided by those that are it in either; NaN for a class that is in neither.
+        ``pixel_accuracy``: share of the pixels that are predicted right. ``iou``: for every class the pixels that
+        have it in truth and prediction, divided by those that have it in either; NaN for a class that is in neither.
         ``miou``: the mean over the classes whose IoU is a number. ``confusion``: the counts, int64.
 
     Raises

@@ -1,4 +1,4 @@
-"""What decides the training of a net that segments, but for seed and data."""
+"""The recipe of a segmentation training: all that decides it, except seed and data."""
 
 from dataclasses import dataclass, replace
 
@@ -12,7 +12,7 @@ POLY_POWER = 0.9
 
 @dataclass(frozen=True)
 class Recipe:
-    """A training, but for seed and data.
+    """All that decides a training, except seed and data.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """Training of nets that segment: one way for every size, set, precision and number of processes.
 
-A run is a function of recipe, seed and data. It is written down at every validation, and a killed run goes on from
-there as if nothing had happened: on a CPU with the same number of threads bit for bit.
+A run is a function of recipe, seed and data. Its state is saved at every validation, and a killed run resumes from
+there with the same result: on a CPU with the same number of threads bit for bit.
 """
 
 import functools
@@ -46,7 +46,7 @@ class Trained:
 def trained(
     recipe: Recipe, data: SceneSet, seed: int, *, note: dict | None = None, anew: bool = False, **options
 ) -> tuple[Trained, dict]:
-    """Return a trained net from the cache, or train it now; a training that was cut off goes on.
+    """Return a trained net from the cache, or train it now; an interrupted training is resumed.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def trained(
     seed : int
         Decides initial weights, order of the images, augmentation and dropout.
     note : dict, optional
-        What shall be kept with a net that is trained now, such as the commit; JSON-able.
+        What to store with a net that is trained now, such as the commit; JSON-able.
     anew : bool
         Forget what is in the cache, and train from the start.
     **options
@@ -125,9 +125,9 @@ def train(
         all of its pixels. Batch-norm takes the statistics of each process' own part, so that 8 images a process are
         a sensible minimum.
     machines : int
-        How many machines make this same call; see `relcomp_kit.models.distributed.launch`. They share one cache folder,
-        or each has its own, and then all of these in the same state: where one holds the net already, the others wait
-        for it in vain.
+        How many machines make this same call; see `relcomp_kit.models.distributed.launch`. They share one cache folder.
+        If each has its own, all of them must be in the same state: a machine that finds the net in its cache does not
+        take part, and the others would wait for it in vain.
     report : callable, optional
         ``report(step, steps, text)`` after every step; for several processes it has to be picklable.
 
@@ -166,7 +166,7 @@ def train(
 
 
 def _check(recipe: Recipe, data: SceneSet, seed: int, processes: int) -> None:
-    """Say in one sentence what does not fit together, before anything is started."""
+    """Raise a `UserError` if recipe, data and processes do not fit together, before anything is started."""
     if recipe.dataset != data.name:
         raise UserError(f"the recipe is for {recipe.dataset} and the data are {data.name}: load the recipe's set")
     scenes = {name: len(getattr(data, name)) for name in ("train", "validation")}
@@ -190,7 +190,7 @@ def _check(recipe: Recipe, data: SceneSet, seed: int, processes: int) -> None:
 
 
 def class_weights(recipe: Recipe, data: SceneSet) -> Tensor | None:
-    """Return what a pixel of each class weighs in the loss.
+    """Return the weight of a pixel of each class in the loss.
 
     Parameters
     ----------

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 def versions(net: nn.Module) -> dict[str, int]:
     """Return the version of each module that asks for it when it loads a state.
 
-    Those of torch itself are left out: they ask for it to complete states of old, and load those of today without.
+    Torch's own modules are left out: they need the version only to read states that older versions of torch wrote.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def versions(net: nn.Module) -> dict[str, int]:
 
 
 def with_versions(tensors: Mapping[str, Tensor], found: Mapping[str, int]) -> dict[str, Tensor]:
-    """Return a state that a net loads which asks for versions.
+    """Return a state with versions attached, for a net that asks for them.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def with_versions(tensors: Mapping[str, Tensor], found: Mapping[str, int]) -> di
 
 
 def load_state(net: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Load, strictly, a state that was taken from a net of this very kind and may have been kept as plain tensors.
+    """Load, strictly, a state that was taken from a net of the same kind and may have been stored as plain tensors.
 
     Parameters
     ----------

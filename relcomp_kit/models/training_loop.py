@@ -55,7 +55,7 @@ def fit(
     files: Files,
     report: Report | None,
 ) -> None:
-    """Train from the last written state to the end; what comes out is in ``files.result`` on every machine.
+    """Train from the last saved state to the end; the result is in ``files.result`` on every machine.
 
     Parameters
     ----------
@@ -110,17 +110,17 @@ def fit(
 
 
 def workers(group: Group) -> int:
-    """Return how many processes load the batches of one that trains; 0 if it does so itself."""
+    """Return how many processes load batches for one that trains; 0 if it loads them itself."""
     return 0 if group.device.type == "cpu" else min(MOST_WORKERS, cores() // group.size)
 
 
 def memory_share(group: Group) -> int:
-    """Return how many bytes of training scenes each process that loads batches may remember."""
+    """Return how many bytes of training scenes each process that loads batches may keep in memory."""
     return REMEMBERED_BYTES // (group.size * max(1, workers(group)))
 
 
 class Run:
-    """One training in one of its processes: net, optimizer, and what has been noted so far.
+    """One training as one of its processes sees it: net, optimizer, history.
 
     Parameters
     ----------
@@ -213,7 +213,7 @@ class Run:
         self.losses, self.since = [], time.monotonic()
 
     def stopped(self) -> bool:
-        """Say whether validation has not become better for as long as the recipe waits."""
+        """Say whether the validation mIoU has not improved for as many validations as the recipe allows."""
         waited = len(self.history) - 1 - best_row(self.history) if self.history else 0
         return self.recipe.patience is not None and waited >= self.recipe.patience
 
@@ -265,7 +265,7 @@ def best_row(history: list[dict]) -> int:
 
 
 def differences(one: dict, other: dict) -> str:
-    """Return the names of what two identities differ in, fields of their recipes included.
+    """Return the names of the entries in which two identities differ, fields of their recipes included.
 
     Parameters
     ----------

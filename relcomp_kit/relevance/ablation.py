@@ -1,7 +1,7 @@
 """The oracle of channels and weights: what a net really loses when one of them is set to 0.
 
-Each value is measured, none is approximated: a forward pass per channel or weight. What ran before its layer does not
-change and is not computed again, which saves nearly half of the work for channels spread evenly over a net.
+Every value is measured by a forward pass of its own; nothing is approximated. The layers before the changed one give
+the same outputs and are not computed again, which saves nearly half of the work for channels spread evenly over a net.
 """
 
 from collections import Counter
@@ -95,7 +95,7 @@ def channel_ablation(
     measure: str = "logit",
     absolute: bool = False,
 ) -> dict[str, Tensor]:
-    """Return what setting one output channel to 0 takes from the net: layer name to (channels asked for,), float64.
+    """Return what the net loses when one output channel is set to 0: layer name to (channels asked for,), float64.
 
     The channel is set to 0 as the rest of the net sees it: behind the layer's batch-norm, if one follows (a 0 before
     it would come out as the batch-norm's shift), and before an activation that is a module of its own.
@@ -148,7 +148,7 @@ def channel_ablation(
 def weight_ablation(
     model: nn.Module, batches: Batches, weights: Chosen, *, measure: str = "logit", absolute: bool = False
 ) -> dict[str, Tensor]:
-    """Return what setting one weight to 0 takes from the net: parameter name to (weights asked for,), float64.
+    """Return what the net loses when one weight is set to 0: parameter name to (weights asked for,), float64.
 
     Every weight is put back as it was, also after an error. The cost is that of `channel_ablation`.
 
@@ -213,7 +213,7 @@ def _ablate(
     measure: str,
     absolute: bool,
 ) -> dict[str, Tensor]:
-    """Measure every batch with each of the chosen at 0; ``places`` names the modules in which that changes anything."""
+    """Measure every batch with each chosen channel or weight at 0; ``places`` names the modules that this changes."""
     check_eval(model)
     if measure not in MEASURES:
         raise UserError(f"there is no measure {measure!r}; choose one of {', '.join(MEASURES)}")

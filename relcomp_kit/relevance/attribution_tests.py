@@ -1,6 +1,6 @@
 """Two tests of input maps, pixel flipping and the randomisation of parameters, for small classifiers.
 
-Neither proves a map right; what each cannot tell stands with it. Both are as in Hedström et al.: "Quantus: An
+Neither proves a map right; each docstring says what its test cannot tell. Both are as in Hedström et al.: "Quantus: An
 Explainable AI Toolkit for Responsible Evaluation of Neural Network Explanations and Beyond", 2023.
 """
 
@@ -30,15 +30,15 @@ def pixel_flipping(
     order: str = "most",
     probability: bool = False,
 ) -> tuple[list[float], float]:
-    """Replace inputs by a baseline in the order of a map, and return what becomes of the output at the true class.
+    """Replace inputs by a baseline in the order of a map, and return how the output at the true class changes.
 
     Bach et al.: "On Pixel-Wise Explanations for Non-Linear Classifier Decisions by Layer-Wise Relevance Propagation",
-    2015. With the most relevant first a good map makes the curve fall soon; its area is small. Always plot the curve of
-    a random map with it.
+    2015. With the most relevant first, a good map makes the curve fall early, so that its area is small. Always
+    plot the curve of a random map with it.
 
-    What it cannot tell: an image with some pixels replaced is none that the net was trained on, so the output may fall
-    because the image is strange and not because what was taken mattered (Hooker et al.: "A Benchmark for
-    Interpretability Methods in Deep Neural Networks", 2019, train the net anew instead). And the result depends on the
+    What it cannot tell: the net was not trained on images with replaced pixels, so the output may fall because the
+    image is strange, and not because the replaced pixels mattered (Hooker et al.: "A Benchmark for Interpretability
+    Methods in Deep Neural Networks", 2019, train the net anew instead). And the result depends on the
     baseline: inputs that equal it already cannot be flipped, however relevant they are (Sturmfels et al.:
     "Visualizing the Impact of Feature Attribution Baselines", 2020). Compare maps for one baseline, and try a second.
 

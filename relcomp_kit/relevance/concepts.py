@@ -1,6 +1,6 @@
 """Concepts: what single channels of a layer stand for, by concept relevance propagation (CRP) through zennit-crp.
 
-LRP asks how much every pixel and channel says for a class; CRP asks the same for what passes through one channel.
+LRP tells how much every pixel and channel contributes to a class; CRP tells it for what passes one channel.
 Achtibat et al.: "From attribution maps to human-understandable explanations through Concept Relevance Propagation",
 Nature Machine Intelligence 5, 2023.
 """
@@ -160,7 +160,7 @@ def reference_images(
     images : int
         References per channel; fewer if fewer images qualify.
     folder : Path, optional
-        Where zennit-crp leaves its statistics; by default they are deleted at the end.
+        Where zennit-crp writes its statistics; by default they are deleted at the end.
     batch : int
         Images that are computed together.
     rule : str
@@ -245,7 +245,7 @@ def _begin(model: nn.Module, x: Tensor, layer: str, class_: int | None, rule: st
 
 @torch.no_grad()
 def _look(net: nn.Module, x: Tensor, layer: str, class_: int | None) -> tuple[Tensor, int]:
-    """Return the logits of x and the number of a layer's channels, and say what does not fit."""
+    """Return the logits of x and the number of a layer's channels; raise a `UserError` if the arguments do not fit."""
     if not (len(x) and x.is_floating_point()):
         raise UserError(f"x is {tuple(x.shape)} of {x.dtype}: give at least one image, normalised as the model expects")
     outputs = []

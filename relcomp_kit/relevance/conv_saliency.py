@@ -1,4 +1,4 @@
-"""Measures that need layers with places: saliency combined over layers (IV), and guided backpropagation."""
+"""Measures that need convolutional layers: saliency combined over layers (IV), and guided backpropagation."""
 
 import torch
 from torch import Tensor, nn
@@ -8,7 +8,7 @@ from zennit.composites import GuidedBackprop
 
 
 def combined_layers(net: nn.Sequential, images: Tensor, labels: Tensor, alpha: float = 1.0) -> Tensor:
-    """Return the saliency of all layers with places, combined into one map (IV): (images, height, width).
+    """Return the saliency of all layers with height and width, combined into one map (IV): (images, height, width).
 
     ``S = mean over layers of tanh(alpha * S_l)``. S_l is the gradient of the class score at the layer's input, its
     channel maximum of absolute values scaled to a maximum of 1 per image (so that one alpha serves all layers),
@@ -23,7 +23,7 @@ def combined_layers(net: nn.Sequential, images: Tensor, labels: Tensor, alpha: f
     labels : Tensor
         The class of every image whose score is followed: (images,), int64.
     alpha : float
-        How soon a layer's value saturates.
+        Steepness of the tanh: with a larger value, smaller gradients saturate it.
 
     Returns
     -------

@@ -109,10 +109,10 @@ def removal_curve(
     """Return a net's score after its filters or weights of lowest or highest score are removed, without new training.
 
     A good measure keeps the curve high when the least relevant go first, and makes it fall when the most relevant do.
-    Both are needed: a net that stands the loss of anything proves nothing about the measure.
+    Both are needed: if a net tolerates the loss of any filter, the first alone proves nothing about the measure.
 
-    What is removed is set to 0: of a filter its row of weights, its bias, and its channel of the batch-norm that
-    follows, so that it gives exactly 0. At least one filter, or weight, of every layer stays. The filters of the last
+    Removing sets to 0: for a filter its row of weights, its bias, and its channel of the batch-norm that follows, so
+    that its output is exactly 0. At least one filter, or weight, of every layer stays. The filters of the last
     layer are the classes and always stay, whatever their scores; so do biases and batch-norm when weights are removed.
 
     Cost: one call of ``score`` and one copy of the net per share.
@@ -187,7 +187,7 @@ def _check_scores(model: nn.Module, scores: Scores) -> bool:
 
 
 def _turns(scores: Scores, order: str, scope: str) -> list[tuple[list[str], Tensor]]:
-    """Return who leaves together, and in which order: names, and positions in their scores laid end to end."""
+    """Return what is removed together, and in which order: names, and positions in their concatenated scores."""
     values = {}
     for name, value in scores.items():
         value = value.detach().flatten().to("cpu", torch.promote_types(value.dtype, torch.float32))
@@ -208,7 +208,7 @@ def _gone(scores: Scores, turns: list[tuple[list[str], Tensor]], share: float) -
 
 
 def _remove_filters(net: nn.Module, gone: dict[str, Tensor]) -> None:
-    """Set filters to 0 in place, with all that would let them give anything else than 0."""
+    """Set filters to 0 in place, with their bias and batch-norm, so that their output is exactly 0."""
     layers, norms = channel_layers(net), batch_norms(net)
     for name, mask in gone.items():
         layer = layers[name]

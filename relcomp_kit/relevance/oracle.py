@@ -1,7 +1,7 @@
-"""The reference measure: what a loss really does when one input or one weight is set to 0.
+"""The reference measure: how much the loss really changes when one input or one weight is set to 0.
 
-For inputs that are pixels it is the "pixel oracle". Each value is measured, none is approximated. It stays affordable
-because a change of one input or weight reaches the next layer as a rank-one update: no layer product is ever repeated.
+For inputs that are pixels it is the "pixel oracle". Every value is measured; nothing is approximated. It is affordable,
+because a change of one input or weight reaches the next layer as a rank-one update: no matrix product is repeated.
 """
 
 import torch
@@ -29,7 +29,7 @@ def _all_sums(net: MaskedNet, values: list[Tensor]) -> list[Tensor]:
 
 @torch.no_grad()
 def input_oracle(net: MaskedNet, x: Tensor, labels: Tensor, loss: str = "training") -> Tensor:
-    """Return what setting each input to 0 does to J: J with this input at 0, minus J.
+    """Return the change of J when one input is set to 0: J with this input at 0, minus J.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def input_oracle(net: MaskedNet, x: Tensor, labels: Tensor, loss: str = "trainin
 def weight_oracle(
     net: MaskedNet, x: Tensor, labels: Tensor, loss: str = "training", chunk: int = 64
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Return what setting each weight to 0 does to J: (mean change, mean absolute change) over the images.
+    """Return the change of J when one weight is set to 0: (mean change, mean absolute change) over the images.
 
     Parameters
     ----------

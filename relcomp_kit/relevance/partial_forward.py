@@ -1,4 +1,4 @@
-"""Run a net again from some place on: what came before is remembered instead of computed."""
+"""Run a net again from some module on: the outputs of the modules before it are stored and reused."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 class Record:
-    """In which order the modules finished in one forward pass, and what each returned."""
+    """The order in which the modules finished in one forward pass, and what each of them returned."""
 
     def __init__(self):
         self.finished: list[str] = []

@@ -50,7 +50,8 @@ def loss_per_image(net: MaskedNet, output: Tensor, labels: Tensor, loss: str = "
 def gradients(net: MaskedNet, x: Tensor, labels: Tensor, loss: str = "training") -> tuple[list[Tensor], list[Tensor]]:
     """Return the values at every layer's input and, last, at the output, and the gradient of J by each of them.
 
-    One forward and one backward pass for all images: no image enters another's J, so the sum has the gradient of each.
+    This takes one forward and one backward pass for all images. The J of an image depends on that image alone, so
+    the gradient of the sum holds the gradient of each.
 
     Parameters
     ----------
@@ -84,8 +85,8 @@ def importance_map(saliency: Tensor) -> Tensor:
 def traced_share(net: MaskedNet, x: Tensor, start: Tensor | None = None) -> Tensor:
     """Return each input's share of the output, traced back layer by layer (II): (images, inputs).
 
-    A neuron hands what it received to its inputs by their share ``x_i w_ji / sum_i x_i w_ji`` of its sum (the bias
-    is part of the sum and keeps its own share). This is where layer-wise relevance propagation comes from: LRP-0.
+    A neuron passes what it received on to its inputs, by their shares ``x_i w_ji / sum_i x_i w_ji`` of its sum (the
+    bias is part of the sum and keeps its own share). This is where layer-wise relevance propagation comes from: LRP-0.
 
     Parameters
     ----------
@@ -317,14 +318,14 @@ def _with_shift(layer, x: Tensor, shift: Tensor) -> Tensor:
 
 
 def magnitude(net: MaskedNet) -> dict[str, Tensor]:
-    """Return the absolute weights (minimum-weight pruning): the measure that every other has to beat."""
+    """Return the absolute weights (minimum-weight pruning), the control that every other measure has to beat."""
     return {name: layer.weight.detach().abs() for name, layer in zip(weight_names(net), net.layers)}
 
 
 def clamped_outputs(
     net: MaskedNet, x: Tensor, labels: Tensor, *, steps: int = 30, rate: float = 0.5, hold: float = 1.0
 ) -> Tensor:
-    """Return what must be taken from each input until another class wins.
+    """Return how much each input has to be lowered until another class wins.
 
     The input follows the negative gradient of its class score, with negative gradients clipped, while an L2 loss
     keeps the other outputs where they were; an image stops once another class wins.

@@ -1,4 +1,4 @@
-"""Weather and light, laid over a finished picture; labels stay as they are."""
+"""Weather and light, applied to a finished picture; labels do not change."""
 
 import numpy as np
 
@@ -49,7 +49,7 @@ def photograph(canvas: Canvas, scene: Scene) -> np.ndarray:
 
 
 def _haze(canvas: Canvas, scene: Scene, sight: float) -> None:
-    """Blend towards the colour of the air; half of it is seen at the distance ``sight``."""
+    """Blend towards the colour of the air; at the distance ``sight`` it makes up half of the colour."""
     air = np.array(SKIES[scene.weather][1], np.float32)
     share = canvas.distance / (canvas.distance + np.float32(sight))
     share = np.where(canvas.label == SKY, np.float32(0), share * share * (3 - 2 * share))[..., None]
@@ -57,7 +57,7 @@ def _haze(canvas: Canvas, scene: Scene, sight: float) -> None:
 
 
 def _dusk(canvas: Canvas, scene: Scene) -> None:
-    """Take the light away, but for the sky, and light the track in front by the train's lamps."""
+    """Darken everything except the sky, and light the track ahead by the train's lamps."""
     dim = np.array((0.46, 0.40, 0.44), np.float32) * np.float32(1.1 - 0.35 * scene.strength)
     across = (canvas.u - canvas.middle - canvas.focal * scene.yaw) / (0.33 * canvas.label.shape[1])
     lamp = np.clip(1 - across * across, 0, 1) * np.clip(28 / np.maximum(canvas.distance, 1) - 0.1, 0, 0.7)
@@ -66,7 +66,7 @@ def _dusk(canvas: Canvas, scene: Scene) -> None:
 
 
 def _rain(canvas: Canvas, scene: Scene, dice: Dice) -> np.ndarray:
-    """Return a greyer, darker picture with wet ground that mirrors the sky, and streaks."""
+    """Return a greyer, darker picture with streaks of rain and wet ground that reflects the sky."""
     image = canvas.image
     grey = image.mean(axis=2, keepdims=True)
     image = (grey + (image - grey) * np.float32(0.6)) * np.float32(0.9 - 0.25 * scene.strength)
@@ -82,7 +82,7 @@ def _rain(canvas: Canvas, scene: Scene, dice: Dice) -> np.ndarray:
 
 
 def _lie(canvas: Canvas, scene: Scene) -> None:
-    """Cover what lies flat, and what grows, with snow; rails stay bare."""
+    """Cover flat ground and plants with snow; rails stay bare."""
     height, width = canvas.label.shape
     patches = sample(SOFT, canvas.u / width * 90 + scene.draw % 71, canvas.v[:, None] / height * 40)
     covered = np.zeros(7, np.float32)
@@ -93,7 +93,7 @@ def _lie(canvas: Canvas, scene: Scene) -> None:
 
 
 def _flakes(canvas: Canvas, scene: Scene, dice: Dice) -> None:
-    """Let snow fall: bright dots of about a pixel, larger in larger pictures."""
+    """Draw falling snow: bright dots of about a pixel, larger in larger pictures."""
     height, width = canvas.label.shape
     thick = max(1, width // 200)
     for row, column in (dice.floats(2 * int(40 + 110 * scene.strength)).reshape(-1, 2) * (height, width)).astype(int):

@@ -190,7 +190,7 @@ def _along(dice: Dice, sign: int, edge: float) -> list[Thing]:
 
 
 def _anomaly(dice: Dice, offsets: list[float]) -> Thing:
-    """Return something that lies or stands on a track; how far ahead is decided by the share that it shall fill."""
+    """Return something that lies or stands on a track; its distance follows from the share of the image it fills."""
     kind = ANOMALIES[dice.integer(len(ANOMALIES))]
     sizes = {
         "boulder": (dice.uniform(0.7, 1.5), dice.uniform(0.6, 1.0)),

@@ -39,7 +39,7 @@ def paint_things(canvas: Canvas, scene: Scene) -> None:
 
 
 def _at_distance(canvas: Canvas, scene: Scene, thing: Thing) -> Thing:
-    """Put the anomaly as far ahead as makes it fill its share of the image, inside the picture and above a pixel."""
+    """Place the anomaly at the distance at which it fills its share of the image, inside the picture, over a pixel."""
     height = canvas.label.shape[0]
     spread = thing.width * thing.height / (scene.share * canvas.label.size)
     z = canvas.focal * math.sqrt(spread)  # rounded exactly by IEEE 754, which a power is not

@@ -1,4 +1,4 @@
-"""Whether relevance is conserved on its way through a net, measured at every place that all of it passes."""
+"""Whether relevance is conserved on its way through a net, measured at every cut that all of it passes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from relcomp_kit.relevance.lrp.working_copy import read_batch
 
 @dataclass(frozen=True)
 class Conservation:
-    """What is left of the start at one cut through the net; conserved means ``relevance + kept == start``.
+    """The relevance at one cut through the net; it is conserved if ``relevance + kept == start``.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def conservation(
     canonizers: Sequence | None = None,
     strict: bool = True,
 ) -> dict[str, Conservation]:
-    """Return what is left of the start at every sequential cut of a net, from its end to "input".
+    """Return the relevance at every sequential cut of a net, from its output to "input".
 
     A sequential cut is the output of a module that everything passes through on its way from the inputs to the outputs,
     such as that of every residual block. At each cut, the summed relevance plus what biases and shifts kept (those
@@ -78,9 +78,9 @@ def conservation(
     way : {"gradient", "zennit"}, optional
         See `relcomp_kit.relevance.lrp.preparation.prepare`.
     canonizers : sequence of zennit canonizers, optional
-        Instead of the kit's choice, for instance none, to see what they are for.
+        Instead of the kit's choice; for instance none, to see what goes wrong without them.
     strict : bool
-        Refuse a net that does something without a rule; otherwise measure what comes of it.
+        Refuse a net with an operation that has no rule; otherwise measure the error that this causes.
 
     Returns
     -------
@@ -141,7 +141,7 @@ def _one_by_one(model: nn.Module, x: Tensor, start: Tensor, **options) -> dict[s
 
 
 def _cuts(output: Tensor, x: Tensor, nodes: dict[str, Node], own: set[str]) -> dict[str, set[Node]]:
-    """Return the modules whose output everything passes, last one first, each with what autograd has behind it.
+    """Return the modules whose output all relevance passes, the last one first, each with autograd's nodes behind it.
 
     Of several modules with one and the same output, as a block and its last layer, the outermost is named.
     """
