@@ -249,7 +249,7 @@ check.same("a weight that is 0 takes as many bytes as before", pruned.nbytes, we
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Exercise 1: sparsity ★
 # The stars say how hard an exercise is: ★ takes one line, ★★ takes some thought first, ★★★ takes half an hour. The cell below your answer
-# checks it: first the cases that it shows, then a hundred others, drawn anew each time.
+# checks it: first the cases that it shows, then a hundred new ones at every run.
 #
 # Translate the thesis' word into ours. Given its S (weights at the start over weights left), return the share of zeros.
 

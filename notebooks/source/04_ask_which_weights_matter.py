@@ -288,7 +288,7 @@ check.true("z+ is something else", cosine_similarity(joined["z+"], slope, 0) < 0
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ### Large, yet irrelevant?
 # HHI shows by example that large weights can be irrelevant and small ones relevant. B3 turns this into numbers. Within the layers, the
-# rankings by size and by relevance shall have a rank correlation below 0.5. And at least one weight in a hundred shall be in the upper quarter
+# rankings by size and by relevance must have a rank correlation below 0.5. And at least one weight in a hundred must be in the upper quarter
 # of the one and in the lower quarter of the other, both ways. By chance it would be one in sixteen.
 #
 # Relevance comes from training scenes and starts at the true class, with the same amount for each scene. It is the mean over the scenes of
@@ -522,8 +522,8 @@ check.true("class and concept rank the weights alike", not drawn or alike > 0.8,
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ### Is the heatmap any good?
 # Two tests of maps of the input, on the thesis' net. *Pixel flipping* sets pixels to grey (0, between black -1 and white 1) in the order of a
-# map, most important first: the sooner the output falls, the better. *Parameter randomisation* draws the weights of layers anew, the last
-# layer first: a map that stays as it was does not show what the net has learned.
+# map, most important first: the sooner the output falls, the better. *Parameter randomisation* replaces the weights of layers by new
+# random ones, the last layer first: a map that stays as it was does not show what the net has learned.
 
 # %%
 maps, flipped = examples.digit_maps(thesis.net, few.x, few.labels, seed), {}
@@ -545,8 +545,8 @@ for name, explain in examples.DIGIT_MAPS.items():
 # the net says about an image that is grey all over. After new weights little is left of the ranking.
 #
 # Mind what these tests cannot tell. The net was not trained on digits with grey holes, and may fail because the image is strange. The curve
-# depends on the grey: pixels that are grey already cannot be flipped. And a map of noise, drawn anew, passes the randomisation test best of
-# all, so a low number is no merit.
+# depends on the grey: pixels that are grey already cannot be flipped. And a map of fresh noise passes the randomisation test best of all, so a
+# low number is no merit.
 
 # %% tags=["nbval-check-output"]
 lowest, tenth = min(flipped["LRP-ε"]), flipped["LRP-ε"][round(0.1 * steps)]

@@ -154,7 +154,7 @@ def _split(
 
     Where a batch-norm was merged, ``W' = scale W`` and ``b' = bias_bn + scale (b - mean)``, ``scale = weight_bn / sd``.
     A scale of a row changes no share in it, so the relevance of W' is that of W. What ``b'`` keeps goes to its parts
-    in proportion; ``weight_bn`` has a hand in all that holds the scale.
+    in proportion; ``weight_bn`` is a factor of all that holds the scale.
     """
     bias = before.get(f"{layer}.bias")
 

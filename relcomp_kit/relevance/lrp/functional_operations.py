@@ -48,9 +48,9 @@ class Survey(TorchFunctionMode):
     net : nn.Module
         Its modules are followed by hooks from now on.
     allowed : set of str
-        Names of functions that are all right besides `HARMLESS`.
+        Names of functions that are allowed besides `HARMLESS`.
     cure : str
-        What to do about others, the end of a sentence.
+        What to do about others; the end of the error message.
     instead : dict, optional
         Name of a function to what is called in its place, as ``instead[name](function, *args, **options)``.
     """
@@ -95,12 +95,12 @@ class Survey(TorchFunctionMode):
         return function(*args, **(kwargs or {}))
 
     def complain(self) -> None:
-        """Name the modules that do what relevance cannot be traced through.
+        """Raise an error that names the modules with operations through which relevance cannot be traced.
 
         Raises
         ------
         UserError
-            With up to three of them.
+            It names up to three of them.
         """
         if self.found:
             listed = ", ".join(f"{name} ({called})" for name, called in self.found[:3])

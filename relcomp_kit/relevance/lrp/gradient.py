@@ -5,7 +5,7 @@ In a linear layer ``z_j = sum_i w_ji x_i + b_j`` LRP-0 gives the weight ``R_i<-j
 is the gradient of the start, as long as an activation hands ``c`` down by ``c_z = c_y y / z``. For ReLU this is its own
 derivative (Shrikumar et al. 2016); where a rule asks for something else, the backward pass is changed to it.
 
-Relevance of one's own that starts at an output which a last ReLU has set to 0 is lost here; zennit's way hands it on.
+If the user gives relevance to an output that a final ReLU has set to 0, it is lost here; zennit's way passes it on.
 """
 
 from torch import nn

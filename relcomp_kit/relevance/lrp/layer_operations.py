@@ -122,7 +122,7 @@ def unchanged(op: Operations, input: Tensor) -> Callable[[], None]:
 
 
 def named(op: Operations, products: list[tuple[Tensor, Tensor]], per_sample: bool) -> Parameters:
-    """Return what constants have received by the names of the parameters that they are or come from.
+    """Return the relevance of constants, by the names of the parameters that they are or are computed from.
 
     Parameters
     ----------
@@ -228,7 +228,7 @@ def _merged(
     """Return the output of a convolution and a batch-norm as that of one layer, ``W' = scale W``.
 
     A scale of a row changes no share in it, so the relevance of W' is that of W. What
-    ``b' = bias_bn + scale (bias - mean)`` keeps goes to its parts in proportion; ``weight_bn`` has a hand in all that
+    ``b' = bias_bn + scale (bias - mean)`` keeps goes to its parts in proportion; ``weight_bn`` is a factor of all that
     holds the scale.
     """
     rule, layer, input, weight, bias = convolved

@@ -1,4 +1,4 @@
-"""What a layer hands to its inputs, and what its weight and bias have part in, by a rule of zennit."""
+"""The relevance of a layer's inputs, weight and bias by a rule of zennit."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -50,7 +50,7 @@ class Layer:
     run : callable
         ``run(x, weight, bias)``.
     weight, bias : Tensor
-        Without a history.
+        Detached from autograd's graph.
     geometry : Geometry or None
         None for a linear layer.
     transposed : bool
@@ -82,7 +82,7 @@ class Layer:
 
 
 def divided(values: Tensor, by: Tensor) -> Tensor:
-    """Return a quotient, 0 where the divisor is.
+    """Return a quotient, which is 0 where the divisor is 0.
 
     Parameters
     ----------
@@ -95,9 +95,8 @@ def divided(values: Tensor, by: Tensor) -> Tensor:
 def shares(rule: Rule, layer: Layer, x: Tensor, y: Tensor, slope: Tensor) -> tuple[Tensor, Callable, Callable]:
     """Return relevance of a layer's input, and functions that return that of its weight and of its bias.
 
-    Where nothing speaks for an output, as in a neuron with few inputs, all of them 0 or against it, z+ would lose what
-    it received. There all shares go against it, and are those of epsilon. Where nothing speaks against it, alpha-beta
-    would have nothing to take beta from, and z+ is in its place.
+    Where no part of a sum is positive, as in a neuron with few inputs, z+ would lose what the neuron received; epsilon
+    is used there. Where no part is negative, alpha-beta would have nothing to give beta to; z+ is used there.
 
     Parameters
     ----------

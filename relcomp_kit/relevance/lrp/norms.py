@@ -9,7 +9,7 @@ from relcomp_kit.relevance.lrp.operations import Operations
 
 
 def _scaled(op: Operations, y: Tensor, weight: Tensor | None, bias: Tensor | None, like: Tensor) -> Tensor:
-    """Finish a norm; where the samples of its input do not lie in order, those of its output do not."""
+    """Finish a norm: note the order of its samples, which is that of its input, and apply weight and bias."""
     op.seen[y] = True
     if like in op.turned:
         op.turned[y] = op.turned[like]

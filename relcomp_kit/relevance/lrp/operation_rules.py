@@ -3,8 +3,8 @@
 - Constants in a sum keep their share, as a bias does.
 - A product of k values that depend on the image gives each 1/k (AttnLRP's uniform rule, Achtibat et al. 2024).
 - A divisor that depends on the image counts as a constant: so it is in layer norm (AttnLRP; Ali et al. 2022).
-- A curved activation hands on all that it received (AttnLRP's identity rule) but the share of ``f(0)``, a constant.
-- Softmax is taken as its Taylor series up to the first power (AttnLRP); what that leaves over is its constant's.
+- A curved activation passes on what it received (AttnLRP's identity rule), except the share of the constant ``f(0)``.
+- Softmax is replaced by its first-order Taylor expansion (AttnLRP), whose remainder counts as a constant.
 """
 
 from collections.abc import Callable, Sequence
@@ -228,7 +228,7 @@ def _clamp(op: Operations, function: Callable, input: Tensor, min: Any = None, m
 
 
 def _softmax(op: Operations, function: Callable, input: Tensor, *args, **options) -> Tensor:
-    """Report what is left over by the first powers of softmax, whose share is ``x_i ds/dx_i`` each."""
+    """Report the remainder of softmax's first-order expansion, in which each input has the share ``x_i ds/dx_i``."""
     output = function(input, *args, **options)
     axis = options.get("dim", args[0] if args else None)
     x, s, samples = input.detach(), output.detach(), op.samples

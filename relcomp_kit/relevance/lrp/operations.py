@@ -1,4 +1,4 @@
-"""LRP on operations: every function that a net calls gets its rule, be it called in a module of torch's or not.
+"""LRP on operations: every function that a net calls gets its rule, inside torch's modules and outside of them.
 
 The backward pass carries ``c = relevance / value``. Many functions need no rule for that, since their gradient is one:
 if f is linear, or grows in proportion with its inputs, as ReLU and max-pooling do, then ``sum_i x_i df/dx_i = f``
@@ -75,7 +75,7 @@ def name_of(function: Callable) -> str:
 
 
 def leaves(*nested: Any) -> Iterator[Any]:
-    """Yield what stands in arguments, in lists and dicts too."""
+    """Yield all values among arguments, also those in lists and dicts."""
     return iter(tree_flatten(nested)[0])
 
 
@@ -171,7 +171,7 @@ class Operations(Survey):
             self.found.append(here)
 
     def end(self, output: Tensor) -> None:
-        """Note an output that came from out of sight."""
+        """End a forward pass; refuse an output that comes from a function which was not seen."""
         if self.is_data(output) and output not in self.seen:
             self.refuse(HIDDEN)
         for (reads,), sources in self.merged:
@@ -182,7 +182,7 @@ class Operations(Survey):
     # --- constants
 
     def _loses(self, name: str, data: list[Tensor], tensors: list[Tensor]) -> bool:
-        """Say whether a parameter, or a second tensor, takes part in a function that is only known for one."""
+        """Say whether a function whose rule is for one tensor also takes a parameter or a second tensor."""
         return name not in LIKE and (len(data) > 1 or any(map(self.sources, tensors)))
 
     def sources(self, value: Any) -> tuple[str, ...]:
@@ -193,7 +193,7 @@ class Operations(Survey):
         return (name,) if name is not None else self.derived.get(value, ())
 
     def linked(self, value: Tensor) -> Tensor:
-        """Return a constant as autograd knows it: a parameter as a leaf, what comes from parameters as it is."""
+        """Return a constant as autograd needs it: a parameter as a leaf, what is computed from parameters as it is."""
         name = self.names.get(id(value))
         if name is None:
             return value

@@ -1,4 +1,4 @@
-"""A net prepared for relevance: how it is asked, whichever way it is computed."""
+"""A net prepared for relevance, with one interface for both ways to compute it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field

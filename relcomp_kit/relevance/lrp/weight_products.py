@@ -1,4 +1,4 @@
-"""How much a layer's output changes with each of its weights: one product of its input and of what came back."""
+"""The gradient of a layer's weights, from its input and from the slope that came back at its output."""
 
 from collections.abc import Sequence
 from itertools import product

@@ -1,4 +1,4 @@
-"""The net that is worked on: it shares the weights of the user's net and nothing else; nothing has to be put back."""
+"""A working copy of the user's net: it shares the weights and nothing else, so nothing has to be restored."""
 
 import copy
 from collections.abc import Callable
