@@ -14,7 +14,6 @@ from relcomp_kit.studies.relevance import measurement as relevance
 from relcomp_kit.studies.relevance import results as relevance_results
 from relcomp_kit.studies.segmentation import results as segmentation_results
 
-
 reference = cache(records.reference)  # read once, and never changed here
 
 
