@@ -252,13 +252,13 @@ for sf in results_of.PUBLISHED_SHARES:
 
 # %% [markdown]
 # **What you see.** The columns are the first, second and third layer. In the thesis the last layer keeps least, at every factor. In our
-# program arms it is the other way round: the *first* layer keeps least, and at SF 0.6 the last layer has lost hardly anything. So the
+# program arms it is the other way round: the *first* layer keeps least, and at SF 0.6 the last layer has lost less than a tenth. So the
 # published figures are not reproduced in this respect, although they are said to come from that program.
 #
-# The text arms of the record have the published order, and at SF 0.95 nearly the published shares of the first two layers. This points to
-# the scaling: the thesis' figures probably come from importance that was scaled per neuron. We do not have the program itself, so we cannot
-# decide it. Keep it in mind wherever a claim is about one layer: T8c is about the first, T10 about the last.
-
+# The text arms of the record have the published order. Their shares are larger than the published ones, except that of the first layer at
+# SF 0.95. They differ from the program arms in several ways at once. Scaling per neuron is the one that acts on single layers, so it is the
+# likely cause: the thesis' figures may come from importance that was scaled per neuron. We do not have the program itself and cannot decide
+# it. Keep this in mind wherever a claim is about one layer: T8c is about the first, T10 about the last.
 
 # %% tags=["nbval-check-output"]
 def smallest(name):

@@ -37,6 +37,8 @@ def test_layers_come_out_in_the_opposite_order_of_the_thesis(recorded):
         assert np.argmin(published) == 2
         assert np.argmin(program[sf]) == 0
         assert np.argmin(text[sf]) == 2
+        assert (text[sf] > np.array(published) - 0.005).all()
+    assert text[0.95][0] == pytest.approx(results.PUBLISHED_SHARES[0.95][0], abs=0.005)
     assert program[0.6] == pytest.approx([0.73, 0.83, 0.91], abs=0.005)
 
 
