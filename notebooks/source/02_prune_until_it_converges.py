@@ -260,6 +260,7 @@ for sf in results_of.PUBLISHED_SHARES:
 # likely cause: the thesis' figures may come from importance that was scaled per neuron. We do not have the program itself and cannot decide
 # it. Keep this in mind wherever a claim is about one layer: T8c is about the first, T10 about the last.
 
+
 # %% tags=["nbval-check-output"]
 def smallest(name):
     """Layers that keep the smallest share at one of the factors that were run."""
@@ -428,7 +429,7 @@ for sf in (0.6, 0.95):
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # ### The predictions against nets
 # The arms of this comparison prune until nothing has changed for 20 steps, with little training in between. In `quick` they stop after 150
-# steps at the latest, before all of them have converged.
+# steps at the latest, which is too early for most. The printed line counts those that have converged.
 
 # %%
 for title, run in shown_runs.items():

@@ -370,7 +370,8 @@ for name in list(weather)[1:]:
 
 # %% tags=["nbval-check-output"]
 known = [
-    1 - min(pair) / pair[0] for pair in zip(*(weather.get(n, []) for n in ("day", "rain", "fog")))
+    1 - min(pair) / pair[0]
+    for pair in zip(*(weather.get(n, []) for n in ("day", "dusk", "rain", "fog")))
 ]
 unknown = [1 - snow / day for day, snow in zip(weather.get("day", []), weather.get("snow", []))]
 check.true(
