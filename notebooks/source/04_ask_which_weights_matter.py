@@ -120,7 +120,7 @@ check.close("LRP-0 of a tanh net is formula II", by_lrp, traced, rtol=1e-2, atol
 
 
 # %%
-def z_plus(x, weight, received):
+def conv_z_plus(x, weight, received):
     """Relevance of the inputs of a convolution (x is not negative): positive parts share it."""
     positive = weight.detach().clamp(min=0)
     sums = conv2d(x, positive)
@@ -128,7 +128,7 @@ def z_plus(x, weight, received):
     return x * conv_transpose2d(share, positive)
 
 
-def flat(weight, received):
+def conv_flat(weight, received):
     """Relevance of the inputs: every one that a filter sees gets the same."""
     return conv_transpose2d(received / weight[0].numel(), torch.ones_like(weight))
 
@@ -140,7 +140,7 @@ toy = nn.Sequential(
 image = torch.randn(1, 1, 8, 8)
 with torch.no_grad():
     hidden, output = toy[:2](image), toy(image)
-    by_hand = flat(toy[0].weight, z_plus(hidden, toy[2].weight, output))
+    by_hand = conv_flat(toy[0].weight, conv_z_plus(hidden, toy[2].weight, output))
 
 # %% tags=["nbval-check-output"]
 by_kit = lrp.heatmap(toy, image, rule="z+", start=lambda output, target: output)
