@@ -82,7 +82,7 @@ title = f"share of the labelled pixels, {data.name}; void: {void:.1%} of all"
 figures.class_shares(shares, title)
 
 # %% [markdown]
-# **What you see.** The axis is logarithmic. Five classes fill most of the image. Rails are thin, and the rarest class, something on the
+# **What you see.** Five classes fill most of the image. Rails are thin, and the rarest class, something on the
 # track, has about a thousandth of the pixels. It is also the class that matters most to a train.
 
 # %% tags=["nbval-check-output"]
@@ -291,7 +291,7 @@ figures.predictions_beside_truth(images[:4], truths[:4], guesses[:4], data.class
 figures.crops_of_class(images, truths, guesses, data.classes, data.palette)
 
 # %% [markdown]
-# **What you see.** Large areas keep their outlines. Rails come out too wide, and with gaps.
+# **What you see.** Large areas mostly keep their outlines. Rails and the obstacle come out too wide, and rails break off where they get thin.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ### The numbers behind it
