@@ -7,15 +7,15 @@
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # # Show relevant experts to an audience
-# An expert is a small net inside the big one: the filters that matter to *rail*, say, and no others. Lesson 06 cuts experts out and measures them. Here you *show* them. A page
-# in the browser draws the net's answer, the answers of up to three experts, what they cost and what they get wrong, while you move a slider. It does what the demonstrator of Fraunhofer HHI in the BerDiBa
-# project was built for, and it adds what a sceptic in the last row will ask for: paths by magnitude and by chance, side by side with relevance.
+# An expert is a small net inside the big one: the filters that matter to *rail*, for example, and no others. Lesson 06 cuts experts out and measures them. Here you *show* them. A page
+# in the browser draws the net's answer, the answers of up to three experts, what they cost and what they get wrong, while you move a slider. It follows the demonstrator that Fraunhofer HHI built in the BerDiBa
+# project. It adds what a sceptic in the last row will ask for: paths by magnitude and by chance, beside relevance.
 #
 # | you do | you learn | you need |
 # |---|---|---|
 # | drive the page by mouse and by command line, and compute by hand what its tables say | how paths differ, what similarity, pruning ratio and score mean, where relevance does not help | lesson 04, better 06 as well; twenty minutes |
 #
-# This notebook runs in under a minute on two cores, in both profiles. It decides no claim of the ledger; lesson 06 does.
+# `quick` and `full` take 1 min on two cores. This lesson decides no claim of the ledger; lesson 06 does.
 
 # %% slideshow={"slide_type": "skip"}
 import math
@@ -37,10 +37,10 @@ seed = 0
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Open the page
-# In a terminal, `relcomp demo` opens it in your browser. Only this machine can reach it, and only with the token in its address; it asks nothing of the network, so it works in a lecture hall without one. `relcomp demo --net FILE.nnc` opens with a
-# net that `relcomp encode` wrote, and with the experts that travel in the file. Ctrl-C ends it.
+# In a terminal, `relcomp demo` opens the page in your browser. Only this machine can reach it, and only with the token in its address. It needs no network, so it works in any lecture hall. `relcomp demo --net FILE.nnc` opens a
+# net that `relcomp encode` wrote, with the experts in its file. Ctrl-C ends it.
 #
-# You can also have the page in this notebook: open it in JupyterLab (`relcomp lab`), set `live = True`, run the cell. In the stored notebook a picture stands for it.
+# The page also runs inside this notebook. Open the notebook in JupyterLab (`relcomp lab`), set `live = True`, and run the cell. The stored notebook shows a picture of the page instead.
 
 # %%
 live = False
@@ -54,34 +54,36 @@ state = parse("scene synthetic 13 day; rel rail keep=0.6 vs magnitude", State())
 Image(png(render(state)))
 
 # %% [markdown]
-# **What you see.** Left, a rail scene that the kit has drawn, and below it the relevance for *rail*: red pixels speak for the class, blue ones against it, even where they lie on rails (their relevance is negative). Then one column a net. The super-net has all filters; *rail, 60 %* has kept the filters that are most relevant for rail, by LRP on training
-# scenes; *magnitude, 60 %* those with the largest weights. The second row shows what became of the pixels: red ones were right before and are wrong now. The table says what each net costs. Nothing has been trained after the cut: this is what the filters know by themselves, and it is little. Lesson 06 shows what training adds.
+# **What you see.** On the left is a rail scene that the kit has drawn, and below it the relevance of its pixels for *rail*. Red pixels speak for the class, blue ones against it; there are blue ones even on rails. Then comes one column for each net. The super-net has all filters. *rail, 60 %* has kept the filters that are most relevant for rail, by LRP on training
+# scenes; *magnitude, 60 %* has kept those with the largest weights. The second row shows which pixels changed: red ones were right before and are wrong now, blue ones are right now. The table says what each net costs. Nothing has been trained after the cut, so this is what the filters can do by themselves, and it is little. Lesson 06 shows what training adds.
 #
-# Bars and numbers say the same twice, and no meaning hangs on red and green, so that everybody in the hall can follow.
+# Every bar has its number beside it, and nothing depends on telling red from green. So everybody in the hall can follow.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Every state is a line
-# Whatever you click, the page writes the state below as a line of commands. Copy it into your notes before the lecture, paste it into the command line during the lecture, and the same picture comes back. Commands change a state; what they do not name stays.
+# Whatever you click, the page writes its state as a line of commands at the bottom. Copy the line into your notes before the lecture. Paste it into the command line during the lecture, and the same picture comes back. A command changes what it names, and nothing else.
 
 # %%
 line = as_line(state)
 print(line.replace("; ", ";\n"))
 
 # %%
-asked = parse("rel rail keep=0.8 vs magnitude vs random; scene synthetic 13 snow; heat off", state)
+snow = "rel rail keep=0.8 vs magnitude vs random; scene synthetic 13 snow; heat off"
+asked = parse(snow, state)
 Image(png(render(asked)))
 
 # %% [markdown]
-# **What you see.** Snow, which the net has never met in training, and three experts of 80 %: relevance, magnitude, chance. A share stands for all paths behind it until another one comes. A bad command changes nothing: you get one sentence that says what is wrong, and often what you may have meant.
+# **What you see.** The same scene in snow, which the net has not met in training, with three experts of 80 %: by relevance, by magnitude, by chance. On this scene, at this size, magnitude is ahead: it keeps the IoU of the super-net, and relevance does not. (In the command, `keep=0.8` counts for the paths after it, until another `keep` comes.) A wrong command changes nothing. You get one sentence that says what is wrong, and often what you may have meant.
 
 # %% tags=["nbval-check-output"]
-check.true("a line brings the same state back, whatever stood there before", parse(as_line(asked), state) == asked)
+back = parse(as_line(asked), state)
+check.true("a line brings the same state back, whatever was there before", back == asked)
 check.true("commands change what they name, and no more", parse("keep 0.8", asked) == asked)
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## What the tables say, by hand
-# HHI's demonstrator shows, for each layer, a similarity, a pruning ratio, a score and a parameter, and does not say how they are computed. Here they are defined: *similarity* is the overlap with the path of all classes at the same size, filters in both over filters in any. *Pruned* is the
-# share of filters that is gone. The *score* is the share of the layer's relevance, for the classes you evaluate, that stays. The *parameter* is what you set: the share to keep.
+# HHI's demonstrator shows a similarity, a pruning ratio, a score and a parameter for each layer. How they are computed is not published. The kit defines them like this. *Similarity* is the overlap with the path of all classes at the same size: filters in both over filters in either. *Pruned* is the
+# share of filters that is gone. The *score* is the share of the layer's relevance that stays, for the classes that you evaluate. The *parameter* is what you set: the share to keep.
 
 # %% slideshow={"slide_type": "skip"}
 layers_asked = parse("rel rail keep=0.4 vs average", state)
@@ -90,7 +92,7 @@ HTML(render_layers(layers_asked))
 
 # %%
 def overlap(path, other):
-    """Filters in both over filters in any, of one layer."""
+    """Filters in both over filters in either, of one layer."""
     both = (path & other).sum().item()
     return both / (path | other).sum().item()
 
@@ -101,43 +103,49 @@ gone = {layer: 1 - expert.path[layer].float().mean().item() for layer in expert.
 
 # %% tags=["nbval-check-output"]
 rows = {row.layer: row for row in expert.layers}
-check.same("similarity is the overlap", [rows[layer].similarity for layer in by_hand], list(by_hand.values()))
-check.same("the pruning ratio counts what is gone", [rows[layer].pruned for layer in gone], list(gone.values()))
+shown = [rows[layer].similarity for layer in by_hand]
+check.same("similarity is the overlap", shown, list(by_hand.values()))
+shown = [rows[layer].pruned for layer in gone]
+check.same("the pruning ratio counts what is gone", shown, list(gone.values()))
 
 # %% [markdown]
-# Look at a layer filter by filter. Each bar is a filter, the tallest are most relevant for rail; red ones stay. The shares are chosen over the *whole net*, so a layer that matters much keeps nearly everything, and another one is nearly emptied.
+# Now look at one layer filter by filter:
 
 # %%
 Image(png(render_filters(layers_asked)))
 
+# %% [markdown]
+# **What you see.** Each bar is a filter, the most relevant for rail first; red ones stay. The expert for rail keeps exactly the most relevant ones. The average path keeps more filters of this layer, and drops some that rail would need. Both keep 40 % of the *whole net*: a layer that matters much keeps nearly everything, and another one is nearly emptied.
+
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## How small can it get?
-# Move the slider in the page, or loop over it here. For every share the super-net, gated by the expert's masks, answers the same scene again.
+# Move the slider in the page, or run a loop here. For every share, the super-net answers the same scene again, gated by the expert's masks.
 
 # %%
 shares = [1.0, 0.8, 0.6, 0.5, 0.4, 0.3, 0.2]
 print("share of filters " + " ".join(f"{keep:6.0%}" for keep in shares))
 for kind, classes in (("class", ("rail",)), ("average", ()), ("magnitude", ()), ("random", ())):
     paths = [PathChoice(kind, classes, keep) for keep in shares]
-    experts = [answer(replace(state, paths=(path,), heat=None)).experts[0] for path in paths]
-    print(f"IoU rail {kind:9}" + "".join(f" {expert.iou['rail'] or 0:5.2f} " for expert in experts))
+    cut = [answer(replace(state, paths=(path,), heat=None)).experts[0] for path in paths]
+    print(f"IoU rail {kind:9}" + "".join(f" {one.iou['rail'] or 0:5.2f} " for one in cut))
 
 # %% [markdown]
-# **What you see.** With 80 % of the filters, magnitude and the average path are ahead of the expert for rail: it spent its filters on rail alone, and nothing was trained. From 60 % on only relevance for rail still finds rails; chance loses them first. So who wins depends on the size, and an
+# **What you see.** With 80 % of the filters, magnitude and the average path are ahead of the expert for rail, and chance is last. At 60 % it is the other way round: the expert for rail finds most, the average path a little, magnitude and chance nothing. With less, only the expert for rail finds any rails, and soon hardly any. So the winner depends on the size, and an
 # audience that sees one size sees half of the truth.
 #
-# One scene is an anecdote. The page measures the same on as many test scenes as you like: *Measured*, or `measure test=40`. It takes some seconds, so it happens only when you ask; the page says how far it is, and *Stop* ends it. Latency and the bytes of a coded file are measured there too.
+# One scene is an anecdote. The page measures the same on as many test scenes as you like: press *Measured*, or type `measure test=40`. It takes some seconds, so it happens only when you ask. The page shows how far it is, and *Stop* ends it. Latency and the bytes of a coded file are measured there, too.
 
 # %% tags=["nbval-check-output"]
 costs = [answer(state.with_path(0, PathChoice(keep=keep))).experts[0] for keep in shares]
 check.true("an expert of all filters answers as the super-net does", costs[0].agreement == 1)
-macs = [expert.macs for expert in costs]
+macs = [one.macs for one in costs]
 check.same("fewer filters cost fewer multiply-adds", macs, sorted(macs, reverse=True))
-check.true("half of the filters cost less than half of the multiply-adds", macs[shares.index(0.5)] < 0.5)
+half = macs[shares.index(0.5)]
+check.true("half of the filters cost less than half of the multiply-adds", half < 0.5)
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## For the lecture
-# Questions to the audience, each with the line that answers it. Let them bet first.
+# Here are questions for the audience, each with the line that answers it. Let people bet first.
 #
 # | ask | type |
 # |---|---|
@@ -145,18 +153,18 @@ check.true("half of the filters cost less than half of the multiply-adds", macs[
 # | Does the expert for rails see an obstacle on them? | `rel rail keep=0.5 vs critical rail "anomaly on track"; classes rail "anomaly on track"` |
 # | Which layer can be emptied without harm? | *Layers*, and a slider for one layer |
 # | Whose expert hardly differs from the average path? | `rel sky keep=0.4 vs average`, then *Layers*: the column of similarity |
-# | Does it hold in snow? | `scene synthetic 13 snow` |
+# | Are the experts as good in snow? | `scene synthetic 13 snow` |
 # | What does this channel stand for? | *Channel*: the scenes in which it is most relevant |
-# | What would it make of a photograph of yours? | upload one; it has no ground truth, so no IoU |
+# | What does the net see in your own photograph? | upload one; it has no ground truth, so there is no IoU |
 #
-# ## For yourselves
+# ## To try yourself
 # - Find a scene on which chance beats relevance, and one on which magnitude does. How long did it take? What does that say about anecdotes?
 # - HHI says that relevance is not better for every class, least of all for rare ones. Find such a class, then check it on 100 test scenes.
-# - Set one layer of one path to 10 % after the other. Which cannot bear it? Is it the one with the highest score?
+# - Set the layers of a path to 10 %, one at a time. Which layer does most harm? Is it the one with the highest score?
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Exercise 1: alike by chance ★★
-# The column *similarity* says 0.35 of two experts. Is that much? Return the mean overlap, filters in both over filters in any, of two paths through a layer of `filters` filters that keep `one` and `other` of them, drawn by chance. Hint: for each number of common filters there is, how likely is it? `math.comb(n, k)` counts the ways to choose k of n.
+# The column *similarity* shows 0.35 for two experts. Is that much? A layer has `filters` filters. Two paths keep `one` and `other` of them, drawn by chance. Return their mean overlap: filters in both over filters in either. Hint: how likely is each number of common filters? `math.comb(n, k)` counts the ways to choose k of n.
 
 
 # %% tags=["exercise"]
@@ -170,33 +178,30 @@ def chance_overlap(filters, one, other):
 
 
 # %% tags=["nbval-check-output"]
-check.exercise(chance_overlap, {(4, 1, 1): 1 / 4, (4, 4, 2): 1 / 2, (4, 2, 2): 7 / 18}, fresh.chance_overlap)
+shown = {(4, 1, 1): 1 / 4, (4, 4, 2): 1 / 2, (4, 2, 2): 7 / 18}
+check.exercise(chance_overlap, shown, fresh.chance_overlap)
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # ## Exercise 2: the most relevant filters of a whole net ★★
-# Relevance per layer, a list of lists. Keep `count` filters, the most relevant over all layers; at a tie the earlier layer and the earlier filter. Return how many each layer keeps.
+# `relevance` is a list of layers, each a list of numbers. Keep `count` filters, the most relevant ones over all layers. If two are equal, keep the one in the earlier layer, and within a layer the earlier one. Return how many filters each layer keeps.
 
 
 # %% tags=["exercise"]
 def kept_per_layer(relevance, count):
     # solution
-    ranked = sorted(
-        (-value, layer, index) for layer, values in enumerate(relevance) for index, value in enumerate(values)
-    )
+    ranked = sorted((-v, layer, i) for layer, row in enumerate(relevance) for i, v in enumerate(row))
     chosen = [layer for _, layer, _ in ranked[:count]]
     return [chosen.count(layer) for layer in range(len(relevance))]
 
 
 # %% tags=["nbval-check-output"]
-check.exercise(
-    kept_per_layer,
-    {(((3, 1), (2, 2, 5)), 3): [1, 2], (((3, 1), (2, 2, 5)), 1): [0, 1], (((1, 1), (1,)), 2): [2, 0]},
-    fresh.kept_per_layer,
-)
+one, other = ((3, 1), (2, 2, 5)), ((1, 1), (1,))
+shown = {(one, 3): [1, 2], (one, 1): [0, 1], (other, 2): [2, 0]}
+check.exercise(kept_per_layer, shown, fresh.kept_per_layer)
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # ## Exercise 3: a fair bet ★★★
-# In the hall you show one scene. Of `scenes` test scenes, relevance beats magnitude on `wins`, and you draw the scene by chance. Return the probability that relevance is ahead in at least one of `shown` different scenes. How many do you have to show until you can "prove" anything?
+# There are `scenes` test scenes, and relevance beats magnitude on `wins` of them. You draw `shown` different scenes by chance and show them in the hall. Return the probability that relevance is ahead in at least one of them. How many scenes do you have to show until you can "prove" anything?
 
 
 # %% tags=["exercise"]
@@ -214,24 +219,23 @@ check.exercise(ahead_at_least_once, shown, fresh.ahead_at_least_once)
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # ## Exercise 4: open
-# Relevance or magnitude? The cell asks six scenes, at one size. Choose a scene and a size that make relevance look as good as you can, then as bad. Then plan ten minutes for an audience that you want to convince of what is *true*: which scenes, which sizes, how many of them, who chooses, and what do you say before you show the first one?
+# Relevance or magnitude? The cell asks about six scenes, at one size. Find a scene and a size that make relevance look as good as possible, then as bad as possible. Then plan ten minutes for an audience that you want to convince of what is *true*. Which scenes do you show, which sizes, and how many? Who chooses them? What do you say before you show the first one?
 
 # %%
 asked = parse("rel rail keep=0.6 vs magnitude; heat off", State())
 for number in range(6):
-    one, other = answer(parse(f"scene synthetic {number} day", asked)).experts
-    print(
-        f"scene {number}: IoU of rail by relevance {one.iou['rail'] or 0:.2f}, by magnitude {other.iou['rail'] or 0:.2f}"
-    )
+    both = answer(parse(f"scene synthetic {number} day", asked)).experts
+    one, other = (expert.iou["rail"] or 0 for expert in both)
+    print(f"scene {number}: IoU of rail by relevance {one:.2f}, by magnitude {other:.2f}")
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Three questions
 # 1. The expert for *rail* at 100 % agrees with the super-net on every pixel. Why must it?
 # 2. An expert with half of the filters has less than half of the multiply-adds. Why?
-# 3. The score of a layer is high and its IoU falls all the same. How can that be?
+# 3. An expert's layers have high scores, and its IoU falls all the same. How can that be?
 #
 # <details><summary>Answers</summary>1. It keeps every filter, so nothing is masked: it is the super-net. 2. A convolution costs inputs times outputs. If half of both are gone, a quarter is left; layers that keep more make up for some of it. 3. The score is about the answer of
-# the intact net. Where other filters are gone, those that stay see inputs that they never saw; and relevance for one scene's class says nothing about a class that nobody asked for.</details>
+# the intact net. Where other filters are gone, those that stay get inputs that they never got before. And relevance for one class says nothing about the other classes, with which it competes for every pixel.</details>
 #
 # ## References
 # *Mixture of relevant experts*, Fraunhofer HHI in the BerDiBa project (its demonstrator) · Bach et al., *On Pixel-Wise Explanations for Non-Linear Classifier Decisions by Layer-Wise Relevance Propagation*, 2015 · Achtibat et al., *From attribution maps to human-understandable explanations through Concept Relevance Propagation*, 2023

@@ -80,7 +80,6 @@ class QuantizeBudget:
 
     plans: dict[str, tuple[str, ...]]  # by data set
     live_steps: int  # of the small net
-    live_scene_steps: int  # of DeepLabV3
     one_shot: tuple[tuple[int, float], ...]  # bits and Lambda, without training
     one_shot_nets: dict[str, OneShot]  # by size of DeepLabV3
 
@@ -175,7 +174,6 @@ PROFILES = {
         QuantizeBudget(
             plans={"mnist": ("ecqx-mnist-quick",), "rail-scenes": ("ecqx-rail-scenes-quick",)},
             live_steps=300,
-            live_scene_steps=30,
             one_shot=((4, 0.2),),
             one_shot_nets={"compact": OneShot((0,), relevance_scenes=32, test_scenes=40)},
         ),
@@ -243,7 +241,6 @@ PROFILES = {
                 "rail-scenes": ("ecqx-rail-scenes-2bit", "ecqx-rail-scenes"),
             },
             live_steps=300,
-            live_scene_steps=30,
             one_shot=((4, 0.05), (4, 0.1), (4, 0.2), (3, 0.1)),
             one_shot_nets={
                 "compact": OneShot((0, 1, 2), relevance_scenes=64, test_scenes=200),

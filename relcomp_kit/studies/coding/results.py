@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from statistics import fmean
 
 from relcomp_kit.evidence.claims import in_set
-from relcomp_kit.evidence.record import Record
+from relcomp_kit.evidence.record import Record, claims_text
 from relcomp_kit.evidence.rules.series import percent, spread
 from relcomp_kit.studies.setting import segmenter
 from relcomp_kit.sweeps.table import Rows, select
@@ -217,6 +217,24 @@ def note(record: Record, rows: Rows, rungs: dict[str, Rows]) -> None:
     for name, each in rungs.items():
         for one in each:
             record.measure("float net", one["bytes"], "bytes", **one, kind=name)
+
+
+def verdicts(record: Record, rows: Rows, rungs: dict[str, Rows]) -> str:
+    """Put all that the lesson measured into its record, decide the claims, save it; return the claims as text.
+
+    Parameters
+    ----------
+    record : Record
+        Of the lesson.
+    rows : sequence of dict
+        As in `decide`.
+    rungs : dict of str to sequence of dict
+        As in `note`.
+    """
+    note(record, rows, rungs)
+    decide(record, rows)
+    record.save()
+    return claims_text(record.content)
 
 
 def recorded(record: dict) -> tuple[list[dict], dict[str, list[dict]]]:

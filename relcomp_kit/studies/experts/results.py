@@ -2,7 +2,7 @@
 
 from statistics import fmean
 
-from relcomp_kit.evidence.record import Record
+from relcomp_kit.evidence.record import Record, claims_text
 from relcomp_kit.studies.experts.experiment import ARMS
 from relcomp_kit.studies.setting import segmenter
 from relcomp_kit.sweeps.table import Rows, select
@@ -228,6 +228,32 @@ def note_weather(record: Record, weather: dict[str, dict[str, list[float]]]) -> 
     for tested, scores in weather.items():
         for name, values in scores.items():
             record.measure("IoU in weather", values, "share", tested=tested, net=name)
+
+
+def verdicts(
+    record: Record,
+    rows: Rows,
+    wanted: str,
+    keep: float,
+    frequency: dict[str, float],
+    weather: dict[str, dict[str, list[float]]],
+) -> str:
+    """Put all that the lesson measured into its record, decide the claims, save it; return the claims as text.
+
+    Parameters
+    ----------
+    record : Record
+        Of the lesson.
+    rows, wanted, keep, frequency
+        As in `decide`.
+    weather : dict
+        As in `note_weather`.
+    """
+    note(record, rows)
+    note_weather(record, weather)
+    decide(record, rows, wanted, keep, frequency)
+    record.save()
+    return claims_text(record.content)
 
 
 def weather_lines(record: dict) -> list[str]:

@@ -1,15 +1,15 @@
 """What lesson 05 makes of its rows: curves at equal sparsity and at equal size, claims, a record and its summary."""
 
 import math
+import operator
 from collections.abc import Sequence
 from statistics import fmean
 
 import numpy as np
 
-from relcomp_kit.compression.ecqx import Quantized
 from relcomp_kit.datasets.labelled import NAMES as PUBLISHED_SETS
 from relcomp_kit.evidence.claims import in_set
-from relcomp_kit.evidence.record import Record
+from relcomp_kit.evidence.record import Record, claims_text
 from relcomp_kit.evidence.rules.series import percent, spread
 from relcomp_kit.relevance.faithfulness import area
 from relcomp_kit.studies.quantization.several_nets import together
@@ -286,6 +286,30 @@ def note_one_shot(record: Record, name: str, seed: int, rows: Rows, dataset: str
         record.measure("accuracy without training", row["accuracy"], "share", **labels)
 
 
+def verdicts(record: Record, rows: Rows, start: dict[int, dict[str, float]], once: dict, dataset: str) -> str:
+    """Put all that the lesson measured into its record, decide the claims, save it; return the claims as text.
+
+    Parameters
+    ----------
+    record : Record
+        Of the lesson.
+    rows : sequence of dict
+        Of the sweep.
+    start : dict
+        As in `decide`.
+    once : dict of Segmenter to sequence of dict
+        Nets, and what they do when quantized without training, as in `note_one_shot`.
+    dataset : str
+        The set that these nets were tested on.
+    """
+    note(record, rows, start)
+    for net, found in once.items():
+        note_one_shot(record, net.name, net.seed, found, dataset)
+    decide(record, rows, start)
+    record.save()
+    return claims_text(record.content)
+
+
 def recorded(record: dict) -> tuple[list[dict], dict[int, dict[str, float]]]:
     """Return the rows of a record and what its nets scored before, as `note` took them."""
     rows, start = [], {}
@@ -338,30 +362,38 @@ def recorded_one_shot(record: dict) -> list[tuple[str, list[dict]]]:
     return [(net, rows) for (net, _), rows in found.items()]
 
 
-def changed(plain: Quantized, adjusted: Quantized) -> dict[str, tuple[float, float]]:
-    """Return of every tensor the share of weights that only the second net keeps, and that only it sends to 0.
+def ahead_table(each: Sequence[Rows]) -> list[str]:
+    """Return on how many nets LRP is ahead of each other arm without training, as text: a line for each setting.
 
     Parameters
     ----------
-    plain, adjusted : Quantized
-        The same net, quantized in two ways.
+    each : sequence of sequence of dict
+        The rows of every net; see `relcomp_kit.studies.quantization.measurement.one_shot`.
     """
-    found = {}
-    for name, index in plain.indices.items():
-        before, after = index != 0, adjusted.indices[name] != 0
-        found[name] = ((~before & after).float().mean().item(), (before & ~after).float().mean().item())
-    return found
+    lines = []
+    for bits, Lambda in dict.fromkeys((row["bits"], row["Lambda"]) for rows in each for row in rows if row["bits"]):
+        arms = by_arm(each, bits, Lambda)
+        wins = {arm: sum(map(operator.gt, arms["lrp"], arms[arm])) for arm in arms if arm not in ("float", "lrp")}
+        listed = ", ".join(f"{arm} on {count}" for arm, count in wins.items())
+        lines.append(f"{bits} bit, Λ {Lambda:<6}of {len(each)} nets, LRP is more accurate than {listed}")
+    return lines
+
+
+def trained_as_long(rows: Rows) -> dict[int, dict[str, float]]:
+    """Return what the float nets score that were trained as long as the quantized ones: seed to "test"."""
+    return {row["seed"]: {"test": row["accuracy"]} for row in select(rows, arm="float")}
 
 
 def summary(rows: Rows, start: dict[int, dict[str, float]]) -> list[str]:
-    """Return a table as text: what ECQ^x by LRP and ECQ lose at each bit width, at 70 % zeros and at their best.
+    """Return a table as text: what each arm loses at each bit width, at 70 % zeros and at its best.
 
     Parameters
     ----------
     rows : sequence of dict
         Of the sweep.
     start : dict
-        As in `decide`.
+        Seed to "test", the accuracy of the float net that losses are held against: before quantization, or trained as
+        long (`trained_as_long`).
     """
     rows, seeds = judged(rows), distinct(rows, "seed")
     before = fmean(start[seed]["test"] for seed in seeds)
