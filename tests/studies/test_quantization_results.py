@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections import namedtuple
 
 import pytest
 
@@ -130,3 +131,30 @@ def test_the_lesson_names_the_data_sets_that_it_can_take(tmp_path):
     assert own_dataset(notebook) == "mnist" and other_datasets(notebook) == ["rail-scenes"]
     with pytest.raises(UserError, match="cannot run on 'camvid': choose one of mnist, rail-scenes"):
         check_request(["05"], "quick", tmp_path, "camvid")
+
+
+def test_losses_are_held_against_the_net_that_trained_as_long():
+    fair = results_of.trained_as_long(sweep())
+    assert fair == {seed: {"test": 0.93 + 0.001 * seed} for seed in range(3)}
+    assert "The float net has 93.1 %" in results_of.summary(sweep(), fair)[0]
+
+
+def test_lrp_is_counted_against_every_other_arm_net_by_net():
+    scores = {"float": (0.9, 0.9), "ecq": (0.5, 0.6), "lrp": (0.6, 0.6), "random": (0.7, 0.1)}
+    each = []
+    for net in range(2):
+        rows = [row(arm, bits=4 if arm != "float" else None, accuracy=score[net]) for arm, score in scores.items()]
+        each.append([one | {"Lambda": 0.2 if one["bits"] else None} for one in rows])
+    (line,) = results_of.ahead_table(each)
+    assert line == "4 bit, Λ 0.2   of 2 nets, LRP is more accurate than ecq on 1, random on 1"
+
+
+def test_all_is_noted_decided_and_saved_at_once(tmp_path, monkeypatch):
+    monkeypatch.setenv("RELCOMP_RECORDS", str(tmp_path))
+    record = Record("05_quantize_by_relevance", "quick", "mnist")
+    net = namedtuple("Net", "name seed")("compact", 0)
+    text = results_of.verdicts(record, sweep(), START, {net: [row("ecq") | {"miou": 0.5}]}, "rail-scenes")
+    assert re.findall(r"^\w+", text, re.MULTILINE) == [claim["id"] for claim in record.content["claims"]] != []
+    names = {entry["name"] for entry in record.content["measurements"]}
+    assert names == {"accuracy before quantization", "accuracy after quantization", "accuracy without training"}
+    assert list(tmp_path.rglob("*.json"))
