@@ -30,7 +30,7 @@ for command in COMMANDS:
 
 
 def main() -> None:
-    """Run the command line; what the user can mend is said in one sentence, without a traceback.
+    """Run the command line; an error that the user can mend is one sentence, without a traceback.
 
     The exit status is 0, 1 if the command says what failed, 2 for a wrong option, 130 after Ctrl-C, and 141 if the
     reader of a pipe has gone, as after ``| head -1``.
@@ -68,7 +68,7 @@ def _complain(sentence: str) -> int:
 
 
 def _sentence(error: OSError) -> str:
-    """Say what the system refused, where nothing nearer to it has said so."""
+    """Return an error of the system as a sentence, for errors that no command has explained."""
     named = [str(name) for name in (error.filename, error.filename2) if name is not None]
     reason = error.strerror or str(error) or type(error).__name__
     return f"{' and '.join(named) or 'reading or writing'} failed: {reason}; correct this, and run the command again"

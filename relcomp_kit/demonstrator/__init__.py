@@ -5,10 +5,10 @@ Every function that takes a state raises a `relcomp_kit.errors.UserError` of one
 
 - `state`: `State`, `PathChoice`, and what an `Answer` holds. `language`: states as lines of commands, and back.
 - `nets`, `scenes`, `uploads`: what can be chosen. `engine`: the answer. `render`: pictures and tables.
-- `views`: what the page shows of a state. `work`: the thread that it is computed in, told of and stopped step by step.
+- `views`: what the page shows of a state. `work`: the thread that computes it, reports each step, and can be stopped.
 
-States are immutable: ``dataclasses.replace(state, heat="sky")``, ``state.with_path(0, choice)``. What a state needs is
-kept between calls, so that a changed share to keep costs a few passes; ``state.at_once()`` leaves out what takes
+States are immutable: ``dataclasses.replace(state, heat="sky")``, ``state.with_path(0, choice)``. Intermediate results
+are kept between calls, so that another share to keep costs a few passes only. ``state.at_once()`` leaves out what takes
 seconds (latency, coded files, test scenes).
 
 - ``render.render(state, size=(960, 620)) -> Figure``, ``render.render_filters``, ``render.render_channel`` (needs

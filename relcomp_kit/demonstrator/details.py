@@ -22,8 +22,9 @@ EDGE = "border-left:3px solid white"
 def render_layers(state: State) -> str:
     """Return a table as HTML: per layer and path, how much of the average path it shares, prunes and keeps.
 
-    Similarity is the overlap with the average path of the same share (filters in both over filters in any), the score
-    the share of the layer's relevance for the evaluated classes, the parameter the share that the layer was given.
+    Similarity is the overlap with the average path of the same share (filters in both over filters in either), the
+    score the share of the layer's relevance for the evaluated classes, the parameter the share that the layer was
+    given.
     """
     experts = answer(state).experts
     heads = "".join(_head(one.name) for one in experts)

@@ -120,7 +120,7 @@ def _path(path: PathChoice) -> str:
 
 
 def _net(words: list[Word], state: State) -> State:
-    """Change the net, and of the rest only what does not fit it."""
+    """Change the net, and what does not fit the new one."""
     name = _one(words, "net NAME").text
     return state if name == state.net else fitted(replace(state, net=name))
 

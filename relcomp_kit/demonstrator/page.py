@@ -1,8 +1,8 @@
 """The page of the demonstrator: controls, a command line, and the picture of the state that they make together.
 
-Answers are computed beside the page, so that it can say how far they are, and stop them. What is changed in the
-meantime waits, and is drawn together: one picture of the last state. What goes wrong is said in one sentence, the
-controls go back, and the page lives on.
+Answers are computed in a thread of their own, so that the page can show how far they are, and stop them. Changes made
+in the meantime wait; then one picture of the last state is drawn. If something goes wrong, the page says so in one
+sentence, the controls go back, and the page goes on.
 """
 
 import asyncio
@@ -112,7 +112,7 @@ class Page:
         self.change(lambda state: make(state.at_once()))
 
     def _begin(self, make: Make) -> None:
-        """Draw at once: what changes while a browser loads the page may never reach it."""
+        """Draw at once, because changes made while a browser loads the page may never reach it."""
         try:
             self._ended(_job(self.state, [make], self.views.value), None)
         except Exception as error:

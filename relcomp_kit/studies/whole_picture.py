@@ -47,7 +47,8 @@ class Family:
 class Panel:
     """One net and its data: what the score is, all families that are recorded, and the commands of those that are not.
 
-    The first point of a family, but for files, is a net in float32 that nothing was done to but as much training.
+    Except for files, the first point of a family is a net in float32 that was trained as long and not changed
+    otherwise.
     """
 
     title: str

@@ -1,7 +1,7 @@
 """Entropy-constrained quantization (ECQ), and ECQ^x, which asks relevance which weights may become 0.
 
-A weight tensor becomes integer indices and one step: weight = index * step. The index of least squared distance plus
-lambda times its bits is taken (ECQ); ECQ^x makes 0 dearer for relevant weights and cheaper for irrelevant ones.
+A weight tensor becomes integer indices and one step: weight = index * step. ECQ takes the index with the smallest sum
+of squared distance and lambda times its bits. ECQ^x raises the cost of 0 for relevant weights and lowers it for others.
 
 - `centroids`: the grid. `lower_envelope`: where the cheapest index changes, in closed form. `interval_lookup`: indices
   by table, exactly.

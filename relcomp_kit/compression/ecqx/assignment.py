@@ -53,7 +53,7 @@ class Grid:
 
 @dataclass(frozen=True, eq=False)
 class Assignment:
-    """All that decides the indices of a tensor, so that they can be made again after its weights have moved a little.
+    """What decides the indices of a tensor, kept so that they can be found again after small changes of the weights.
 
     `fit` makes one. Probabilities, borders and beta are those of the weights that it saw.
 
@@ -212,9 +212,10 @@ def _check_relevance(relevance: Tensor, weight: Tensor) -> tuple[float, float]:
 def choose_beta(critical: Tensor, start: float, fewest: int, most: int) -> float:
     """Return the beta nearest to ``start`` at which the number of zeros lies between two counts.
 
-    The weights with a critical beta of at most beta are 0, so their number is the distribution of the critical betas,
-    and the beta for a wanted count one of them. Where several weights turn together and leap over the range, the beta
-    before them is taken: never sparser than asked for. Only beta = 0, the lowest, may leave more zeros than ``most``.
+    A weight is 0 if its critical beta is at most beta. So the number of zeros at a beta is how many critical betas are
+    at most that, and the beta for a wanted count is one of them. If several weights turn to 0 at one beta, and too many
+    are 0 then, the next lower beta is taken: the result is never sparser than asked for. Only beta = 0, the lowest, may
+    leave more zeros than ``most``.
 
     Parameters
     ----------
@@ -289,11 +290,11 @@ def assign(
       other, a single weight its nearest index or 0, and a tensor of zeros zeros.
     - A weight of 0 stays 0 under ECQ. Under ECQ^x, relevance above the mean may lift it out at a large lam, because
       the factor multiplies the bits too, as published.
-    - R = 0 means index 0, whatever the weight. If there are more such weights than zeros under ECQ, the result is
-      sparser than ECQ. R = 1 means 0 only where that is cheaper at twice its cost.
-    - Relevance that is the same everywhere (0 included) says nothing: the result is ECQ.
-    - Weights of equal size and relevance turn together. If the range of sparsity cannot be met because of them, the
-      result is the sparsest below it.
+    - A weight with R = 0 gets index 0, whatever its size. If there are more such weights than zeros under ECQ, the
+      result is sparser than ECQ. A weight with R = 1 gets index 0 only if that is cheapest at twice its cost.
+    - If all weights have the same relevance (also 0), the result is ECQ.
+    - Weights of equal size and relevance turn to 0 at the same beta. If the range of sparsity cannot be met because of
+      them, the result is the sparsest one below the range.
 
     No tensor of centroids times weights is made: see `relcomp_kit.compression.ecqx.lower_envelope` for the borders,
     `choose_beta` for beta. Costs under ECQ^x are computed in float32, for float64 weights in float64.

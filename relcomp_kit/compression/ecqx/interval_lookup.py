@@ -17,8 +17,8 @@ UNSURE = torch.iinfo(torch.int16).max
 class Lookup:
     """Sorted borders and a label for each interval between them; a number on a border lies in the interval below.
 
-    `torch.bucketize` searches by bisection, and a processor guesses half of its turns wrong. Here a number's place on
-    a fine, even grid is the row of a table that holds its label. Cells of the grid that hold a border say "unsure",
+    `torch.bucketize` searches by bisection, and a processor predicts half of its branches wrong. Here a number's place
+    on a fine, even grid is the row of a table that holds its label. Cells of the grid that hold a border say "unsure",
     and their numbers, few, are bisected. The result is the same in every case: a cell's number is computed by
     subtraction, product and truncation, each of which keeps numbers in order however it rounds, so a number whose cell
     lies below a border's lies below the border.

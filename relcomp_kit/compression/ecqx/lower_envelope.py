@@ -3,7 +3,7 @@
 In units of the step a weight u pays ``(u - k) ** 2 + price`` for the index k. All these parabolas have one curvature,
 so without u ** 2 they are lines, and the cheapest index changes at the corners of their lower envelope.
 
-What is known of every level stands in small numpy arrays, in double precision.
+Numbers that belong to levels are kept in small numpy arrays, in double precision.
 """
 
 import numpy as np
@@ -23,8 +23,8 @@ MOST = 1e30  # of lambda in squared steps: above it, distances have no say, and 
 def shares(weight: Tensor, step: float, levels: tuple[int, int], *, probabilities: str = "normalized") -> np.ndarray:
     """Return the probability of every level: the share of weights that it is the nearest to.
 
-    That of 0 is raised to 1/2 at least, and the others shrink in proportion. Of a weight halfway between two levels,
-    the one nearer to 0 is the nearest.
+    That of 0 is raised to 1/2 at least, and the others shrink in proportion. A weight halfway between two levels counts
+    for the one nearer to 0.
 
     Parameters
     ----------
@@ -142,10 +142,10 @@ def _rounded_down(border: np.ndarray, dtype: type) -> np.ndarray:
 def lambda_max(ends: tuple[float, float], share: np.ndarray, levels: tuple[int, int], step: float) -> float:
     """Return the smallest lambda at which the cheapest level of all weights between two ends is 0.
 
-    A weight u saves ``k (2 u - k)`` squared steps by the level k and pays ``log2(P_0 / P_k)`` bits for it; the largest
-    quotient over the levels is the lambda wanted, and grows with the distance of u from 0. A level nearly as probable
-    as 0 makes it large. Levels as probable as 0 have no such lambda and are left out; 0 if nothing is left, as when all
-    weights are 0 already.
+    With level k instead of 0, a weight u has an error smaller by ``k (2 u - k)`` squared steps and needs ``log2(P_0 /
+    P_k)`` bits more. The wanted lambda is the largest quotient of the two over the levels. It grows with the distance
+    of u from 0, and is large if a level is nearly as probable as 0. Levels as probable as 0 have no such quotient and
+    are left out. If none is left, as when all weights are 0 already, lambda is 0.
 
     Parameters
     ----------

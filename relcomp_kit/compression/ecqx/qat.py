@@ -1,6 +1,6 @@
-"""Quantization-aware training of a net, from the cache or now, and what there is to say of the result.
+"""Quantization-aware training of a net, from the cache or now, and the measurements of the result.
 
-The loop itself stands in `relcomp_kit.compression.ecqx.qat_loop`, recipes in `relcomp_kit.compression.ecqx.recipe`.
+The loop itself is in `relcomp_kit.compression.ecqx.qat_loop`, recipes are in `relcomp_kit.compression.ecqx.recipe`.
 """
 
 import copy
@@ -80,7 +80,7 @@ def quantized_net(
 def measure(
     recipe: QatRecipe, net: nn.Module, data: ImageSet | SceneSet, seed: int, *, report: Report | None = None
 ) -> dict:
-    """Return what there is to say of a net after quantization-aware training: one point of a sweep.
+    """Return scores and sizes of a net after quantization-aware training: one point of a sweep.
 
     Parameters
     ----------

@@ -3,8 +3,8 @@
 One loop for all nets. The gradient at the quantized weights goes straight through to the copy (the shadow), from which
 the weights are assigned to their centroids again. Biases and batch-norm are trained in float.
 
-A training is a function of recipe, net, data and seed. It is written down at every validation, and a killed one goes on
-from there as if nothing had happened: on a processor with the same number of threads bit for bit.
+The result depends on recipe, net, data and seed alone. The state is saved at every validation. A training that was
+killed goes on from there and ends with the same result: on a processor with the same number of threads, bit for bit.
 """
 
 import copy
@@ -152,10 +152,10 @@ class Run:
         return loss
 
     def fit(self) -> None:
-        """Find what decides the indices anew, if it is time, after measuring relevance, if it is time for that.
+        """Fit the assignments again if that is due, after measuring relevance if that is due.
 
-        That is before a step, not after it: no state is validated whose weights have just been moved about by new
-        relevance, and not been trained since.
+        This happens before a step, not after it. New relevance moves many weights, and so no state is validated before
+        it was trained for a step with them.
         """
         recipe = self.recipe
         due = recipe.arm not in ("ecq", "float") and self.done % recipe.relevance_every == 0
@@ -171,18 +171,18 @@ class Run:
         self.assign()
 
     def assign(self) -> None:
-        """Write into the net what the shadow's weights are assigned to."""
+        """Assign the shadow's weights to centroids, and write these into the net."""
         self.indices = {name: fitted.indices(self.shadow[name]) for name, fitted in self.fitted.items()}
         self.load({name: index * self.grids[name].step for name, index in self.indices.items()})
 
     @torch.no_grad()
     def load(self, values: dict[str, Tensor]) -> None:
-        """Write values into the net's own weights; they are copied, so that the shadow never lies in them."""
+        """Copy values into the net's own weights, so that net and shadow never share memory."""
         for name, weight in self.weights.items():
             weight.copy_(values[name])
 
     def refresh(self) -> None:
-        """Measure relevance, and let the old one keep its share."""
+        """Measure relevance and mix it with the old one, whose share is the momentum."""
         new = self.measured()
         check_relevance(new, self.shadow)
         kept = self.recipe.momentum if self.relevance else 0.0

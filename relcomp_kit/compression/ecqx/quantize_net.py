@@ -167,8 +167,8 @@ def quantize(
     exclude : iterable of str
         Names of parameters, or of layers with all in them, that stay float.
     step : {"p99.9-interpolated", "p99.9", "least-squares"}
-        How the grid is spread, as in `centroid_step`. The published P99.9 spends it on the tails: at 2 bit, where it is
-        the one centroid above 0, weights of a normal distribution go to 0 up to 1.6 standard deviations.
+        How the grid is spread, as in `centroid_step`. The published P99.9 puts the last centroid far out. At 2 bit that
+        is the only centroid above 0, and normally distributed weights up to 1.6 standard deviations become 0.
     extreme : {"max", "centroid"}
         The weight that lambda_max is made for: the one farthest from 0, as published, or a weight on the last centroid
         that both sides have. In the former, a single outlier raises the lambda of all weights of its tensor.

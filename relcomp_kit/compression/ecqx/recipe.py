@@ -41,13 +41,13 @@ class QatRecipe:
         Probabilities, borders and beta are found anew every so many steps; indices at every step.
     relevance_every, relevance_batches : int
         Relevance is measured anew every so many steps, on so many batches of training data. New relevance moves many
-        weights in and out of 0, and the statistics of batch-norm need some dozen steps to follow: measured often and on
-        few images it costs accuracy.
+        weights in and out of 0, and the statistics of batch-norm need some dozen steps to follow. So relevance that is
+        measured often and on few images costs accuracy.
     momentum : float
         The share of the old relevance that is kept when new one comes; 0.1 is the published one.
     relevance_of : {"shadow", "quantized"}
-        The weights that relevance is measured on. A weight that is 0 has no relevance: on the quantized ones, what has
-        once become 0 is irrelevant from then on and returns only as far as momentum remembers.
+        The weights that relevance is measured on. A weight that is 0 has no relevance. So on the quantized ones, a
+        weight that has become 0 once stays irrelevant, and returns only by what momentum keeps of its old relevance.
     rule, aggregate : str
         As in `relcomp_kit.relevance.lrp.weight_relevance`.
     conserved : bool

@@ -1,8 +1,9 @@
 """Which filters of a net can only be kept or removed together, which never, and what of the net's state goes with each.
 
-Channel 5 of a residual sum is written by several convolutions: it is gone only when filter 5 of all of them is. Such
-filters are one *unit*; a filter of a layer that nothing is added to is a unit of its own. A pass tells them, which
-`tracing` follows. Layers whose channels meet what the kit cannot cut, such as a layer-norm, keep all filters.
+Several convolutions write channel 5 of a residual sum, so it can only be removed with filter 5 of all of them. Such
+filters are one *unit*. A filter of a layer that nothing is added to is a unit of its own. Units are found by following
+one pass of the net (`tracing`). Layers whose channels meet an operation that the kit cannot cut, such as a layer-norm,
+keep all filters.
 """
 
 from collections.abc import Iterator
@@ -172,7 +173,7 @@ def _unfit(blank: nn.Module, x: Tensor, shapes: list, found: Groups, layers: lis
 
 
 def first_reason(found: Groups) -> str:
-    """Return why the first layer that must keep all filters does."""
+    """Return the reason why the first of the layers that must keep all filters must do so."""
     name, why = next(iter(found.fixed.items()), ("the net", "it has no convolution or linear layer before its last"))
     return f"{name} must keep all, because {why}"
 

@@ -12,9 +12,9 @@ from relcomp_kit.relevance.channels import check_eval
 def folded(net: nn.Module, example: Tensor) -> nn.Module:
     """Return a net whose batch-norms are folded into the layers that alone feed them; the given one is left as it is.
 
-    It computes the same with a pass over each tensor less, and cannot be trained further like the given one. It is no
-    longer what a quantized net was: fold last. In channels-last memory (``.to(memory_format=torch.channels_last)``, net
-    and input) PyTorch may run it faster still.
+    It computes the same with one pass less over each tensor. It cannot be trained further as the given net can, and the
+    weights of a quantized net do not stay on their grid, so fold last. In channels-last memory
+    (``.to(memory_format=torch.channels_last)``, net and input) PyTorch may run it faster still.
 
     Parameters
     ----------

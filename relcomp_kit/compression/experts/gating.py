@@ -1,8 +1,8 @@
 """Experts in the running net: filters of a path are switched off where the rest of the net reads them, and back on.
 
-A filter is off when every layer that would read its channel is given 0 there. That is what the cut net computes, where
-the layers lack the weights for that channel, whatever stands between: batch-norms before or behind, sums,
-concatenations, and activations that make something of 0. No weight is copied.
+A filter is off when every layer that reads its channel gets 0 there. That is what the cut net computes, whose layers
+have no weights for that channel. It does not matter what lies between the filter and its readers: batch-norms, sums,
+concatenations, or activations that turn 0 into another number. No weight is copied.
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -83,7 +83,7 @@ def most_critical(
 ) -> Path:
     """Return the path of a set of classes, by the mean of their relevances.
 
-    Each class counts alike, whatever the size of its logits: its relevance is divided by its sum over the net first.
+    Each class counts the same, whatever the size of its logits: its relevance is first divided by its sum over the net.
 
     Parameters
     ----------

@@ -1,9 +1,10 @@
 """Which filter makes each channel of each tensor in a pass, whatever the code between the layers does.
 
-A pass is followed operation by operation, below modules and functions, where torch knows a few dozen of them. Beside a
-tensor goes the axis on which its channels lie, and a label for each. What moves numbers (a view, a permutation) moves
-labels. What joins tensors element by element (a sum, a batch-norm and its vectors) makes their labels one. A layer
-reads labels and hands on those of its filters. Labels that meet anything else are fixed, with the reason.
+A pass is followed operation by operation, below modules and functions, where torch has a few dozen operations. Every
+tensor is given the axis of its channels, and a label for each channel. An operation that moves numbers (a view, a
+permutation) moves their labels. One that joins tensors element by element (a sum, a batch-norm and its vectors) makes
+their labels one. A layer reads labels, and its output has the labels of its filters. Labels that meet any other
+operation are fixed, and the reason is noted.
 """
 
 import re

@@ -1,7 +1,7 @@
 """Integers of any shape without loss by DeepCABAC, each tensor scanned in the order in which it is smallest.
 
-A context looks at the integer before. Which one that is, the order decides: it costs nothing to choose, and brings up
-to 7 %. So does how many flags "larger than ..." an integer has, and whether rows of zeros are skipped.
+A context looks at the integer before, and the order decides which integer that is. To choose the order costs nothing
+and saves up to 7 %. The number of flags "larger than ..." and the skipping of rows of zeros are chosen in the same way.
 """
 
 import math

@@ -128,8 +128,8 @@ def decode(
 ) -> Decoded:
     """Return the net that `encode` made bytes of.
 
-    The digest is verified first, no memory is taken before the header has said how much that will be, and no byte is
-    read behind the end of a stream: a file that was made to do harm ends in a sentence, too.
+    The digest is verified first. No memory is taken before the header has said how much that will be, and no byte is
+    read after the end of a stream. So a file that was made to do harm is refused in one sentence, too.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
-"""Numbers that travel bit by bit: like bytes of like tensors side by side, then LZMA.
+"""Numbers that are kept bit by bit: similar bytes of similar tensors side by side, then LZMA.
 
-The first byte of a float tells its sign and size, the last is noise: sorted by their place in the number, the former
-compress. Tensors of one role (all biases, all variances) have numbers of like size and stand together.
+The first byte of a float holds sign and size, the last one is noise. Sorted by their place in the number, the first
+bytes compress well. Tensors of one role (all biases, all variances) have numbers of similar size and are kept together.
 """
 
 import lzma

@@ -1,7 +1,8 @@
 """What other codecs make of the same indices, in bytes: DeepCABAC's rivals.
 
-The others get the indices position by position, the order that most nets are smallest in, packed as densely as whole
-parts of a byte allow: general codecs look at bytes, and waste what an unpacked byte leaves empty.
+The others get the indices position by position, the order in which most nets become smallest. Indices are packed, two
+to eight in a byte, because general codecs look at whole bytes and would waste the bits that an unpacked index leaves
+empty.
 """
 
 import bz2

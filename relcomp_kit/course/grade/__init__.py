@@ -5,21 +5,21 @@ process for every student (`process`) and gives it the student's code and the ar
 (`worker`) loads what is needed once, and makes a copy of itself for every exercise. What comes back is plain JSON,
 which the parent compares with what the lesson's solution gives.
 
-No line of a student runs in the parent. Of the kit the process holds three modules; neither a solution, nor what is
-expected, nor what compares is in it. So a tick that is printed, a check that is replaced, a value that says it equals
-everything, a forged answer, and an early exit count for nothing. A loop without end, a flood of memory or output, too
-many processes, and programs that are left running end with their exercise or their process. Where that takes the
-process along, the exercises behind it get a new one: each costs only its own mark.
+No line of a student's code runs in the parent. The process holds three modules of the kit; solutions, expected results
+and the comparison are not in it. So it does not help to print a tick, to replace a check, to return a value that claims
+to equal everything, to forge an answer, or to exit early. Endless loops, too much memory or output, too many
+processes, and programs left running end with their exercise or their process. If the process ends, the remaining
+exercises get a new one: each fault costs only its own mark.
 
 What it does not protect against:
 
 - A copied solution: the lessons are public. A table of known cases is no danger, since others are drawn.
-- Where there is no bubblewrap, a student who means harm: the fence in the child keeps off network, other programs and
-  files to write to only as long as nobody climbs it with `ctypes`, and lets everything be read that you can read, the
-  lessons with their solutions among it. Then grade packs of strangers in a virtual machine, or as a user who owns
-  nothing.
-- Many processes at once, if you are root, whose processes Linux does not count: they are ended when the parent comes to
-  look, some tenths of a second later.
+- A student who means harm, where bubblewrap is missing. The limits set inside the process keep code from the network,
+  other programs and writing files, but `ctypes` gets around them. And the code can read every file that you can read,
+  also the lessons with their solutions. In that case, grade strangers' packs in a virtual machine, or as a user who
+  owns nothing.
+- Many processes at once, if you are root, because Linux does not count root's processes. The parent ends them when it
+  looks, some tenths of a second later.
 - Where bubblewrap is older than 0.7, a folder filled up with small files within the time that an exercise has.
 - Faults of Linux itself.
 """

@@ -84,8 +84,8 @@ def _start(values: dict) -> dict[str, float]:
 def relevances(net: nn.Module, images: Sequence[tuple[Tensor, Tensor]], seed: int) -> dict[str, dict | None]:
     """Return the relevance that each arm of the one-shot comparison takes: arm to weights' relevance, None for ECQ.
 
-    With sums left out, relevance doubles at each, and is more than float32 holds in a net as deep as ResNet-101: that
-    arm is missing there.
+    With sums left out, relevance doubles at each sum. In a net as deep as ResNet-101 it exceeds float32, and that arm
+    is missing.
 
     Parameters
     ----------

@@ -98,8 +98,8 @@ def published_grid(rows: Rows, axis: str, arm: str = "lrp") -> list[list[tuple[f
 def mean_accuracy(rows: Rows, axis: str) -> dict[str, float]:
     """Return the mean accuracy of every arm over the range that all arms reach, for one seed and bit width.
 
-    Accuracies between two Lambdas lie on a line; bytes count by their logarithm, because half of them is a step
-    anywhere. NaN where the arms have no range in common.
+    Between two Lambdas, accuracy is interpolated linearly. Bytes count by their logarithm, so that to halve them is the
+    same step anywhere. NaN where the arms have no range in common.
 
     Parameters
     ----------

@@ -134,7 +134,7 @@ def train_net(recipe: Recipe, data: SceneSet, seed: int, out: Path, **options) -
 
 
 def check_fit_to_record(recipe: Recipe) -> None:
-    """Refuse to put another net among the committed ones than its full recipe makes, or one of changed code."""
+    """Refuse to commit a net that was not made by its full recipe, or was made by changed code."""
     if recipe != training_recipe(recipe.net, recipe.dataset, "full", pretrained=recipe.pretrained):
         raise UserError("--record keeps nets of the full recipe alone: leave out the options that change it")
     if commit().endswith("+"):
