@@ -189,7 +189,7 @@ check.exercise(chance_overlap, shown, fresh.chance_overlap)
 # %% tags=["exercise"]
 def kept_per_layer(relevance, count):
     # solution
-    ranked = sorted((-v, layer, i) for layer, row in enumerate(relevance) for i, v in enumerate(row))
+    ranked = sorted((-v, n, i) for n, row in enumerate(relevance) for i, v in enumerate(row))
     chosen = [layer for _, layer, _ in ranked[:count]]
     return [chosen.count(layer) for layer in range(len(relevance))]
 
