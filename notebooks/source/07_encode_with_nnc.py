@@ -389,7 +389,7 @@ print(f"super-net {len(file):,} bytes; masks of 1, 2, ... experts: {grown} bytes
 print(f"one expert as a file of its own: {alone:,} bytes")
 
 # %% [markdown]
-# **What you see.** The masks of all experts together take less than one percent of the file. Who has the super-net has them almost for free. Who needs one expert only should not fetch the super-net: an expert alone, quantized and trained by itself, is less than half of it. And an expert that travels with the super-net is one *as cut*: lesson 06 showed what it lacks without training.
+# **What you see.** The masks of all experts together take less than one percent of the file. If you have the super-net, they come almost for free. If you need one expert only, do not fetch the super-net: an expert alone, quantized and trained by itself, is less than half of it. And an expert that travels with the super-net is one *as cut*: lesson 06 showed what it lacks without training.
 
 # %% tags=["nbval-check-output"]
 back = nnc.decode(nnc.encode(quantized, paths=paths)).paths

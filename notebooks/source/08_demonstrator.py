@@ -61,7 +61,7 @@ Image(png(render(state)))
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Every state is a line
-# Whatever you click, the page writes its state as a line of commands at the bottom. Copy the line into your notes before the lecture. Paste it into the command line during the lecture, and the same picture comes back. A command changes what it names, and nothing else.
+# Whatever you click, the page writes its state as a line of commands. Copy the line into your notes before the lecture. Paste it into the command line during the lecture, and the same picture comes back. A command changes what it names, and nothing else.
 
 # %%
 line = as_line(state)
