@@ -257,7 +257,7 @@ for name, beta in powers.items():
     factor = 1.0 if beta is None else 2 * relevance[..., None] ** beta
     zeros = (cheapest(weight, grid, share, factor) == 0).float().mean()
     dearer = (torch.as_tensor(factor) > 1).float().mean()
-    print(f"{name:14}{zeros:.0%} zeros; 0 costs more than under ECQ for {dearer:.0%} of weights")
+    print(f"{name:15} {zeros:.0%} zeros; 0 costs more than under ECQ for {dearer:.0%} of weights")
 
 # %% [markdown]
 # **What you see.** Most weights have little relevance, so $2R$ is far below 1 for nearly all of them: nearly everything goes to 0. The exponent mends that. It brings the mean weight to a factor of 1, and leaves the number of zeros close to ECQ's. What changes is *which* weights they are.
@@ -427,7 +427,7 @@ print(f"{len(rows)} nets of {', '.join(plans)}")
 print("\n".join(results_of.summary(rows, results_of.trained_as_long(rows))))
 
 # %% [markdown]
-# **What you see.** At 3 bit, random relevance loses most. Between the other arms the differences are smaller than the range over three nets.
+# **What you see.** Random relevance loses most at both bit widths. Between the other arms the differences are below two tenths of a point.
 
 # %% tags=["nbval-check-output"]
 means = results_of.mean_accuracies(results_of.judged(rows))["equal sparsity"]
@@ -484,7 +484,7 @@ if mnist:
     figures.pareto(curves, "zeros", "accuracy", unquantized)
 
 # %% [markdown]
-# **What you see.** At 70 % zeros, 4 and 5 bit cost less than half a point against the float net that was trained as long, 3 bit 0.7 to 0.8 points and 2 bit nearly two. Chance loses more than the others at every bit width, so the choice of weights counts. But between LRP, magnitude and plain ECQ the ranges of the three nets overlap at every bit width. In a net of three layers, relevance says little that size does not. At nine zeros in ten, the published grid at 2 bit is better than the one chosen here.
+# **What you see.** At 70 % zeros, 4 and 5 bit cost less than half a point against the float net that was trained as long, 3 bit 0.7 to 0.8 points, and 2 bit 1.6 to 1.9. Chance loses more than the others at every bit width, so the choice of weights counts. But between LRP, magnitude and plain ECQ the ranges of the three nets overlap at every bit width. In a net of three layers, relevance says little that size does not. At nine zeros in ten, the published grid at 2 bit is better than the one chosen here.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## What it decides

@@ -49,9 +49,9 @@ def test_without_training_lrp_beats_ecq_and_chance_and_magnitude_on_two_nets_of_
     once = quantization.recorded_one_shot(reference("05_quantize_by_relevance"))
     compact = [rows for name, rows in once if name == "compact"]
     lines = quantization.ahead_table(compact)
-    assert len(lines) == 4 and all("of 3 nets" in line for line in lines)
+    assert len(lines) == 4 and all("nets of 3" in line for line in lines)
     for line in lines:
-        assert re.search(r"ecq on 3, .*magnitude on 2, random on 3", line)
+        assert re.search(r"ecq: 3; .*magnitude: 2; random: 3", line)
     arms = {arm: fmean(values) for arm, values in quantization.by_arm(compact, 4, 0.2).items() if arm != "float"}
     assert max(arms, key=arms.get) == "magnitude"
     assert 0.10 < arms["lrp"] - arms["ecq"] < 0.12  # "ten points ahead of ECQ"

@@ -146,7 +146,7 @@ def test_lrp_is_counted_against_every_other_arm_net_by_net():
         rows = [row(arm, bits=4 if arm != "float" else None, accuracy=score[net]) for arm, score in scores.items()]
         each.append([one | {"Lambda": 0.2 if one["bits"] else None} for one in rows])
     (line,) = results_of.ahead_table(each)
-    assert line == "4 bit, Λ 0.2   of 2 nets, LRP is more accurate than ecq on 1, random on 1"
+    assert line == "4 bit, Λ 0.2   nets of 2 on which LRP is ahead of ecq: 1; random: 1"
 
 
 def test_all_is_noted_decided_and_saved_at_once(tmp_path, monkeypatch):

@@ -374,8 +374,8 @@ def ahead_table(each: Sequence[Rows]) -> list[str]:
     for bits, Lambda in dict.fromkeys((row["bits"], row["Lambda"]) for rows in each for row in rows if row["bits"]):
         arms = by_arm(each, bits, Lambda)
         wins = {arm: sum(map(operator.gt, arms["lrp"], arms[arm])) for arm in arms if arm not in ("float", "lrp")}
-        listed = ", ".join(f"{arm} on {count}" for arm, count in wins.items())
-        lines.append(f"{bits} bit, Λ {Lambda:<6}of {len(each)} nets, LRP is more accurate than {listed}")
+        listed = "; ".join(f"{arm}: {count}" for arm, count in wins.items())
+        lines.append(f"{bits} bit, Λ {Lambda:<5} nets of {len(each)} on which LRP is ahead of {listed}")
     return lines
 
 
