@@ -307,7 +307,7 @@ print(f"By its multiply-adds the expert would be {1 / share:.1f} times faster.")
 print("\n".join(study.times(net, small, example)))
 
 # %% [markdown]
-# **What you see.** The gain is smaller than the multiply-adds promise, and it depends on the program that runs the net. PyTorch gains much, because it has much to lose: every layer has a call and a batch-norm, and a narrow batch-norm is cheaper. ONNX Runtime folds the batch-norms into the convolutions. It is faster to begin with and gains less, at the larger size least of all: there the expert's layers, with such numbers of channels as the path left over, run less efficiently than the super-net's. So measure on the machine that will run the expert. `relevant_path` takes `by="macs"` and `multiple=8`, for a budget in multiply-adds and numbers of channels that processors like.
+# **What you see.** The gain is smaller than the multiply-adds promise, and it depends on the program that runs the net. PyTorch gains more: it runs every batch-norm as a pass of its own, and with fewer channels these passes cost less, too. ONNX Runtime folds the batch-norms into the convolutions. It is faster to begin with and gains less, and least at the larger size. Probably the numbers of channels that the path has left over suit the processor less than the super-net's multiples of 16. So measure on the machine that will run the expert. `relevant_path` takes `by="macs"` and `multiple=8`, for a budget in multiply-adds and numbers of channels that suit processors.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## What it decides
