@@ -117,7 +117,7 @@ figures.leak(before, after, path[name])
 # %% [markdown]
 # **What you see.** On the left the filters were set to 0 *before* the batch-norm. Many of their channels, in blue, are farther from 0 than the channels that stay. On the right they were set to 0 behind it.
 #
-# It is safest to set a channel to 0 where it is *read*. Then it does not matter what lies between. A unit is a filter, or several coupled ones; the kit's `groups` says which units each layer writes and reads. With that, a gate takes six lines:
+# It is safest to set a channel to 0 where it is *read*. Then it does not matter what lies between. A unit is a filter, or several coupled ones; the kit's `groups` says which units each layer writes and reads. With that, a gate takes a few lines:
 
 # %%
 kept = torch.ones(found.count, dtype=torch.bool)
