@@ -33,6 +33,7 @@ if TYPE_CHECKING:  # for editors and type checkers
     from relcomp_kit.compression.nnc import Decoded, decode, encode
     from relcomp_kit.compression.pruning import median_threshold_step
     from relcomp_kit.datasets import fetch, load, load_scenes
+    from relcomp_kit.datasets.own_folders import load_folder
     from relcomp_kit.errors import UserError
     from relcomp_kit.models.deeplab import deeplab
     from relcomp_kit.relevance.lrp import (
@@ -42,6 +43,10 @@ if TYPE_CHECKING:  # for editors and type checkers
         weight_relevance,
         weight_relevance_per_class,
     )
+    from relcomp_kit.studies.own_net.compressing import compress
+    from relcomp_kit.studies.own_net.look import look_at
+    from relcomp_kit.studies.own_net.nets import open_net
+    from relcomp_kit.studies.own_net.task import task_for
 
 __version__ = "0.1.0"
 __all__ = [
@@ -52,6 +57,7 @@ __all__ = [
     "average_rel_path",
     "centroid_step",
     "compact",
+    "compress",
     "conservation",
     "decode",
     "deeplab",
@@ -65,15 +71,19 @@ __all__ = [
     "join",
     "lambertw_limit",
     "load",
+    "load_folder",
     "load_scenes",
+    "look_at",
     "macs",
     "magnitude_path",
     "median_threshold_step",
+    "open_net",
     "quantize",
     "random_path",
     "recurrence",
     "relevant_path",
     "state_dict",
+    "task_for",
     "weight_relevance",
     "weight_relevance_per_class",
 ]
@@ -88,12 +98,17 @@ _PLACES = {  # module -> names
     "compression.nnc": ("Decoded", "decode", "encode"),
     "compression.pruning": ("median_threshold_step",),
     "datasets": ("fetch", "load", "load_scenes"),
+    "datasets.own_folders": ("load_folder",),
     "errors": ("UserError",),
     "models.deeplab": ("deeplab",),
     "relevance.lrp": (
         *("conservation", "filter_relevance", "heatmap"),
         *("weight_relevance", "weight_relevance_per_class"),
     ),
+    "studies.own_net.compressing": ("compress",),
+    "studies.own_net.look": ("look_at",),
+    "studies.own_net.nets": ("open_net",),
+    "studies.own_net.task": ("task_for",),
 }
 _HOME = {name: module for module, names in _PLACES.items() for name in names}
 _ROOMS = ("compression", "datasets", "models", "relevance")

@@ -73,6 +73,8 @@ finally:
         "lab",
         "fetch",
         "sweep",
+        "compress",
+        "predict",
         "render",
         "slides",
         "exercises",

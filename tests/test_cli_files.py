@@ -67,6 +67,7 @@ FOLDERS = (
         ("train", "compact", "--profile", "quick", "--tensorboard"), marks=pytest.mark.slow, id="train --tensorboard"
     ),
     ("sweep", "plan.toml", "--out"),
+    ("compress", "compact-rail-scenes-0", "--data", "rail-scenes", "-o"),
 )
 FILES = (
     ("encode", "net.safetensors", "-o"),
@@ -217,6 +218,12 @@ READERS = {
     "encode --paths": ("encode", "net.safetensors", "-o", "out.nnc", "--paths", "bad.safetensors"),
     "decode": ("decode", "bad.safetensors", "-o", "out.safetensors"),
     "info": ("info", "bad.safetensors"),
+    "predict": ("predict", "bad.safetensors", "x.png"),
+    "compress": ("compress", "bad.safetensors", "--data", "rail-scenes", "--images", "4"),
+    "compress --weights": (
+        *("compress", "torchvision:squeezenet1_1", "--weights", "bad.safetensors"),
+        *("--data", "rail-scenes", "--images", "4"),
+    ),
 }
 
 

@@ -55,13 +55,47 @@ def test_public_verbs_have_examples():
     assert len(WITH_EXAMPLES) > 5
 
 
-def test_the_snippet_in_the_readme_runs():
+def snippets() -> list[str]:
+    """The Python in the README: that of one's own net, and that of the verbs."""
     text = (PLACE.parent / "README.md").read_text(encoding="utf-8")
-    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    return re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+
+
+def test_the_snippet_in_the_readme_runs():
+    _, code = snippets()
     found = {}
     exec(code, found)
     indices = found["quantized"].indices
     assert all(index.equal(found["again"].indices[name]) for name, index in indices.items())
     assert sum(value.numel() for value in found["small"].parameters()) < sum(
         v.numel() for v in found["net"].parameters()
+    )
+
+
+@pytest.mark.slow
+def test_the_ten_lines_for_a_net_of_ones_own_run(tmp_path, monkeypatch, capsys):
+    import numpy as np
+    import torch
+    from PIL import Image
+    from torchvision.models import squeezenet1_1
+
+    code, _ = snippets()
+    lines = [line for line in code.splitlines() if line and not line.startswith("import")]
+    assert len(lines) == 10
+    rng = np.random.default_rng(0)
+    for name in ("cat", "dog"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for number in range(5):
+            pixels = rng.integers(0, 256, (70, 80, 3)).astype(np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "photos" / name / f"{number}.png")
+    state = squeezenet1_1(num_classes=2).state_dict()
+    torch.save({f"module.{name}": value for name, value in state.items()}, tmp_path / "weights.pt")
+    monkeypatch.chdir(tmp_path)
+    found = {}
+    exec(code, found)
+    assert "can be removed" in capsys.readouterr().out
+    assert (tmp_path / "expert.onnx").is_file()
+    assert (
+        relcomp_kit.macs(found["expert"], found["task"].example)["all"]
+        < relcomp_kit.macs(found["net"], found["task"].example)["all"]
     )

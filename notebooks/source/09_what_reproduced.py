@@ -77,13 +77,17 @@ margins
 def interval(margins):
     """The ends of the 95 % interval of the mean: mean plus and minus t times the standard error."""
     mean = sum(margins) / len(margins)
-    error = math.sqrt(sum((margin - mean) ** 2 for margin in margins) / (len(margins) - 1) / len(margins))
+    error = math.sqrt(
+        sum((margin - mean) ** 2 for margin in margins) / (len(margins) - 1) / len(margins)
+    )
     reach = stats.t.ppf(0.975, len(margins) - 1) * error
     return mean - reach, mean + reach
 
 
 low, high = interval(margins)
-print(f"mean {100 * sum(margins) / 3:+.2f} points, interval {100 * low:+.2f} to {100 * high:+.2f} points")
+print(
+    f"mean {100 * sum(margins) / 3:+.2f} points, interval {100 * low:+.2f} to {100 * high:+.2f} points"
+)
 
 # %% [markdown]
 # The interval holds 0: these nets cannot tell. More seeds could.
@@ -133,14 +137,20 @@ for _ in range(500):
     drawn = {}
     for name in ("one", "other"):
         centre, matters = generator.choice((-0.1, 0.0, 0.1)), generator.choice((0.0, 0.05))
-        drawn[name] = ([centre + generator.gauss(0, 0.02) for _ in range(generator.choice((2, 3, 5)))], matters)
+        drawn[name] = (
+            [centre + generator.gauss(0, 0.02) for _ in range(generator.choice((2, 3, 5)))],
+            matters,
+        )
     published = generator.random() < 0.5
     ruling = verdicts.Ruling({name: verdicts.Condition(*pair) for name, pair in drawn.items()}, "")
     kit = verdicts.decide({"id": "T4", "needs": "mnist"}, ruling, "mnist", published, range(5))
     agree.append(kit == verdict(drawn, published))
     seen.add(kit)
 check.true("the kit decides 500 random cases as you do", all(agree))
-check.true("and every verdict about measured claims was among them", seen == set(verdicts.VERDICTS) - {"open"})
+check.true(
+    "and every verdict about measured claims was among them",
+    seen == set(verdicts.VERDICTS) - {"open"},
+)
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## All verdicts
@@ -164,16 +174,30 @@ def folded(title, content):
 folded("Which claim has which verdict", ledger.verdict_table(rows))
 
 # %% tags=["nbval-check-output"] slideshow={"slide_type": "skip"}
-check.same("every claim of the ledger is in the table", [row["id"] for row in rows], [c["id"] for c in claims.ledger()])
+check.same(
+    "every claim of the ledger is in the table",
+    [row["id"] for row in rows],
+    [c["id"] for c in claims.ledger()],
+)
 stand_ins = [
     entry
     for record in [*live, *recorded.values()]
     for entry in record["claims"]
     if claims.find(entry["id"])["needs"] not in ("", entry["dataset"])
 ]
-check.true("nothing is reproduced on a stand-in", all(entry["verdict"] != "reproduced" for entry in stand_ins))
-again = [(ledger.recomputed(entry), entry["verdict"]) for record in recorded.values() for entry in record["claims"]]
-check.true("every recorded verdict follows from its recorded series", all(one == other for one, other in again))
+check.true(
+    "nothing is reproduced on a stand-in",
+    all(entry["verdict"] != "reproduced" for entry in stand_ins),
+)
+again = [
+    (ledger.recomputed(entry), entry["verdict"])
+    for record in recorded.values()
+    for entry in record["claims"]
+]
+check.true(
+    "every recorded verdict follows from its recorded series",
+    all(one == other for one, other in again),
+)
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## What the controls say
@@ -201,7 +225,9 @@ figures.whole_picture(panels)
 
 # %% slideshow={"slide_type": "skip"}
 for panel in panels:
-    folded(f"All points of {panel.title}", "```\n" + "\n".join(whole_picture.lines(panel)) + "\n```")
+    folded(
+        f"All points of {panel.title}", "```\n" + "\n".join(whole_picture.lines(panel)) + "\n```"
+    )
 
 # %%
 for panel in panels:
@@ -211,13 +237,19 @@ for panel in panels:
 # %% tags=["nbval-check-output"]
 families = [family for panel in panels for family in panel.families]
 check.true(
-    "every family has points, bytes that are explained, and a command", all(f.points and f.counted for f in families)
+    "every family has points, bytes that are explained, and a command",
+    all(f.points and f.counted for f in families),
 )
-check.true("no size is 0 or above 100 %", all(0 < p.size <= 1.001 for f in families for p in f.points))
-check.true("every command runs a lesson", all(f.command.startswith("relcomp run 0") for f in families))
+check.true(
+    "no size is 0 or above 100 %", all(0 < p.size <= 1.001 for f in families for p in f.points)
+)
+check.true(
+    "every command runs a lesson", all(f.command.startswith("relcomp run 0") for f in families)
+)
 quantized = [f for f in families if f.name.startswith("ECQ")]
 check.true(
-    "quantized nets get below a twentieth of float32", all(min(p.size for p in f.points) < 0.05 for f in quantized)
+    "quantized nets get below a twentieth of float32",
+    all(min(p.size for p in f.points) < 0.05 for f in quantized),
 )
 
 # %% [markdown] slideshow={"slide_type": "skip"}
@@ -252,16 +284,29 @@ show("B")
 show("X")
 
 # %% tags=["nbval-check-output"] slideshow={"slide_type": "skip"}
-asked = [row for row in rows if claims.standing(row) in ("not testable here", "holds on a stand-in", "open")]
-check.true("what was not decided where it was published names a command", all(row["command"] for row in asked))
+asked = [
+    row
+    for row in rows
+    if claims.standing(row) in ("not testable here", "holds on a stand-in", "open")
+]
+check.true(
+    "what was not decided where it was published names a command",
+    all(row["command"] for row in asked),
+)
 on_others = [row for row in asked if row["published_dataset"] and row["recorded"]]
 check.true(
     "and says what is missing, unless only the budget was too small",
-    all(row["missing"] or row["recorded"]["dataset"] == row["published_dataset"] for row in on_others),
+    all(
+        row["missing"] or row["recorded"]["dataset"] == row["published_dataset"]
+        for row in on_others
+    ),
 )
 check.true("every verdict has its reason", all(claims.reason(row) for row in rows))
 lessons = {source.stem: f"{source.stem}.ipynb" for source in notebooks.find_lessons()}
-check.true("every recorded claim has its lesson", all(row["lesson"] in lessons for row in rows if row["recorded"]))
+check.true(
+    "every recorded claim has its lesson",
+    all(row["lesson"] in lessons for row in rows if row["recorded"]),
+)
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## What the kit has of the three works
@@ -303,7 +348,9 @@ def seeds_needed(conditions, chance, level):
 
 
 # %% tags=["nbval-check-output"]
-check.exercise(seeds_needed, {(1, 0.5, 0.05): 5, (2, 0.5, 0.05): 3, (1, 0.9, 0.01): 44}, fresh.seeds_needed)
+check.exercise(
+    seeds_needed, {(1, 0.5, 0.05): 5, (2, 0.5, 0.05): 3, (1, 0.9, 0.01): 44}, fresh.seeds_needed
+)
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # ## Exercise 2: pair by seed ★★
@@ -322,7 +369,11 @@ def paired(before, pruned, lost):
 
 # %% tags=["nbval-check-output"]
 before = {0: 0.5, 1: 0.75, 2: 0.625}
-arms = {"met": {2: 0.5, 1: 0.75, 0: 0.5}, "crossed": {0: 0.5, 1: 0.5, 2: 0.625}, "open": {0: 0.5, 1: 0.75, 3: 0.6}}
+arms = {
+    "met": {2: 0.5, 1: 0.75, 0: 0.5},
+    "crossed": {0: 0.5, 1: 0.5, 2: 0.625},
+    "open": {0: 0.5, 1: 0.75, 3: 0.6},
+}
 shown = [((before, arm, 0.125), word) for word, arm in arms.items()]
 check.exercise(paired, shown, fresh.paired)
 

@@ -6,14 +6,15 @@ from contextlib import suppress
 
 import typer
 
-from relcomp_kit.cli import coding, demonstration, lessons, machine, teaching, training
+from relcomp_kit.cli import coding, compression, demonstration, lessons, machine, teaching, training
 from relcomp_kit.errors import UserError, printable
 from relcomp_kit.threads import patient
 
 COMMANDS = (
     *(machine.check, lessons.run, lessons.lab, training.fetch, training.train, training.sweep),
-    *(coding.encode, coding.decode, coding.info, teaching.slides, teaching.exercises, teaching.grade),
-    *(demonstration.demo, teaching.api, lessons.render, machine.lock, lessons.report, lessons.site),
+    *(compression.compress, compression.predict, coding.encode, coding.decode, coding.info),
+    *(teaching.slides, teaching.exercises, teaching.grade, demonstration.demo, teaching.api),
+    *(lessons.render, machine.lock, lessons.report, lessons.site),
 )
 
 INTERRUPTED, BROKEN_PIPE = 130, 141  # 128 and the number of the signal, as shells count

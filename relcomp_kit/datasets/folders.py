@@ -35,12 +35,15 @@ def load(name: str, size: tuple[int, int] | None = None) -> SceneSet:
     folder, source = find(name)
     found = LAYOUTS[name].read(folder)
     splits = {"train": found.train, "validation": found.validation, "test": found.test}
+    parts = {split: Pairs(pairs, found.read_label, size) for split, pairs in splits.items()}
     classes = found.colours if name == "berdiba" else list(found.colours)  # where colours decide the labels, they count
     return SceneSet(
         name=name,
         classes=tuple(found.colours),
         palette=tuple(found.colours.values()),
-        **{split: Pairs(pairs, found.read_label, size) for split, pairs in splits.items()},
+        train=parts["train"],
+        validation=parts["validation"],
+        test=parts["test"],
         sha256=_identity(folder, classes, splits),
         source=source,
     )

@@ -50,6 +50,9 @@ class ImageSet:
         Where the set was found, for people to read.
     stand_in_for : str, optional
         Name of the set that was asked for but is not available; None if this is the set that was asked for.
+    scale : (tuple of float, tuple of float), optional
+        Mean and standard deviation that a net wants taken out of uint8 images, where they are not the usual ones; see
+        `relcomp_kit.datasets.transforms.standardize`.
     """
 
     name: str
@@ -60,6 +63,7 @@ class ImageSet:
     sha256: str
     source: str
     stand_in_for: str | None = None
+    scale: tuple[tuple[float, ...], tuple[float, ...]] | None = None
 
 
 def load(name: str = "mnist") -> ImageSet:

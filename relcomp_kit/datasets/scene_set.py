@@ -37,6 +37,8 @@ class SceneSet:
         version, the classes and the splits.
     source : str
         Where the set was found, for people to read.
+    scale : (tuple of float, tuple of float), optional
+        As in `relcomp_kit.datasets.images.ImageSet`.
     """
 
     name: str
@@ -47,3 +49,4 @@ class SceneSet:
     test: Scenes
     sha256: str
     source: str
+    scale: tuple[tuple[float, ...], tuple[float, ...]] | None = None

@@ -13,27 +13,46 @@ from relcomp_kit.datasets.scene_set import VOID
 
 MEAN = (0.485, 0.456, 0.406)  # of ImageNet's red, green and blue in [0, 1]; torchvision's weights expect them
 STD = (0.229, 0.224, 0.225)
+Scale = tuple[tuple[float, ...], tuple[float, ...]]  # mean and standard deviation of each channel, in [0, 1]
 
 
-def normalize(images: Tensor) -> Tensor:
-    """Return uint8 images (N, 3, H, W) as float32 with ImageNet's mean and standard deviation taken out."""
-    return functional.normalize(functional.to_dtype(images, torch.float32, scale=True), MEAN, STD)
-
-
-def standardize(images: Tensor) -> Tensor:
-    """Return uint8 images as float32 as nets want them: colour ones by `normalize`, grey ones scaled to [-1, 1].
+def normalize(images: Tensor, scale: Scale | None = None) -> Tensor:
+    """Return uint8 images as float32 with a mean and a standard deviation taken out.
 
     Parameters
     ----------
     images : Tensor
-        (N, 3, H, W) or (N, 1, H, W), uint8.
+        (N, C, H, W), uint8.
+    scale : (tuple of float, tuple of float), optional
+        Mean and standard deviation of each channel in [0, 1]; those of ImageNet by default.
 
     Returns
     -------
     Tensor
         The same shape, float32.
     """
-    return normalize(images) if images.shape[1] == 3 else images.float() / 127.5 - 1
+    mean, std = scale or (MEAN, STD)
+    return functional.normalize(functional.to_dtype(images, torch.float32, scale=True), mean, std)
+
+
+def standardize(images: Tensor, scale: Scale | None = None) -> Tensor:
+    """Return uint8 images as float32 as nets want them: colour ones by `normalize`, grey ones scaled to [-1, 1].
+
+    Parameters
+    ----------
+    images : Tensor
+        (N, 3, H, W) or (N, 1, H, W), uint8.
+    scale : (tuple of float, tuple of float), optional
+        As in `normalize`, where a net was trained with another one.
+
+    Returns
+    -------
+    Tensor
+        The same shape, float32.
+    """
+    if scale is None and images.shape[1] == 1:
+        return images.float() / 127.5 - 1
+    return normalize(images, scale)
 
 
 def crop_and_mirror(images: Tensor, seed: int, *, most: int = 4, mirror: bool = True) -> Tensor:

@@ -2,7 +2,6 @@
 
 import functools
 import re
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -14,8 +13,7 @@ from relcomp_kit.compression import ecqx, experts, nnc
 from relcomp_kit.compression.ecqx import Quantized
 from relcomp_kit.compression.ecqx.qat import fingerprint
 from relcomp_kit.compression.experts.coupling import check_path
-from relcomp_kit.datasets import rail_scenes
-from relcomp_kit.datasets.layouts import CAMVID, RAILSEM19
+from relcomp_kit.datasets.colours import Palette, palette_of
 from relcomp_kit.datasets.scenes import SCENE_NAMES, load_scenes
 from relcomp_kit.demonstrator.work import step
 from relcomp_kit.errors import UserError
@@ -32,7 +30,6 @@ MOST_FILE_BYTES = 2**28
 MOST_CLASSES = 255
 OWN_FILES = "name a file of `relcomp encode` or `relcomp train`"
 BITS, LAMBDA = 4, 0.05  # of ECQ, where a float net is coded
-Palette = tuple[tuple[int, int, int], ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -233,7 +230,7 @@ def _made(
         name=name,
         net=net,
         classes=classes,
-        palette=_palette(classes),
+        palette=palette_of(classes),
         dataset=dataset,
         size=size,
         widths=widths,
@@ -268,12 +265,3 @@ def _recipe(info: dict) -> tuple[str | None, tuple[int, int]]:
     dataset, size = recipe.get("dataset"), recipe.get("size")
     fits = isinstance(size, list) and len(size) == 2 and all(isinstance(n, int) and 32 <= n <= 1080 for n in size)
     return dataset if dataset in SCENE_NAMES else None, tuple(size) if fits else DEFAULT_SIZE
-
-
-def _palette(classes: Sequence[str]) -> Palette:
-    """Return the colours of a set of scenes with these classes, or else some."""
-    for known in (dict(zip(rail_scenes.CLASSES, rail_scenes.PALETTE)), CAMVID, RAILSEM19):
-        if set(classes) <= known.keys():
-            return tuple(known[name] for name in classes)
-    shades = [tuple(part * (5 - turn) // 5 for part in colour) for turn in range(5) for colour in rail_scenes.PALETTE]
-    return tuple(shades[index % len(shades)] for index in range(len(classes)))

@@ -12,6 +12,7 @@ from relcomp_kit.figures.coding import (
 from relcomp_kit.figures.experts import filters_by_class, growing, leak, path_layers, path_similarity
 from relcomp_kit.figures.experts_curves import advantage_by_frequency, expert_curves, weather_bars
 from relcomp_kit.figures.ledger import verdict_counts, whole_picture
+from relcomp_kit.figures.own_net import relevance_by_layer, sizes_and_scores, what_goes
 from relcomp_kit.figures.pruning_curves import (
     accuracy_over_sparsity,
     arms_against,
@@ -92,11 +93,13 @@ __all__ = [
     "program_flow",
     "published_tasks",
     "reference_crops",
+    "relevance_by_layer",
     "removal_curves",
     "scene_sheet",
     "shrinking_interval",
     "signs_of_indices",
     "size_ladder",
+    "sizes_and_scores",
     "small_net",
     "sparsity_over_sf",
     "training",
@@ -105,6 +108,7 @@ __all__ = [
     "weather_bars",
     "weight_against_relevance",
     "weights_on_grid",
+    "what_goes",
     "whole_picture",
     "zero_cluster",
 ]

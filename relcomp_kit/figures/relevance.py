@@ -124,6 +124,7 @@ def heatmaps(
     *,
     outlines: Sequence[Tensor] | None = None,
     titles: Sequence[str] = (),
+    keep: list[bytes] | None = None,
 ) -> None:
     """Draw images, and below them one row per kind of heat map: red for, blue against, white 0.
 
@@ -143,13 +144,15 @@ def heatmaps(
         One mask an image, (height, width), bool: its outline is drawn over the heat maps.
     titles : sequence of str
         What to write above each image, such as the class that was asked for.
+    keep : list of bytes, optional
+        Takes the figure as PNG, which is shown otherwise.
     """
     shades = (palette or DIVERGING).resampled(SHADES)
     height, width = images[0].shape[-2:]
     tall = height / width * (1 + len(rows))
     across = min(3.2, 12 / len(images), 6.6 / tall)
     size = (across * len(images) + 0.4, across * tall + 0.3 * bool(titles))
-    with figure(1 + len(rows), len(images), size=size, colours=MAPS) as (made, axes):
+    with figure(1 + len(rows), len(images), size=size, colours=MAPS, keep=keep) as (made, axes):
         made.get_layout_engine().set(w_pad=0.03, h_pad=0.03, wspace=0, hspace=0)
         for axis in axes:
             bare(axis)

@@ -10,10 +10,11 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 from relcomp_kit.datasets.scene_set import VOID, Scenes
-from relcomp_kit.datasets.transforms import normalize
+from relcomp_kit.datasets.transforms import Scale, normalize
 from relcomp_kit.errors import UserError
 from relcomp_kit.models.device import autocast, choose_precision
 from relcomp_kit.models.distributed import Group
+from relcomp_kit.models.outputs import logits
 from relcomp_kit.models.scene_batches import check_labels, stack
 
 
@@ -26,13 +27,15 @@ def evaluate(
     batch: int = 16,
     precision: str = "fp32",
     group: Group | None = None,
+    scale: Scale | None = None,
 ) -> dict:
     """Compare the classes that a net predicts with the true ones, on all pixels of a split that are not void.
 
     Parameters
     ----------
     model : nn.Module
-        Gives ``{"out": (N, classes, H, W)}``; it runs where its weights lie, in eval mode, and is left as it was.
+        Gives logits (N, classes, H, W), alone or under "out"; it runs where its weights lie, in eval mode, and is left
+        as it was.
     split : Dataset
         Has a length, and pairs of an image (3, H, W) and a label (H, W), both uint8, as in
         `relcomp_kit.datasets.scene_set.SceneSet`; all of one size, unless ``batch`` is 1.
@@ -44,6 +47,8 @@ def evaluate(
         "fp32", "bf16" (autocast) or "auto".
     group : Group, optional
         Processes that call this together: each takes its part of the split, and all get the result for the whole.
+    scale : (tuple of float, tuple of float), optional
+        Of the images; as in `relcomp_kit.datasets.transforms.normalize`.
 
     Returns
     -------
@@ -68,9 +73,9 @@ def evaluate(
     try:
         for images, labels in DataLoader(part, batch, collate_fn=stack):
             check_labels(labels, len(classes))
-            images = normalize(images.to(device)).contiguous(memory_format=torch.channels_last)
+            images = normalize(images.to(device), scale).contiguous(memory_format=torch.channels_last)
             with autocast(precision, device):
-                output = model(images)["out"]
+                output = logits(model(images))
             if output.shape[1] != len(classes):
                 raise UserError(
                     f"the net has {output.shape[1]} outputs and the set {len(classes)} classes: "

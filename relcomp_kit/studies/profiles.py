@@ -124,6 +124,15 @@ class CodingBudget:
 
 
 @dataclass(frozen=True)
+class OwnNetBudget:
+    """Lesson 10: how many images decide, and how long nets are trained."""
+
+    images: int  # of each part
+    first_training: int  # steps of the net that the lesson trains where there is no CIFAR-10
+    train: int  # steps of quantization-aware training
+
+
+@dataclass(frozen=True)
 class Profile:
     """A named set of budgets."""
 
@@ -135,6 +144,7 @@ class Profile:
     quantize: QuantizeBudget
     experts: ExpertBudget
     coding: CodingBudget
+    own_net: OwnNetBudget
 
 
 RANDOM_ORDERS = 10  # in which filters are removed beside the measures of lesson 04
@@ -195,6 +205,7 @@ PROFILES = {
             scored_scenes=60,
             seeds=(0,),
         ),
+        OwnNetBudget(images=200, first_training=300, train=0),
     ),
     "full": Profile(
         "full",
@@ -270,6 +281,7 @@ PROFILES = {
             scored_scenes=500,
             seeds=(0, 1, 2),
         ),
+        OwnNetBudget(images=2000, first_training=1000, train=400),
     ),
 }
 

@@ -1,6 +1,7 @@
 """Answers written by hand: wrong ones that look right, and right ones written another way than the solution."""
 
 import math
+import os
 import statistics
 from fractions import Fraction
 
@@ -356,7 +357,42 @@ WRONG = {
         lambda points: sorted(p for p in points if not any(o[0] <= p[0] and o[1] >= p[1] and o != p for o in points)),
         lambda points: sorted(points),
     ],
+    "unwrapped": [
+        lambda names: [name.removeprefix("module.") for name in names],
+        lambda names: [name.split(".", 1)[-1] for name in names],
+        lambda names: [name[len(os.path.commonprefix(list(names))) :] for name in names],  # noqa: RUF071
+        lambda names: [name.rsplit(".", 1)[-1] for name in names],
+    ],
+    "deviations": [
+        lambda right, other, images: ahead(right, other, images, lambda p, q: 2 * p * (1 - p)),
+        lambda right, other, images: ahead(right, other, images, lambda p, q: (p + q) * (1 - (p + q) / 2)),
+        lambda right, other, images: abs(ahead(right, other, images, lambda p, q: p * (1 - p) + q * (1 - q))),
+        lambda right, other, images: ahead(right, other, images, lambda p, q: p * (1 - p) + q * (1 - q)) / images,
+    ],
+    "chosen": [
+        lambda tried, goal: min(range(len(tried)), key=lambda place: (tried[place][1] < goal, tried[place][0])),
+        lambda tried, goal: max(range(len(tried)), key=lambda place: (tried[place][1], -tried[place][0])),
+        lambda tried, goal: smallest(tried, [one for one in tried if one[1] > goal]),
+        lambda tried, goal: smallest(tried, [max(tried)] if all(one[1] < goal for one in tried) else tried),
+    ],
 }
+
+
+def ahead(right, other, images, variance):
+    p, q = right / images, other / images
+    spread = variance(p, q) / images
+    return (p - q) / math.sqrt(spread) if spread > 0 else 0.0
+
+
+def unwrap(parts):
+    shortest = min(map(len, parts)) - 1
+    same = [len({tuple(one[:count]) for one in parts}) == 1 for count in range(shortest + 1)]
+    return [".".join(one[sum(same) - 1 :]) for one in parts]
+
+
+def smallest(tried, good):
+    best = max(score for _, score in tried)
+    return list(tried).index(min(good or [one for one in tried if one[1] == best]))
 
 
 def alarmed(frames, least):
@@ -448,5 +484,12 @@ RIGHT = {
     "seeds_needed": lambda conditions, chance, level: math.ceil(math.log(level) / (conditions * math.log(chance))),
     "paired": lambda before, pruned, lost: word([pruned[s] - before[s] + lost for s in set(before) & set(pruned)]),
     "explained": lambda start, trained, pruned: (sum(trained) - sum(start)) / (sum(pruned) - sum(start)),
+    "unwrapped": lambda names: unwrap([name.split(".") for name in names]),
+    "deviations": lambda right, other, images: (
+        (right - other) / math.sqrt(spread)
+        if (spread := (right * (images - right) + other * (images - other)) / images) > 0
+        else 0.0
+    ),
+    "chosen": lambda tried, goal: smallest(tried, [one for one in tried if one[1] >= goal]),
     "front": lambda points: [p for p in sorted(points) if p[1] >= max(o[1] for o in points if o[0] <= p[0])],
 }

@@ -214,6 +214,22 @@ def ahead_at_least_once(r):
     return scenes, r.randint(0, scenes), r.randint(0, scenes)
 
 
+def unwrapped(r):
+    common = [r.choice("mn") for _ in range(r.randint(0, 2))]
+    names = [common + [r.choice(["m", "n", "mm"]) for _ in range(r.randint(1, 3))] for _ in range(r.randint(1, 3))]
+    return ([".".join(parts) for parts in names],)
+
+
+def deviations(r):
+    images = r.randint(1, r.choice([3, 30, 500]))
+    return r.randint(0, images), r.randint(0, images), images
+
+
+def chosen(r):
+    sizes = r.sample(range(1, 20), r.randint(1, 6))
+    return [(size, r.choice([0.25, 0.5, 0.75])) for size in sizes], r.choice([0.0, 0.25, 0.5, 0.6, 0.75, 0.9])
+
+
 DOMAINS = {
     "sparsity": lambda r: (r.choice([1, 1.5, 2, 4, r.uniform(1, 9)]),),
     "layer_limit": lambda r: (r.randint(2, 2000), r.randint(1, 99), r.uniform(0.1, 0.95)),
@@ -237,5 +253,6 @@ DOMAINS = {
         ),
         *(mean_height, epsilon_relevance, border, beta_for, straight_through, assign, needed, overlap_of, work, gate),
         *(canonical, zero_bits, paired, explained, front, chance_overlap, kept_per_layer, ahead_at_least_once),
+        *(unwrapped, deviations, chosen),
     )
 }

@@ -1,6 +1,7 @@
 """What a net is trained for: batches, loss and scores, of images with labels and of scenes."""
 
 import functools
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,11 +17,13 @@ from relcomp_kit.models.device import autocast, choose_device
 from relcomp_kit.models.masked_net import MaskedNet
 from relcomp_kit.models.masked_net_training import Batches, Samples, accuracy, one_hot_others_cold, prepare
 from relcomp_kit.models.metrics import evaluate
+from relcomp_kit.models.outputs import logits
 from relcomp_kit.models.recipe import Recipe
 from relcomp_kit.models.scene_batches import TrainingBatches, draw
 from relcomp_kit.models.segmentation_training import class_weights
 
 Batch = tuple[Tensor, Tensor]
+PIECE = 500 * 32 * 32  # pixels of the images that are scored together: 500 of CIFAR-10
 
 
 class Images:
@@ -103,6 +106,7 @@ class Pictures:
         self.classes, self.size = len(data.classes), data.train.images.shape[2:]
         self.several = data.train.labels.ndim == 2
         self.chosen_by = "mean_average_precision" if self.several else "accuracy"
+        self.scale = data.scale
         self.train, self.splits = data.train, {"validation": data.validation, "test": data.test}
         self.batches = Batches(len(data.train.labels), seed, recipe.batch)
 
@@ -115,7 +119,7 @@ class Pictures:
         return self._input(images), self.train.labels[chosen].to(self.device)
 
     def _input(self, images: Tensor) -> Tensor:
-        return standardize(images.to(self.device)).contiguous(memory_format=torch.channels_last)
+        return standardize(images.to(self.device), self.scale).contiguous(memory_format=torch.channels_last)
 
     def loss(self, net: nn.Module, batch: Batch) -> Tensor:
         """Return the loss on a batch."""
@@ -127,17 +131,17 @@ class Pictures:
 
     def _logits(self, net: nn.Module, x: Tensor) -> Tensor:
         with autocast(self.precision, self.device):
-            return _checked(net(x), self.classes).float()
+            return _checked(logits(net(x)), self.classes).float()
 
     @torch.no_grad()
     def scores(self, net: nn.Module, split: str) -> dict[str, float]:
         """Return how well a net does on the validation or the test split."""
         chosen = self.splits[split]
-        pieces = chosen.images.split(500)
-        logits = torch.cat([self._logits(net, self._input(piece)).cpu() for piece in pieces])
+        pieces = chosen.images.split(max(10, PIECE // self.size.numel()))
+        output = torch.cat([self._logits(net, self._input(piece)).cpu() for piece in pieces])
         if self.several:
-            return {self.chosen_by: multilabel_average_precision(logits, chosen.labels.long(), self.classes).item()}
-        return {self.chosen_by: (logits.argmax(1) == chosen.labels).double().mean().item()}
+            return {self.chosen_by: multilabel_average_precision(output, chosen.labels.long(), self.classes).item()}
+        return {self.chosen_by: (output.argmax(1) == chosen.labels).double().mean().item()}
 
 
 class Scenes:
@@ -188,18 +192,20 @@ class Scenes:
     def batch(self, step: int) -> Batch:
         """Return the inputs and classes (255: void) of a training batch."""
         images, labels = (part.to(self.device) for part in self.batches[step])
-        return normalize(images).contiguous(memory_format=torch.channels_last), labels.long()
+        images = normalize(images, self.data.scale)
+        return images.contiguous(memory_format=torch.channels_last), labels.long()
 
     def loss(self, net: nn.Module, batch: Batch) -> Tensor:
         """Return the loss on a batch."""
         x, labels = batch
         with autocast(self.precision, self.device):
-            output = _checked(net(x)["out"], len(self.classes)).float()
+            output = _checked(logits(net(x)), len(self.classes)).float()
         return nn.functional.cross_entropy(output, labels, self.weights, ignore_index=VOID)
 
     def scores(self, net: nn.Module, split: str) -> dict[str, float]:
         """Return how well a net does on the validation or the test split."""
-        found = evaluate(net, self.splits[split], self.classes, batch=self.batch_size, precision=self.precision)
+        how: dict[str, Any] = {"batch": self.batch_size, "precision": self.precision, "scale": self.data.scale}
+        found = evaluate(net, self.splits[split], self.classes, **how)
         return {"pixel_accuracy": found["pixel_accuracy"], "miou": found["miou"]}
 
 

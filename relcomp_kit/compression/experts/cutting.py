@@ -19,6 +19,7 @@ from relcomp_kit.compression.experts.coupling import (
 from relcomp_kit.compression.experts.gating import gate
 from relcomp_kit.compression.experts.slicing import compact_like, sliced
 from relcomp_kit.errors import UserError
+from relcomp_kit.models.outputs import logits
 from relcomp_kit.relevance.channels import check_eval
 
 TOLERANCE = 1e-4  # of the largest logit: what other orders of summation may change
@@ -104,12 +105,3 @@ def cut(quantized: Quantized, path: Path, net: nn.Module, example: Tensor) -> Qu
     kept = kept_units(net, path, found)
     indices, rest = sliced(quantized.indices, kept, found.axes), sliced(quantized.rest, kept, found.axes)
     return Quantized(indices, dict(quantized.steps), rest, dict(quantized.versions))
-
-
-def logits(output: object) -> Tensor:
-    """Return the logits of what a net gives: a tensor, or a dict that holds them under "out"."""
-    if isinstance(output, dict) and "out" in output:
-        output = output["out"]
-    if not isinstance(output, Tensor):
-        raise UserError(f"the net gives a {type(output).__name__}: it must give a tensor, or a dict with one as 'out'")
-    return output

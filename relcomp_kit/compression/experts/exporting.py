@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from relcomp_kit.compression.experts.coupling import fitting_example
-from relcomp_kit.compression.experts.cutting import logits
 from relcomp_kit.errors import UserError
 from relcomp_kit.files import write_atomic
+from relcomp_kit.models.outputs import logits
 from relcomp_kit.relevance.channels import check_eval
 
 

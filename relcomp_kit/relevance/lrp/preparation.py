@@ -32,11 +32,13 @@ def prepare(
     Raises
     ------
     UserError
-        If there is no such rule or way, the way does not have the rule, the net is in train mode, or one of its
-        weights is not a number.
+        If there is no such rule or way, the way does not have the rule, the net is in train mode, it has no parameters,
+        or one of its weights is not a number.
     """
     if rule not in RULES:
         raise UserError(f"there is no rule {rule!r}; choose one of {', '.join(RULES)}")
+    if next(model.parameters(), None) is None:
+        raise UserError("the net has no parameters, so that there is nothing to measure: give a net that has weights")
     if way is None:
         way = "gradient" if canonizers is None else "zennit"
     if way not in WAYS:

@@ -1,0 +1,341 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,source//py:percent
+#   kernelspec: {display_name: Python 3, language: python, name: python3}
+# ---
+
+# %% [markdown] slideshow={"slide_type": "slide"}
+# # Compress a net of your own
+# The lessons so far took nets that this kit had built. Yours is another one: a class in a file of yours, or a net of torchvision, with weights that a training left on the disk. What of it can be treated? What does relevance buy, and what would the size of the weights, or chance, have bought?
+# Here a net that nobody here built goes all the way: looked at, measured, quantized, cut, coded, and asked about a picture. First by one command, then in ten lines of Python that you can take home.
+#
+# | you do | you learn | you need |
+# |---|---|---|
+# | look at a net before you compute, let one command write files and a page, then do it by hand | what makes a net fit for relevance, quantization and experts; how to choose honestly | lessons 04 to 07, twenty minutes |
+#
+# `quick` takes about a minute on two cores, `full` a quarter of an hour. It decides no claim of the ledger: your net is not in it.
+
+# %% slideshow={"slide_type": "skip"}
+import math
+import tempfile
+from pathlib import Path
+
+import torch
+from torch import nn
+
+import relcomp_kit as rk
+from relcomp_kit import figures
+from relcomp_kit.course import check
+from relcomp_kit.course.cases import own_net as fresh
+from relcomp_kit.models.own_nets import load_weights
+from relcomp_kit.studies.own_net import example, nets, page, predicting
+from relcomp_kit.studies.own_net.ladder import Settings
+from relcomp_kit.studies.profiles import get_profile
+
+# %% tags=["parameters"] slideshow={"slide_type": "skip"}
+profile = "quick"
+seed = 0
+
+# %% [markdown] slideshow={"slide_type": "slide"}
+# ## A net that nobody here built
+# Where the published ResNet-20 of CIFAR-10 lies in `$RELCOMP_DATA`, it is that one; else torchvision's ShuffleNet is trained on small digits first, which takes half a minute, once.
+
+# %%
+budget = get_profile(profile).own_net
+folder = Path(tempfile.mkdtemp())
+given = example.example(folder, budget, seed)
+print(f"{given.words}: the net {given.spec}, its weights in {given.weights.name}")
+
+# %% [markdown] slideshow={"slide_type": "slide"}
+# ## Weights, whatever they are wrapped in
+# A training on several cards writes `module.` before every name, `torch.compile` writes `_orig_mod.`, Lightning writes `model.` and keeps the state in a larger file, a *checkpoint*. Torch refuses all of them, although the numbers are right. The kit compares names from the end, so that a common beginning does not matter. It reads
+# a file with `weights_only`: a pickle may hold any program, and this way none is run.
+
+# %%
+net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 2, 3))
+wrapped = {f"module.net.{name}": value for name, value in net.state_dict().items()}
+torch.save({"epoch": 90, "state_dict": wrapped}, folder / "checkpoint.pt")
+again = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 2, 3))
+load_weights(again, folder / "checkpoint.pt")
+
+# %% tags=["nbval-check-output"]
+alike = all(
+    torch.equal(value, again.state_dict()[name]) for name, value in net.state_dict().items()
+)
+check.true("weights with two prefixes, inside of a training's state, are read to the bit", alike)
+try:
+    load_weights(nn.Sequential(nn.Conv2d(3, 5, 3)), folder / "checkpoint.pt")
+except rk.UserError as error:
+    check.true("weights of another net are refused in a sentence", "of another net" in str(error))
+
+# %% [markdown] slideshow={"slide_type": "slide"}
+# ## Look first
+# Three questions, answered in seconds: has every operation a rule, so that relevance is conserved? Which parameters become whole numbers? Which filters can go, and which must stay, and why? What cannot be treated is named, with the reason.
+
+# %%
+data = given.data
+mine = rk.open_net(given.spec, data.classes, given.weights)
+task = rk.task_for(data)
+look = rk.look_at(mine, next(task.relevance_batches(4)))
+print(look)
+
+
+# %% [markdown]
+# To see what a refusal looks like, here is a net with a trick in it: its forward looks at the numbers themselves, by `.item()`, and draws a random one.
+
+
+# %%
+class Tricky(nn.Module):
+    """A classifier with things in it that no rule and no cut can follow."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.last = nn.Conv2d(3, 8, 3), nn.Linear(8, len(data.classes))
+
+    def forward(self, x):
+        y = torch.sort(self.first(x).mean((2, 3)), dim=1).values
+        return self.last(y * (2.0 if y.sum().item() > 0 else 1.0))
+
+
+print(rk.look_at(Tricky().eval(), next(task.relevance_batches(4))))
+
+# %% tags=["nbval-check-output"]
+tricky = rk.look_at(Tricky().eval(), next(task.relevance_batches(4)))
+check.true("relevance of our net is conserved", look.can_measure and look.conserved < 0.01)
+check.true(
+    "a layer whose channels are sorted keeps all of its filters", "first" in tricky.cut.fixed
+)
+check.true("it can still be quantized", tricky.can_quantize)
+
+# %% [markdown] slideshow={"slide_type": "slide"}
+# ## The command
+# In a terminal, this is all there is to it. `--train 400` would train the quantized nets further, `--size 224x224` resizes pictures, `--mean` and `--std` are for nets that were trained with other than the usual ones. What was measured stays in the cache: a command that was stopped goes on where it was.
+
+# %%
+print(f"relcomp compress {given.spec} \\")
+print(f"    --weights {given.weights.name} --data {given.folder.name} --images {budget.images} \\")
+print(f"    --classes {','.join(given.asked)} -o compressed")
+
+# %% [markdown]
+# Here the same is called from Python. It writes two files of nets (`.nnc`), the same for ONNX Runtime, all numbers, and one page, `index.html`, which needs no network: you can send it to a colleague.
+
+# %%
+settings = Settings(train=budget.train, seed=seed)
+found = rk.compress(
+    given.spec,
+    data,
+    folder / "compressed",
+    weights=given.weights,
+    classes=given.asked,
+    settings=settings,
+)
+print("\n".join(found.lines))
+
+# %% tags=["nbval-check-output"]
+names = {file.name for file in (folder / "compressed").iterdir()}
+wanted = {"net.nnc", "expert.nnc", "net.onnx", "expert.onnx", "results.json", "index.html"}
+check.same(
+    "the command has written nets, numbers and a page", sorted(wanted & names), sorted(wanted)
+)
+text = (folder / "compressed" / "index.html").read_text(encoding="utf-8")
+check.true("the page loads nothing", "<script" not in text and 'src="http' not in text)
+
+# %% [markdown] slideshow={"slide_type": "slide"}
+# ## Where relevance lies
+# The page begins with this: how much of all relevance, and of all weights, each layer has.
+
+# %%
+figures.relevance_by_layer(page.layer_shares(mine, found.ladder.relevance))
+
+# %% [markdown]
+# **What you see.** Layers near the input have few weights and much relevance, those near the output many weights and little relevance each. That is where bytes can be saved; and why one share for all layers is a bad choice.
+
+# %% [markdown] slideshow={"slide_type": "slide"}
+# ## What happens when weights or filters go
+# Nothing is trained. Left, the least weights are set to 0; right, filters are switched off until so much of the work is gone. All three lines have lost as much; what differs is who chose.
+
+# %%
+figures.what_goes(page.curves(found.ladder), f"{task.score} on validation")
+
+# %% [markdown]
+# **What you see.** Weights bear a lot: a quarter of them is hardly missed, whether relevance or size chose. Filters bear little. Behind every filter that goes, the next layer has another input than it was trained with, and only training brings that back (lesson 06). Chance is the control that anything has to beat, and size the one that costs nothing. If relevance does not lie above it here, use size.
+
+# %% [markdown] slideshow={"slide_type": "slide"}
+# ## The ladder
+
+# %%
+figures.sizes_and_scores(
+    page.sizes(found.ladder), (found.ladder.rungs[0].size, found.ladder.rungs[0].score), task.score
+)
+
+# %%
+print(f"{'':32}{'chosen by':20}{task.score:>9}{'bytes':>11}{'work':>7}")
+for rung in found.ladder.rungs:
+    work = rung.macs / found.ladder.rungs[0].macs
+    print(
+        f"{rung.what + ', ' + rung.how:32}{rung.arm:20}{rung.score:9.1%}{rung.size:11,}{work:7.0%}"
+    )
+
+# %% [markdown]
+# **What you see.** Each arm was allowed to choose among the same bits and weights of entropy, on the validation part; the table shows the test part. Look at how close the arms are, then at how many images there are: with 200 of them, two points are within the standard error (exercise 2). A table without it invites you to read luck. The expert is scored
+# on its own classes alone, beside the whole net on the same. As cut it is far below. That is no fault of the measure: nothing has been trained.
+
+# %% tags=["nbval-check-output"]
+first, *others = found.ladder.rungs
+files = {rung.what: rung for rung in found.ladder.rungs if rung.written}
+check.true(
+    "the file of the quantized net is a quarter of the float net, or less",
+    files["net"].size < first.size / 4,
+)
+check.true("the expert has less work", files["expert"].macs < first.macs)
+check.true(
+    "every arm stands beside relevance",
+    {"relevance", "magnitude", "random"} <= {one.arm for one in others},
+)
+
+# %% [markdown] slideshow={"slide_type": "slide"}
+# ## Ask the file
+# A file of the kit says which net, classes and size of images it is for. `relcomp predict net.nnc IMAGE` prints the class; a net that segments writes a picture in the colours of its classes. If the net is code of yours, name it with `--net`: the kit runs no code because a file says so.
+
+# %%
+image = next(file for file in sorted(given.folder.rglob("*.png")) if given.asked[0] in file.parts)
+own = None if given.spec.startswith("torchvision:") else given.spec
+opened = nets.read(folder / "compressed" / "net.nnc", own)
+answer = next(predicting.predict(opened, [image]))
+print(f"{image.parent.name}/{image.name}: {answer.words}")
+
+# %% tags=["nbval-check-output"]
+x, _ = next(task.relevance_batches(4))
+with torch.no_grad():
+    decoded, written = opened.net(x), rk.state_dict(files["net"].chosen.quantized)
+    expected = torch.func.functional_call(mine, written, x)
+check.same(
+    "the file gives, to the bit, the net that was quantized", torch.equal(decoded, expected), True
+)
+
+# %% [markdown] slideshow={"slide_type": "slide"}
+# ## The same in ten lines
+# All names are at the top of the package; `rk.load_folder("photos")` takes pictures of yours, a folder a class.
+
+# %%
+relevance = rk.weight_relevance(mine, task.relevance_batches())
+quantized = rk.quantize(mine, bits=6, Lambda=0.05, relevance=relevance)
+path = rk.relevant_path(mine, relevance, 0.75, task.example, by="macs")
+expert = rk.compact(mine, path, task.example)
+small = rk.encode(quantized)
+print(
+    f"{len(small):,} bytes; as it came {task.measure(mine, 'test'):.1%}, as cut {task.measure(expert, 'test'):.1%}"
+)
+
+# %% tags=["nbval-check-output"]
+with torch.no_grad(), rk.gate(mine, path):
+    gated, cut = mine(x), expert(x)
+check.close(
+    "the expert computes what the gated net does", cut, gated, atol=1e-4 * float(gated.abs().max())
+)
+lossless = rk.decode(small).quantized.indices
+check.true(
+    "the bytes hold every index",
+    all(torch.equal(lossless[name], one) for name, one in quantized.indices.items()),
+)
+
+# %% [markdown] slideshow={"slide_type": "slide"}
+# ## Is my net fit for this?
+# A checklist. Each line names the sentence that `look_at` or the command would tell you.
+#
+# | ask | if not |
+# |---|---|
+# | Does it give logits, (N, classes) or (N, classes, H, W), alone or under `"out"`? | wrap it in a module that does |
+# | Is it in eval mode, with batch-norms that keep statistics? | `net.eval()`; train with `track_running_stats` |
+# | Does its forward use torch's operations alone, without `.item()`, `.data` or NumPy? | what comes out of these has no history: relevance would end there |
+# | Has every layer its own weights? | give each a copy, or leave both out of quantization |
+# | Are `weight_norm` and masks of pruning made permanent? | `remove_parametrizations`, `prune.remove` |
+# | Do its filters meet layer-norms, or `view` by a fixed number of channels? | they stay; quantize, and cut the layers that remain |
+# | Do you have images that nobody has trained on, or chosen by? | hold some out first: all else would flatter you |
+# | Do you know mean and standard deviation that it was trained with? | look for `Normalize` in its code; a wrong one costs points silently |
+# | Is the score without anything done what you know it to be? | stop: classes in another order, or images of another size |
+
+# %% [markdown] slideshow={"slide_type": "slide"}
+# ## Exercise 1: names without their wrapping ★
+# `names` are the names in a file of weights, parts joined by dots, such as `module.net.conv.weight`. Take away the beginning that *all* have in common, as many whole parts as possible, but leave each name one part at least. Hint: `name.split(".")` gives the parts.
+
+
+# %% tags=["exercise"]
+def unwrapped(names):
+    # solution
+    parts = [name.split(".") for name in names]
+    while all(len(one) > 1 and one[0] == parts[0][0] for one in parts):
+        parts = [one[1:] for one in parts]
+    return [".".join(one) for one in parts]
+
+
+# %% tags=["nbval-check-output"]
+shown = {
+    (("module.a.weight", "module.b.weight"),): ["a.weight", "b.weight"],
+    (("net.a", "netto.b"),): ["net.a", "netto.b"],
+    (("m.m.bias",),): ["bias"],
+}
+check.exercise(unwrapped, shown, fresh.unwrapped)
+
+# %% [markdown] slideshow={"slide_type": "subslide"}
+# ## Exercise 2: is it luck? ★★
+# Of `images` test images, one net has `right` right and another one `other`. Each share has the variance p (1 - p) / images, and the variance of the difference is the sum of both, as if they had been tested on different images. Return by how many standard deviations the first net is ahead; 0.0 where both variances are 0.
+
+
+# %% tags=["exercise"]
+def deviations(right, other, images):
+    # solution
+    shares = [right / images, other / images]
+    variance = sum(share * (1 - share) / images for share in shares)
+    return (shares[0] - shares[1]) / math.sqrt(variance) if variance > 0 else 0.0
+
+
+# %% tags=["nbval-check-output"]
+check.exercise(
+    deviations,
+    {(50, 50, 100): 0.0, (10, 10, 10): 0.0, (180, 170, 200): 1.581138830084},
+    fresh.deviations,
+)
+
+# %% [markdown] slideshow={"slide_type": "subslide"}
+# ## Exercise 3: what becomes the file ★★
+# `tried` are nets as pairs of bytes and score on validation, `goal` a score. Return the place in the list of the one that becomes the file: the smallest of those that reach the goal. If none does, the one with the highest score, and of several such ones the smallest. No two have the same bytes.
+
+
+# %% tags=["exercise"]
+def chosen(tried, goal):
+    # solution
+    good = [place for place, (_, score) in enumerate(tried) if score >= goal]
+    if good:
+        return min(good, key=lambda place: tried[place][0])
+    return max(range(len(tried)), key=lambda place: (tried[place][1], -tried[place][0]))
+
+
+# %% tags=["nbval-check-output"]
+shown = {
+    (((300, 0.9), (200, 0.88), (100, 0.5)), 0.85): 1,
+    (((300, 0.5), (200, 0.5), (100, 0.4)), 0.85): 1,
+}
+check.exercise(chosen, shown | {(((100, 0.1), (200, 0.9)), 0.9): 1}, fresh.chosen)
+
+# %% [markdown] slideshow={"slide_type": "subslide"}
+# ## Exercise 4: open, your net
+# Take a net of your own, or another one of torchvision, through the checklist, then through the command. Which line of the checklist did it fail, and what did you change? Is relevance worth its price for it, or would magnitude have done? How many test images would you need to tell? The cell looks at five of torchvision's families, with random weights.
+
+# %%
+for name in ("resnet18", "mobilenet_v3_small", "shufflenet_v2_x0_5", "squeezenet1_1", "mnasnet0_5"):
+    other = nets.own_nets.build(f"torchvision:{name}", 10)
+    print(f"{name}: {rk.look_at(other, (torch.rand(1, 3, 64, 64), None))}\n")
+
+# %% [markdown] slideshow={"slide_type": "slide"}
+# ## Three questions
+# 1. Bits and Lambda are chosen on the validation part. Why not on the test part, which has as many images?
+# 2. The quantized net has a tenth of the bytes. Why is it not faster?
+# 3. For your net, magnitude gives a better curve than relevance. What do you do?
+#
+# <details><summary>Answers</summary>1. Of many tries, the best one is good partly by luck, and on the images that it was chosen by, the luck counts as merit. On other images it does not come again. 2. The file is decoded into floats before the net runs, and zeros are multiplied like any other number. Only what is cut out
+# is not computed. 3. Use magnitude, and say so. A measure is a tool; the control is there to tell you when you do not need it.</details>
+#
+# ## References
+# Becking et al., *ECQ^x: Explainability-Driven Quantization for Low-Bit and Sparse DNNs*, 2022 · Achtibat et al., *AttnLRP: Attention-Aware Layer-Wise Relevance Propagation for Transformers*, 2024 · Li et al., *Pruning Filters for Efficient ConvNets*, 2017 (magnitude) · Fang et al., *DepGraph: Towards Any Structural Pruning*, 2023

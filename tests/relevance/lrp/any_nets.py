@@ -1,0 +1,89 @@
+"""The table of all nets of torchvision that classify or segment: relevance, file, expert; or why not.
+
+A row at a time is asserted by `test_table_of_any_net`. For people, in portions that fit a machine:
+
+    python tests/relevance/lrp/any_nets.py resnet regnet    # those whose names begin so; without names all
+"""
+
+import sys
+import time
+
+import torch
+from families import CLASSES, build
+from torch import nn
+from torchvision import models
+
+from relcomp_kit.compression import ecqx, experts, nnc
+from relcomp_kit.errors import UserError
+from relcomp_kit.models.outputs import logits
+from relcomp_kit.models.own_nets import TORCHVISION
+from relcomp_kit.models.own_nets import build as from_line
+from relcomp_kit.relevance.lrp import conservation
+
+SIDES = {"vit": 224, "maxvit": 224, "inception": 96, "alexnet": 96}  # all else: 64
+MOST_CODED = 60 * 10**6  # parameters of a net that is coded: larger ones take minutes each
+HEADS = ("net", "parameters", "relevance", "file", "expert", "seconds")
+
+
+def names() -> list[str]:
+    return [*models.list_models(models), *models.list_models(models.segmentation)]
+
+
+def side(name: str) -> int:
+    return next((size for start, size in SIDES.items() if name.startswith(start)), 64)
+
+
+def row(name: str) -> dict[str, str | float]:
+    """What is measured of a net with random weights and disturbed batch-norms: a number, or the kit's own sentence."""
+    seconds = time.process_time()
+    net = build(lambda: from_line(TORCHVISION + name, CLASSES).train(), side(name))
+    x = torch.randn(1, 3, side(name), side(name), generator=torch.Generator().manual_seed(0))
+    count = sum(value.numel() for value in net.parameters())
+    found = {"net": name, "parameters": count, "relevance": said(lambda: relevance(net, x))}
+    found["file"] = said(lambda: file(net, name)) if count <= MOST_CODED else "not tried: it is large"
+    found["expert"] = said(lambda: expert(net, x))
+    return found | {"seconds": time.process_time() - seconds}
+
+
+def said(measure) -> float | str:
+    try:
+        return measure()
+    except UserError as error:
+        return str(error)
+
+
+def relevance(net: nn.Module, x: torch.Tensor) -> float:
+    """What is lost or made at the worst cut, of the start."""
+    return max(cut.error for cut in conservation(net, x, rule="epsilon").values())
+
+
+def file(net: nn.Module, name: str) -> float:
+    """How many bytes of float32 one byte of the file stands for; it has to be exact and to load strictly."""
+    quantized = ecqx.quantize(net, 4, 0.1)
+    data = nnc.encode(quantized)
+    decoded = nnc.decode(data).quantized
+    state, expected = ecqx.state_dict(decoded), ecqx.state_dict(quantized)
+    assert all(torch.equal(value, state[key]) for key, value in expected.items()) and state.keys() == expected.keys()
+    from_line(TORCHVISION + name, CLASSES).load_state_dict(state)
+    return quantized.original_bytes / len(data)
+
+
+def expert(net: nn.Module, x: torch.Tensor) -> float:
+    """How far the cut net is from the gated one, of the largest logit."""
+    path = experts.random_path(net, 0.6, x, torch.Generator().manual_seed(1))
+    small = experts.compact(net, path, x)
+    with torch.inference_mode(), experts.gate(net, path):
+        gated = logits(net(x))
+        return float((logits(small(x)) - gated).abs().max() / gated.abs().max())
+
+
+def shown(value: str | float) -> str:
+    return value if isinstance(value, str) else f"{value:,}" if isinstance(value, int) else f"{value:.2g}"
+
+
+if __name__ == "__main__":
+    print("| " + " | ".join(HEADS) + " |\n" + "|---" * len(HEADS) + "|")
+    for one in names():
+        if len(sys.argv) < 2 or one.startswith(tuple(sys.argv[1:])):
+            found = row(one)
+            print("| " + " | ".join(shown(found[head]) for head in HEADS) + " |", flush=True)
