@@ -537,8 +537,10 @@ figures.conv_maps(clean, rows)
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## What the claims come to
-# Nobody types a verdict. Every claim of the ledger has a rule in code. It is *reproduced* if the rule holds for each of three seeds, *not
-# reproduced* if it holds for none, and *partly* in between. On other data or with a smaller budget it *holds on a stand-in* at best.
+# Nobody types a verdict. Every claim of the ledger has a rule in code. The rule gives each seed a *margin*, and the 95 % interval of their
+# mean decides: *reproduced* if it lies where the rule holds, *not reproduced* if it lies where the rule fails, *undecided* if it reaches into
+# both. *Partly* means that one part of the rule holds and another fails. On other data or with a smaller budget a claim *holds on a stand-in*
+# at best. Lesson 09 does this by hand.
 
 # %% slideshow={"slide_type": "skip"}
 found = {"maps": by_measure, "agreement": agreement, "times": ratios, "silent": silent}
