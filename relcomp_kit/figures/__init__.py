@@ -22,8 +22,8 @@ from relcomp_kit.figures.pruning_curves import (
     sparsity_over_sf,
 )
 from relcomp_kit.figures.published_tasks import published_tasks
-from relcomp_kit.figures.quantization import cost_parabolas, kept_weights, weights_on_grid, zero_cluster
-from relcomp_kit.figures.quantization_curves import ahead, bars, changed_by_layer, pareto, training
+from relcomp_kit.figures.quantization import cost_parabolas, weights_on_grid, zero_cluster
+from relcomp_kit.figures.quantization_curves import ahead, bars, pareto, training
 from relcomp_kit.figures.relevance import heatmaps, reference_crops, small_net
 from relcomp_kit.figures.relevance_curves import agreement, areas, conservation, flipping, removal_curves
 from relcomp_kit.figures.relevance_weights import gradient_identity, weight_against_relevance
@@ -58,7 +58,6 @@ __all__ = [
     "bars",
     "bytes_by_layer",
     "bytes_of_nets",
-    "changed_by_layer",
     "class_shares",
     "code_curves",
     "code_sizes",
@@ -78,7 +77,6 @@ __all__ = [
     "image_rows",
     "input_maps",
     "iou_per_class",
-    "kept_weights",
     "leak",
     "learning_curves",
     "limits_over_sf",

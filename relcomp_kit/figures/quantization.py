@@ -5,15 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
-from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 from numpy.typing import ArrayLike
 
 from relcomp_kit.figures.relevance_weights import _percentiles
 from relcomp_kit.figures.style import (
     AGAINST,
-    BETWEEN,
     DIVERGING,
     FOR,
     INK,
@@ -22,7 +19,6 @@ from relcomp_kit.figures.style import (
     REMOVED,
     REST,
     SMALL,
-    bare,
     figure,
 )
 
@@ -188,33 +184,3 @@ def zero_cluster(weight: ArrayLike, relevance: ArrayLike, plain: ArrayLike, adju
 def _groups(plain: ArrayLike, adjusted: ArrayLike) -> np.ndarray:
     """Return the place of every weight's group in `GROUPS`."""
     return (np.asarray(plain) != 0) + 2 * (np.asarray(adjusted) != 0)
-
-
-def kept_weights(plain: ArrayLike, adjusted: ArrayLike, titles: Sequence[str]) -> None:
-    """Draw which weights of neurons that look at an image ECQ and ECQ^x keep, a tile a neuron.
-
-    Parameters
-    ----------
-    plain, adjusted : array
-        Integer indices by ECQ and by ECQ^x, (neurons, height, width).
-    titles : sequence of str
-        What to write above each tile.
-    """
-    groups = _groups(plain, adjusted)
-    count, height, width = groups.shape
-    rows = -(-count // ACROSS)
-    columns = -(-count // rows)
-    across = min(2.6, 13 / columns, (6.6 / rows - 0.35) * width / height)  # all fits on a slide
-    colours = dict(GROUPS) | {"0 in both": PAPER, "kept by both": BETWEEN}
-    shades = np.array([to_rgb(colour) for colour in colours.values()])
-    size = (across * columns, (across * height / width + 0.35) * rows + 0.6)
-    with figure(rows, columns, size=size) as (made, axes):
-        for axis in axes:
-            bare(axis)
-        for axis, tile, title in zip(axes, shades[groups], titles, strict=False):
-            axis.imshow(tile)
-            axis.set_title(title)
-            for spine in axis.spines.values():
-                spine.set(visible=True, color=REMOVED, linewidth=0.8)
-        patches = [Patch(facecolor=colour, edgecolor=REMOVED, label=name) for name, colour in colours.items()]
-        made.legend(handles=patches, loc="outside lower center", ncols=4)

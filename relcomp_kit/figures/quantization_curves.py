@@ -6,8 +6,8 @@ from itertools import chain
 import numpy as np
 from matplotlib.axes import Axes
 
-from relcomp_kit.figures.parts import asides, behind, dots, rows, sizes, spread, stages
-from relcomp_kit.figures.style import AGAINST, FOR, INK, LOOKS, WHOLE, Look, figure, looks
+from relcomp_kit.figures.parts import asides, dots, rows, sizes, spread
+from relcomp_kit.figures.style import INK, LOOKS, WHOLE, Look, figure, looks
 
 ORDER = ("none", "relevance", "magnitude", "random", "float")  # of arms in a legend
 FEW = 8  # layers: so many have room for their own names
@@ -218,28 +218,3 @@ def bars(values: dict[str, Sequence[float]], xlabel: str, mark: float | None = N
             axis.text(100 * mark, 1.02, mark_label, color=WHOLE, ha="center", va="bottom", transform=place)
         axis.set_xlabel(f"{xlabel}, %")
         axis.margins(x=0.05)
-
-
-def changed_by_layer(shares: dict[str, tuple[float, float]]) -> None:
-    """Draw per weight tensor what share of its weights only ECQ^x keeps, upwards, and only ECQ, downwards.
-
-    Parameters
-    ----------
-    shares : dict of str to (float, float)
-        Per weight tensor, from the input to the output: the share of its weights that are 0 under ECQ and not under
-        ECQ^x, and the share of those that are 0 under ECQ^x only.
-    """
-    kept, dropped = 100 * np.array(list(shares.values()), float).reshape(-1, 2).T
-    places = np.arange(len(shares))
-    with figure(size=(12, 4.8)) as (made, (axis,)):
-        axis.bar(places, kept, 0.85, color=FOR, label="kept by relevance")
-        axis.bar(places, -dropped, 0.85, color=AGAINST, label="dropped by relevance")
-        axis.axhline(0, color=INK, linewidth=1)
-        if len(shares) > FEW:
-            stages(axis, list(shares))
-        else:
-            axis.set_xticks(places, [name.removesuffix(".weight") for name in shares])
-            behind(axis, "y")
-        axis.yaxis.set_major_formatter(lambda value, _: f"{abs(value):g}")
-        axis.set_ylabel("weights of the tensor, %")
-        made.legend(loc="outside upper center", ncols=2)

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from matplotlib.colors import to_hex
 
 from relcomp_kit import figures
 from relcomp_kit.figures import style
@@ -80,19 +79,6 @@ def test_zero_cluster_counts_all_and_draws_some(draw, size):
 
 
 @pytest.mark.slow
-def test_kept_weights_have_the_colours_of_their_groups(draw):
-    plain = torch.tensor([0, 3, 0, -1]).reshape(1, 2, 2).expand(11, 2, 2)
-    adjusted = torch.tensor([0, 0, -2, 5]).reshape(1, 2, 2).expand(11, 2, 2)
-    made = draw(figures.kept_weights, plain, adjusted, [f"neuron {i}" for i in range(11)])
-    shown = [axis for axis in made.axes if axis.images]
-    assert [axis.get_title() for axis in shown] == [f"neuron {i}" for i in range(11)]
-    tile = shown[10].images[0].get_array()
-    assert to_hex(tile[0, 0]) == "#ffffff"
-    assert (to_hex(tile[0, 1]), to_hex(tile[1, 0])) == (style.AGAINST, style.FOR)
-    assert [text.get_text() for text in made.legends[0].get_texts()] == list(GROUPS)
-
-
-@pytest.mark.slow
 def test_weights_on_grid_stand_where_and_as_high_as_they_are(draw):
     weight = torch.linspace(-0.5, 0.5, 1001)
     index = (weight / 0.2).round().to(torch.int8)
@@ -106,18 +92,6 @@ def test_weights_on_grid_stand_where_and_as_high_as_they_are(draw):
     assert not len(lines(none)["centroid 0"].get_xdata()) and lines(none)["centroids"].get_ydata() == 1001
     assert [axis.get_title() for axis in made.axes] == ["wide: 20 % zeros", "no 0: 0 % zeros"]
     assert wide.get_ylim()[1] > 1001
-
-
-@pytest.mark.slow
-def test_changed_by_layer_names_stages_or_a_few_layers(draw):
-    names = ["conv1.weight", *[f"layer{i}.{j}.conv{k}.weight" for i in (1, 2) for j in (0, 1) for k in (1, 2)]]
-    shares = {f"backbone.{name}": (0.01 * place, 0.02) for place, name in enumerate(names)}
-    (axis,) = draw(figures.changed_by_layer, shares).axes
-    assert [label.get_text() for label in axis.get_xticklabels()] == ["layer1", "layer2"]
-    heights = [bar.get_height() for bar in axis.patches]
-    np.testing.assert_allclose(heights, [*range(9), *[-2] * 9])
-    (axis,) = draw(figures.changed_by_layer, {"layers.0.weight": (0.0, 0.0), "layers.1.weight": (NAN, 0.1)}).axes
-    assert [label.get_text() for label in axis.get_xticklabels()] == ["layers.0", "layers.1"]
 
 
 def seeds(*scores: float, x: float = 0.5) -> list[list[tuple[float, float]]]:
