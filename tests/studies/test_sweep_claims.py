@@ -71,6 +71,12 @@ def test_nets_at_once_decide_the_control_about_them():
     assert len(claim["series"]["relevance"]["4 bit"]) == 4  # nets
     assert claim["measured"].startswith("at 4 bit 72.0")
     assert len(content["measurements"]) == len(points)
+    head, first, *rest = sweep_claims.at_once_table(content)
+    assert head.split() == ["resnet20", "resnet32", "resnet44", "resnet56"]
+    assert first.split()[0] == "float" and first.count("71.0") == 3 and "71.1" in first
+    assert len(rest) == 4 * 3 + 1  # three arms by two steps and two ways to share, random by one
+    (random,) = (line for line in rest if " random " in line)
+    assert random.split()[:2] == ["p99.9-interpolated,", "normalized"] and random.count("60.0") == 3
 
 
 def test_other_plans_decide_nothing():

@@ -10,6 +10,7 @@ from statistics import fmean
 from relcomp_kit.datasets.labelled import NAMES
 from relcomp_kit.errors import UserError
 from relcomp_kit.evidence.record import Record
+from relcomp_kit.evidence.rules.series import percent
 from relcomp_kit.studies.quantization import results
 from relcomp_kit.studies.quantization.measurement import row, start_scores
 from relcomp_kit.sweeps.point import Point
@@ -76,9 +77,29 @@ def one_shot_row(record: dict) -> dict:
     """Return what counts of a record of the experiment "one-shot"; sizes are None for the arm "float"."""
     point = record["point"]
     found = {entry["name"]: entry["value"] for entry in record["measurements"]}
-    how = {name: point[name] for name in ("net", "arm", "seed", "bits", "Lambda", "step_rule")}
+    how = {name: point[name] for name in ("net", "arm", "seed", "bits", "Lambda", "step_rule", "probabilities")}
     sizes = {"sparsity": found.get("sparsity"), "bytes": found.get("coded size"), "file": found.get("file size")}
     return how | {"accuracy": found["accuracy"]} | sizes
+
+
+def at_once_table(record: dict) -> list[str]:
+    """Return what nets keep that were quantized without training, as text: a line for each way and arm, a column a net.
+
+    Parameters
+    ----------
+    record : dict
+        That `decided` made of the experiment "one-shot".
+    """
+    rows = [entry for entry in record["measurements"] if entry["name"] == "accuracy at once"]
+    nets = list(dict.fromkeys(one["net"] for one in rows))
+    lines = [f"{'':38}" + "".join(f"{net.removesuffix('-published'):>24}" for net in nets)]
+    ways = dict.fromkeys((one["step_rule"], one["probabilities"], one["arm"]) for one in rows)
+    for step_rule, probabilities, arm in sorted(ways, key=lambda way: way[2] != "float"):
+        some = select(rows, step_rule=step_rule, probabilities=probabilities, arm=arm)
+        each = ([one["accuracy"] for one in select(some, net=net)] for net in nets)
+        how = "" if arm == "float" else f"{step_rule}, {probabilities}"
+        lines.append(f"{how:30}{arm:>9}" + "".join(f"{percent(values):>24}" for values in each))
+    return lines
 
 
 def decide_one_shot(record: Record, rows: Rows) -> None:
@@ -89,10 +110,11 @@ def decide_one_shot(record: Record, rows: Rows) -> None:
     record : Record
         The verdict goes into it.
     rows : sequence of dict
-        With ``net``, ``arm``, ``seed``, ``step_rule`` and ``accuracy``; several seeds of an arm are draws of its images
-        or numbers, and their mean counts.
+        As `one_shot_row` returns them; several seeds of an arm are draws of its images or numbers, and their mean
+        counts.
     """
-    some = [one for one in rows if one["step_rule"] == results.PUBLISHED_STEP and one["arm"] != "float"]
+    some = select(rows, step_rule=results.PUBLISHED_STEP, probabilities="normalized")
+    some = [one for one in some if one["arm"] != "float"]
     nets = list(dict.fromkeys(one["net"] for one in some))
     arms = {
         arm: {"4 bit": [fmean(one["accuracy"] for one in select(some, net=net, arm=arm)) for net in nets]}
