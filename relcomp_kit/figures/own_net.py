@@ -5,11 +5,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.ticker import LogLocator, NullLocator
 
-from relcomp_kit.figures.relevance_curves import CONTROLS
-from relcomp_kit.figures.style import AGAINST, FOR, INK, REMOVED, figure
+from relcomp_kit.figures.style import FOR, INK, REMOVED, figure, looks
 
-LOOKS = {"relevance": (FOR, "-", "o"), "without relevance": (AGAINST, "-.", "D")}
-LOOKS |= {name: (*look, "s" if name == "magnitude" else "v") for name, look in CONTROLS.items()}
 MOST_NAMES = 24  # of layers that have room below an axis
 
 
@@ -55,17 +52,20 @@ def what_goes(
     keep : list of bytes, optional
         As in `relevance_by_layer`.
     """
+    drawn = looks(name for _, _, curves in panels.values() for name in curves)
     with figure(1, len(panels), size=(6.2 * len(panels), 4.8), sharey=True, keep=keep) as (made, axes):
         for axis, (kind, (gone, start, curves)) in zip(axes, panels.items()):
+            x = [0, *(100 * share for share in gone)]
             for name, scores in curves.items():
-                colour, line, marker = LOOKS[name]
+                look = drawn[name]
                 y = 100 * np.array([start, *scores])
-                axis.plot([0, *(100 * share for share in gone)], y, line, color=colour, marker=marker, label=name)
+                axis.plot(x, y, color=look.colour, linestyle=look.line, marker=look.marker, label=look.name)
             axis.axhline(100 * start, color=INK, linewidth=1.2)
             axis.set_xlabel(f"{kind}, %")
         axes[0].set_ylabel(f"{ylabel}, %")
         axes[0].set_ylim(bottom=0)
-        shown = {line.get_label(): line for axis in axes for line in axis.lines if line.get_label() in LOOKS}
+        names = {look.name for look in drawn.values()}
+        shown = {line.get_label(): line for axis in axes for line in axis.lines if line.get_label() in names}
         made.legend(shown.values(), shown, loc="outside upper center", ncols=3)
 
 
@@ -86,12 +86,13 @@ def sizes_and_scores(
     keep : list of bytes, optional
         As in `relevance_by_layer`.
     """
+    drawn = looks(points)
     with figure(size=(10, 5), keep=keep) as (made, (axis,)):
         axis.plot(start[0] / 1000, 100 * start[1], "*", color=INK, markersize=18, label="as it came", linestyle="none")
         for name, some in points.items():
-            colour, _, marker = LOOKS[name]
-            x, y = np.array(some).T
-            axis.plot(x / 1000, 100 * y, marker, color=colour, markersize=11, label=name, linestyle="none", alpha=0.85)
+            look, (x, y) = drawn[name], np.array(some).T
+            how = {"marker": look.marker, "markersize": 11, "linestyle": "none", "alpha": 0.85}
+            axis.plot(x / 1000, 100 * y, color=look.colour, label=look.name, **how)
         axis.set(xscale="log", xlabel="kilobytes, logarithmic", ylabel=f"{ylabel} in the test, %")
         axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axis.xaxis.set_major_formatter("{x:g}")

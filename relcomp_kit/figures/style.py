@@ -82,6 +82,7 @@ LOOKS = {
         ("oracle", "", (INK, "-", "s")),
         ("none", "none (ECQ)", _NONE),
         ("ecq", "none (ECQ)", _NONE),
+        ("without relevance", "", _NONE),
         ("float", "", _WHOLE),
         ("super-net", "", _WHOLE),
         ("whole net", "", _WHOLE),
