@@ -352,7 +352,7 @@ for title, run in shown_runs.items():
 
 # %% [markdown]
 # **What you see.** Each point is a seed at the end of its arm. At 80 % sparsity two maps beat chance in every seed. Plain magnitude, which
-# costs nothing to compute, beats two maps in every seed, and by more. Weight times gradient lies between the two in the mean.
+# costs nothing to compute, beats two maps in every seed. Weight times gradient lies between the two in the mean.
 #
 # It makes no clear difference whether importance is measured on training or on test images. The published arms, and those compared with
 # them, use test images, as the program did. A fifth of these is set apart for that, and no accuracy is ever reported on them.
