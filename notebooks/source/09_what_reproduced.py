@@ -86,7 +86,8 @@ def interval(margins):
 
 low, high = interval(margins)
 print(
-    f"mean {100 * sum(margins) / 3:+.2f} points, interval {100 * low:+.2f} to {100 * high:+.2f} points"
+    f"mean {100 * sum(margins) / 3:+.2f} points, "
+    f"interval {100 * low:+.2f} to {100 * high:+.2f} points"
 )
 
 # %% [markdown]
@@ -112,7 +113,7 @@ print(state(margins), state([0.02, 0.021, 0.022], 0.005), state([0.001, 0.0011, 
 
 # %%
 def verdict(conditions, published):
-    """Conditions: margins and the lead that matters, by name; published: on the published data and scale."""
+    """Conditions: margins and lead that matters; published: on the published data and scale."""
     states = {state(*condition) for condition in conditions.values()}
     if any(len(margins) < 3 for margins, _ in conditions.values()):
         return "too few seeds"
@@ -261,7 +262,7 @@ by_work = {letter: [row for row in rows if row["id"][0] == letter] for letter in
 
 
 def show(letter):
-    """Show the claims of a work, and below it what is missing to test them where they were published."""
+    """Show the claims of a work, and below it what is missing to test them as published."""
     some = by_work[letter]
     parts = [report.claims_table(some, lambda lesson: f"{lesson}.ipynb"), *report.untested(some)]
     display(Markdown("\n\n".join(parts)))
