@@ -18,7 +18,7 @@ def prose():
     """What each lesson says, by its number."""
     lessons = {source.stem[:2]: notebooks.read_source(source).cells for source in notebooks.find_lessons()}
     return {
-        number: "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+        number: " ".join(" ".join(cell.source for cell in cells if cell.cell_type == "markdown").split())
         for number, cells in lessons.items()
     }
 
