@@ -127,14 +127,30 @@ def rows(axis: Axes, names: Sequence[str], words: Sequence[str]) -> None:
 
 
 def behind(axis: Axes, along: str) -> None:
-    """Keep only the grid that lengths are read from, behind what is drawn."""
+    """Keep only the grid that lengths are read from, behind what is drawn.
+
+    Parameters
+    ----------
+    axis : Axes
+        Changed.
+    along : {"x", "y"}
+        The axis that lengths lie along.
+    """
     axis.grid(False)
     axis.grid(True, axis=along)
     axis.set_axisbelow(True)
 
 
 def stages(axis: Axes, cuts: Sequence[str]) -> None:
-    """Name the stages of a net below the axis, and mark where they begin; a stage of one cut has no room for a name."""
+    """Name the stages of a net below the axis, and mark where they begin; a stage of one cut has no room for a name.
+
+    Parameters
+    ----------
+    axis : Axes
+        Changed; the cuts lie at 0, 1, 2 and so on.
+    cuts : sequence of str
+        Names of layers, from the input to the output.
+    """
     places, names, first, named = [], [], 0, True
     for stage, found in groupby(cuts, lambda cut: cut.removeprefix("backbone.").split(".")[0]):
         count = len(list(found))

@@ -79,10 +79,12 @@ def one_shot(
         As in `relcomp_kit.compression.ecqx.recipe.QatRecipe`; "float" is the net as it is.
     seed : int
         Of the net if it is trained here, of the order of the images, and of random relevance.
-    bits, Lambda, step_rule, rule, aggregate
+    bits, Lambda, step_rule
         As in `relcomp_kit.compression.ecqx.recipe.QatRecipe`.
     probabilities : {"normalized", "published"}
         As in `relcomp_kit.compression.ecqx.quantize`.
+    rule, aggregate
+        As in `relcomp_kit.compression.ecqx.recipe.QatRecipe`.
     relevance_images : int
         Training images that relevance is measured on, in batches of 100.
     """
