@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -37,6 +37,7 @@ LISTED = "classes.txt"
 USUAL_SIZE = (224, 224)  # to which pictures of several sizes are brought
 Size = tuple[int, int]
 Own = tuple[Path, int]  # a picture and its class
+Data = TypeVar("Data", ImageSet, SceneSet)
 
 
 def load_folder(
@@ -140,7 +141,7 @@ def _whole_numbers(part: Split) -> Split:
     return Split((255 * part.images).round().to(torch.uint8), part.labels)
 
 
-def _fewer(data: ImageSet | SceneSet, most: int | None) -> ImageSet | SceneSet:
+def _fewer(data: Data, most: int | None) -> Data:
     """Return a set with at most so many images a part, evenly from all of it."""
     if most is None:
         return data
@@ -349,8 +350,8 @@ def _label_reader(folder: Path) -> tuple[dict[str, tuple[int, int, int]], Callab
     if not 0 < len(names) < VOID or len({*names}) < len(names):
         raise UserError(f"{file} lists {len(names)} classes, {len({*names})} of them different: list each class once")
     if coded:
-        colours = {name: tuple(map(int, line[-3:])) for name, line in zip(names, lines)}
-        return colours, partial(read_colours, palette=tuple(colours.values()))  # type: ignore[return-value]
+        colours = {name: (int(line[-3]), int(line[-2]), int(line[-1])) for name, line in zip(names, lines)}
+        return colours, partial(read_colours, palette=tuple(colours.values()))
     numbers = {number: number for number in (*range(len(names)), VOID)}
     return dict(zip(names, palette_of(names))), partial(read_ids, class_of=numbers)
 
