@@ -223,8 +223,9 @@ def _classes(folder: Path) -> dict[str, list[Path]]:
     return found
 
 
-def _order(folder: Path, file: Path) -> bytes:
-    return hashlib.sha256(file.relative_to(folder).as_posix().encode()).digest()
+def _order(folder: Path, file: Path, draw: str = "") -> bytes:
+    """Return what files are sorted by, at random; another draw is another order."""
+    return hashlib.sha256((draw + file.relative_to(folder).as_posix()).encode()).digest()
 
 
 def _hold_out(folder: Path, own: list[Own], share: float, names: Sequence[str]) -> tuple[list[Own], list[Own]]:
@@ -241,7 +242,12 @@ def _hold_out(folder: Path, own: list[Own], share: float, names: Sequence[str]) 
 
 
 def _some(folder: Path, own: list[Own], most: int | None) -> list[Own]:
-    return sorted(own, key=lambda one: _order(folder, one[0]))[:most]
+    """Return some pictures, of each class its share, in an order of their own: parts were held out by the other one."""
+    place = {}
+    for number in {number for _, number in own}:
+        some = sorted((one for one in own if one[1] == number), key=lambda one: _order(folder, one[0], "some"))
+        place |= {one: (rank + 0.5) / len(some) for rank, one in enumerate(some)}
+    return sorted(own, key=lambda one: (place[one], _order(folder, one[0], "some")))[:most]
 
 
 def _common_size(files: Sequence[Path]) -> Size | None:
@@ -307,7 +313,7 @@ def _scenes(folder: Path, size: Size | None, most: int | None) -> SceneSet:
         if part not in parts:
             parts["train"], parts[part] = hold_out(parts["train"], share)
     for part, pairs in parts.items():
-        parts[part] = sorted(pairs, key=lambda pair: _order(folder, pair[0]))[:most]
+        parts[part] = sorted(pairs, key=lambda pair: _order(folder, pair[0], "some"))[:most]
     if size is None:
         size = _common_size([image for pairs in parts.values() for image, _ in pairs])
         if size is None:

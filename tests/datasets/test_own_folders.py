@@ -223,3 +223,16 @@ def test_neither_a_folder_nor_a_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=r"nowhere is no folder: name .* or one of berdiba, camvid"):
         load_folder("nowhere")
+
+
+@pytest.mark.slow
+def test_few_pictures_of_many_are_of_all_classes(tmp_path):
+    """Also where a part was held out of the training pictures, by the same kind of order."""
+    for name in "abcd":
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (2, 2)).save(tmp_path / name / "0.png")
+        for index in range(1, 800):
+            shutil.copy(tmp_path / name / "0.png", tmp_path / name / f"{index}.png")
+    data = load_folder(tmp_path, most=24)
+    for part in (data.train, data.validation, data.test):
+        assert part.labels.bincount().tolist() == [6] * 4
