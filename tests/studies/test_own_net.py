@@ -398,3 +398,14 @@ def test_bad_pictures_and_experts(own):
     ):
         with pytest.raises(UserError, match=words):
             list(predict(opened, [Path(image) for image in images], **options))
+
+
+def test_answers_that_are_all_but_0_are_said():
+    """As a MobileNetV3 gives them before it is trained: what is lost is the stabiliser's, not the rules'."""
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, 5, bias=False)).eval()
+    with torch.no_grad():
+        for value in net.parameters():
+            value.mul_(1e-6)
+    look = look_at(net, (torch.rand(2, 3, 8, 8), None))
+    assert not look.can_measure
+    assert "its answers are all but 0" in look.unmeasured and "without training" in str(look)

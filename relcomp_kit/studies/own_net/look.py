@@ -9,6 +9,7 @@ from relcomp_kit.compression.experts import ALL, Overview
 from relcomp_kit.errors import UserError
 from relcomp_kit.relevance.lrp import conservation
 
+FAINT = 1e-6  # an answer that the stabiliser of the epsilon rule is not small beside
 LOST = 0.05  # of the start, that may be lost or made on the way before relevance is called not conserved
 Batch = tuple[Tensor, Tensor]
 
@@ -102,7 +103,11 @@ def look_at(net: nn.Module, batch: Batch) -> Look:
             float((one.relevance + one.kept - one.start).abs().sum() / one.start.abs().sum()) for one in cuts.values()
         )
         if not conserved <= LOST:
-            unmeasured, conserved = f"at a cut {conserved:.0%} of it are lost or made", None
+            most = max(float(one.start.abs().max()) for one in cuts.values())
+            reason = f"at a cut {conserved:.0%} of it are lost or made"
+            if most < FAINT:
+                reason = f"its answers are all but 0 ({most:.0e}), as without training: there is nothing to share out"
+            unmeasured, conserved = reason, None
     except UserError as error:
         unmeasured = str(error)
     cut, uncut, counted = None, "", 0
