@@ -178,7 +178,7 @@ shares = {
 figures.path_layers(shares)
 
 # %% [markdown]
-# **What you see.** A bar is a layer, from the input on the left to the output on the right. The expert keeps most of the first stage, and about a third of the wide layers in the last one. Wherever it leaves filters out, it keeps a larger share of the relevance than of the filters: that is the gain of choosing by relevance. It is most similar to the average path in the layers near the input, and least in two layers of the classifier, where classes are told apart.
+# **What you see.** A bar is a layer, from the input on the left to the output on the right. The expert keeps most of the first stage, except of its first layer, and about a third of the wide layers in the last one. Wherever it leaves filters out, it keeps a larger share of the relevance than of the filters: that is the gain of choosing by relevance. It is most similar to the average path in the layers near the input, and least in two layers of the classifier, where classes are told apart.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Which experts are alike?
@@ -236,7 +236,7 @@ for line in results_of.weather_lines(full) if full else ():
     print(line)
 
 # %% [markdown]
-# **What you see.** On average the expert cut in snow is ahead in both weathers. The ranges of the two experts overlap, and the one cut by day has much the wider range. Three nets do not prove that cutting for snow helps. Both are far ahead of magnitude.
+# **What you see.** On average the expert cut in snow is ahead in both weathers. The ranges of the two experts overlap, and the one cut by day has much the wider range. Three nets do not prove that cutting for snow helps. On average, both are far ahead of magnitude.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## The race
@@ -247,7 +247,7 @@ rows = [row for plan in plans for row in study.swept(plan, data)]
 print("\n".join(results_of.summary(rows, wanted)))
 
 # %% [markdown]
-# **What you see.** As cut, only relevance and the average path still find rails. A short training brings these two close to the super-net, random filters part of the way, and magnitude hardly anywhere.
+# **What you see.** As cut, only relevance and the average path still find rails. A short training brings these two to within two to four points of the super-net, random filters part of the way, and magnitude hardly anywhere.
 
 # %% tags=["nbval-check-output"] slideshow={"slide_type": "skip"}
 start, *_ = results_of.supers(rows).values()
@@ -258,7 +258,7 @@ check.true("the multiply-adds fall faster than the filters", faster)
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## The recorded full run
-# Multiply-adds on the horizontal axis, the IoU of the class in the test on the vertical one; lines are means of three nets, bands their range.
+# Multiply-adds on the horizontal axis, the IoU of the class in the test on the vertical one; the curves are means of three nets, the vertical lines their range.
 
 # %%
 if full:
@@ -275,7 +275,7 @@ for line in results_of.summary(recorded, wanted) if full else ():
     print(line)
 
 # %% [markdown]
-# **What you see.** As cut, an expert of half of the filters has lost most of the rails, whatever chose its filters. How many it keeps is partly luck, as the wide bands show, and `quick` above may keep more. 300 steps of training bring most of them back. Then relevance loses two points with a quarter of the work, where chance loses seven and magnitude more. Across the whole net, magnitude leaves one of 512 filters in a wide layer, and hardly anything gets through (*layer collapse*). With the same share of every layer, magnitude is a fairer rival, and still behind. At half of the filters even chance is ahead of both kinds of magnitude.
+# **What you see.** As cut, an expert of half of the filters has lost most of the rails, whatever chose its filters. How many it keeps is partly luck, as the long vertical lines show, and `quick` above may keep more. After 300 steps of training, relevance loses only two points with a quarter of the work, where chance loses seven and magnitude more. Across the whole net, magnitude leaves one of 512 filters in a wide layer, and hardly anything gets through (*layer collapse*). With the same share of every layer, magnitude is a fairer rival, and still behind. At half of the filters even chance is ahead of both kinds of magnitude.
 #
 # But look at the *average*. Relevance of all classes makes a better rail expert than relevance of the rail, with less work. A net that tells rails from their surroundings has to know the surroundings, too. The publication has no such control.
 
@@ -294,7 +294,7 @@ if full:
     )
 
 # %% [markdown]
-# **What you see.** Dots are means of three nets, lines their range. The rival is whichever magnitude path is better on validation. After the training relevance is ahead of it for every class but one: for *anomaly on track*, the rarest by far, it is behind on average, and which of the two is ahead changes from net to net. A class with few pixels gives few and noisy relevances. Cut for anomalies alone, the expert of one net sees none at all; joined with the expert for rails it sees them on all three (B10, below). An early warning is better served by the joined expert.
+# **What you see.** Dots are means of three nets, lines their range; blue is behind magnitude. The rival is whichever magnitude path is better on validation. After the training relevance is ahead of it for every class but one: for *anomaly on track*, the rarest by far, it is behind on average, and which of the two is ahead changes from net to net. A class with few pixels gives few and noisy relevances. Cut for anomalies alone, the expert of one net sees hardly any; joined with the expert for rails it sees them on all three (B10, below). An early warning is better served by the joined expert.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Is it fast?
@@ -307,7 +307,7 @@ print(f"By its multiply-adds the expert would be {1 / share:.1f} times faster.")
 print("\n".join(study.times(net, small, example)))
 
 # %% [markdown]
-# **What you see.** The gain is smaller than the multiply-adds promise, and it depends on the program that runs the net. PyTorch gains more: it runs every batch-norm as a pass of its own, and with fewer channels these passes cost less, too. ONNX Runtime folds the batch-norms into the convolutions. It is faster to begin with and gains less, and least at the larger size. Probably the numbers of channels that the path has left over suit the processor less than the super-net's multiples of 16. So measure on the machine that will run the expert. `relevant_path` takes `by="macs"` and `multiple=8`, for a budget in multiply-adds and numbers of channels that suit processors.
+# **What you see.** The gain is smaller than the multiply-adds promise. How much smaller depends on the program that runs the net, on the size of the images, and on what else the machine does at that moment: run the cell twice. ONNX Runtime is faster to begin with, because it folds the batch-norms into the convolutions; PyTorch runs each of them as a pass of its own. Probably the numbers of channels that the path has left over suit the processor less than the super-net's multiples of 16. So measure on the machine that will run the expert. `relevant_path` takes `by="macs"` and `multiple=8`, for a budget in multiply-adds and numbers of channels that suit processors.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## What it decides
@@ -326,7 +326,7 @@ for name, content in ((dataset, full), ("CamVid's trees, for vegetation on Citys
     print(f"The recorded full run, {name}\n{decided}\n")
 
 # %% [markdown]
-# **What you see.** On rail scenes the expert saves less than the published three quarters, on average over three nets and with less than two points lost. On CamVid's trees it saves more than was published. Joined experts are better on their classes than single ones, above all for anomalies.
+# **What you see.** On rail scenes the expert saves less than the published three quarters, on average over three nets and with less than two points lost. Two of the nets reach the three quarters and one misses them by far, so B5 is undecided. On CamVid's trees all three save more than was published, but the IoU that they lose differs so much that B8 is undecided, too. Joined experts are better on their classes than single ones, above all for anomalies.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Exercise 1: as few as carry it ★★

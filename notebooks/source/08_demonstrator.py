@@ -55,9 +55,9 @@ Image(png(render(state)))
 
 # %% [markdown]
 # **What you see.** On the left is a rail scene that the kit has drawn, and below it the relevance of its pixels for *rail*. Red pixels speak for the class, blue ones against it; there are blue ones even on rails. Then comes one column for each net. The super-net has all filters. *rail, 60 %* has kept the filters that are most relevant for rail, by LRP on training
-# scenes; *magnitude, 60 %* has kept those with the largest weights. The second row shows which pixels changed: red ones were right before and are wrong now, blue ones are right now. The table says what each net costs. Nothing has been trained after the cut, so this is what the filters can do by themselves, and it is little. Lesson 06 shows what training adds.
+# scenes; *magnitude, 60 %* has kept those with the largest weights. The second row shows which pixels changed: red ones were right before and are wrong now, blue ones are right now, black ones are wrong before and after. The table says what each net costs. Nothing has been trained after the cut, so this is what the filters can do by themselves, and it is little. Lesson 06 shows what training adds.
 #
-# Every bar has its number beside it, and nothing depends on telling red from green. So everybody in the hall can follow.
+# Every bar has its number written on it, and nothing depends on telling red from green. So everybody in the hall can follow.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Every state is a line

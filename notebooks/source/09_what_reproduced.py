@@ -13,7 +13,7 @@
 # |---|---|---|
 # | derive a verdict from margins, read the ledger of all claims, hold claims against their controls, draw the whole pipeline in one figure | why a verdict is computed and not written, why three seeds that agree are little, what a stand-in can show | the other lessons, or curiosity about them, twenty minutes |
 #
-# Nothing is trained here. The lesson takes ten seconds in both profiles, without data and without a network. Its figures come from the records of full runs in `data/reference/full`, and from the run that this lesson belongs to, if there is one. Every number below is printed by code: when a record changes, so does the page.
+# Nothing is trained here. The lesson takes 15 s in both profiles, without data and without a network. Its figures come from the records of full runs in `data/reference/full`, and from the run that this lesson belongs to, if there is one. Every number below is printed by code: when a record changes, so does the page.
 
 # %% slideshow={"slide_type": "skip"}
 import math
@@ -93,7 +93,7 @@ print(
 # %% [markdown]
 # The interval holds 0: these nets cannot tell. More seeds could.
 #
-# A claim that one arm *beats* another also needs a smallest lead that matters, or a lead of a hundredth of a point would win as soon as there are seeds enough. The ledger fixed these leads before it looked: half a point of accuracy, because ECQ^x calls half a point less "without loss"; two points of IoU, which an expert may lose. A published bound needs none: there, 0 is the bound.
+# A claim that one arm *beats* another also needs a smallest lead that matters, or a lead of a hundredth of a point would win as soon as there are seeds enough. The ledger fixed these leads before it looked: half a point of accuracy, because ECQ^x calls half a point less "without loss"; two points of IoU, which an expert may lose. A published bound, such as *over 75 %*, needs no such lead: to be above it is enough.
 
 
 # %%
@@ -162,7 +162,7 @@ counts = ledger.counts(rows)
 figures.verdict_counts(counts)
 
 # %% [markdown]
-# **What you see.** One bar a work. Blue is met, light blue the same but on other data or a smaller net, orange met in one part and missed in another, yellow undecided, red refuted on the published data and scale. Grey is not a failure: here it could not be tested.
+# **What you see.** One bar a work. Blue is met, light blue the same but on other data or a smaller net, orange met in one part and missed in another, yellow undecided, red refuted on the published data and scale. Dark grey is not a failure: here it could not be tested. Pale grey is open.
 # Only claims whose data everybody can get, or that need none, can become blue or red. That is a merit of a work too: the thesis took MNIST, so each of its sentences can be checked to the last digit. A rail claim can at best be light blue as long as its data are not at hand, however good the method is.
 
 
@@ -209,12 +209,12 @@ display(Markdown(ledger.control_table(rows)))
 print(ledger.control_count(rows))
 
 # %% [markdown]
-# **What you see.** Below each claim, in italics, its controls. A claim and its control can differ, and then both sentences are true: the accuracy did rise, and it was not for the reason given. Read the last line as the price of leaving a control out.
+# **What you see.** Below each claim, in italics, its controls. A claim and its control can differ, and then both sentences are true: what was published did happen, though not for the reason given. Read the last line as the price of leaving a control out.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## The whole pipeline in one figure
 # Prune, quantize, cut out an expert, code: how small does a net get, and what is left of its score? Sizes are shares of the bytes as float32. What counts as bytes differs, so it stands with each family in the list below: an estimate by entropy is not yet a file, and a file has everything in it.
-# Curves, except those of files, begin at 100 % with a net that nothing was done to *but as much training*. On a curve of quantized nets lie only those that no rival of their size beats on the validation split; the score is that of the test split. mIoU is over all classes, also for an expert, whose task is one of them.
+# Curves, except those of files, begin at 100 % with a net that nothing was done to *but as much training*. Of the quantized nets, a curve shows only those that no net of about the same size, or a smaller one, beats on the validation split; the score drawn is that of the test split. mIoU is over all classes, also for an expert, whose task is one of them.
 
 # %%
 panels = whole_picture.panels()
@@ -222,7 +222,7 @@ figures.whole_picture(panels)
 
 # %% [markdown]
 # **What you see.** Removing single weights saves the fewest bytes: what stays is still 32 bits wide, and where it stood has to be stored too. Quantization with an entropy term saves both, because zero becomes the shortest word of the code. A file can be smaller than the estimate, which leaves biases and batch-norm in 32 bits, or larger, for its header and its tables.
-# Curves of one panel compare ways to make *one* net small, but mind the training: the pruned nets of the thesis were trained far longer than its quantized ones, and the pruned ones of DeepLabV3 not at all. Within one family the comparison is fair. Folded below lies every point, with the command that measures it again.
+# Curves of one panel compare ways to make *one* net small, but mind the training: the pruned nets of the thesis were trained far longer than its quantized ones, and the pruned ones of DeepLabV3 not at all. Within one family the comparison is fair. A curve that leaves the picture at its lower edge goes on in the list: folded below lies every point, with the command that measures it again. After it, each family has one line, its smallest net within a point of its own best. Mind that the bests differ.
 
 # %% slideshow={"slide_type": "skip"}
 for panel in panels:
