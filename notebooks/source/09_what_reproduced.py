@@ -44,7 +44,7 @@ print(f"{len(live)} records of this run, {len(recorded)} of full runs")
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## The answers first
-# One or two rows for each promise, with the control that asks whether the reason given is the right one. Ids that end in *c* are such controls: the works did not ask them.
+# One or two rows for each promise, with the control that asks whether the reason given is the right one. In this table, ids that end in *c* are such controls: the works did not ask for them.
 
 # %%
 display(Markdown(ledger.headline_table(rows)))

@@ -54,7 +54,7 @@ def test_without_training_lrp_beats_ecq_and_chance_and_magnitude_on_two_nets_of_
         assert re.search(r"ecq: 3; .*magnitude: 2; random: 3", line)
     arms = {arm: fmean(values) for arm, values in quantization.by_arm(compact, 4, 0.2).items() if arm != "float"}
     assert max(arms, key=arms.get) == "magnitude"
-    assert 0.10 < arms["lrp"] - arms["ecq"] < 0.12  # "ten points ahead of ECQ"
+    assert 0.10 < arms["lrp"] - arms["ecq"] < 0.12  # "eleven points ahead of ECQ"
     settings = ((4, 0.2, 0.03, 0.075), (3, 0.1, 0.03, 0.075), (4, 0.05, 0, 0.005), (4, 0.1, 0, 0.01))
     for bits, Lambda, least, most in settings:
         arms = quantization.by_arm(compact, bits, Lambda)
