@@ -454,12 +454,14 @@ if full:
     unquantized = sum(one["test"] for one in fair.values()) / len(fair)
     judged = results_of.judged(recorded)
     print("\n".join(results_of.summary(recorded, fair)))
-    figures.pareto(results_of.curves(judged, "sparsity"), "zeros", "pixel accuracy", unquantized)
+    figures.pareto(
+        results_of.curves(judged, "sparsity"), "zeros", "pixel accuracy", None, fair=unquantized
+    )
 
 # %%
 if full:
     curves = results_of.curves(judged, "bytes")
-    figures.pareto(curves, "coded size", "pixel accuracy", unquantized, log=True)
+    figures.pareto(curves, "coded size", "pixel accuracy", None, log=True, fair=unquantized)
 
 # %% [markdown]
 # **What you see.** At 4 and 5 bit, 70 % of the weights can go for less than half a point, and all arms lie together, chance included. 3 bit costs nearly a point, 2 bit one and a half. There chance is behind on average, and which of LRP, magnitude and ECQ leads changes from net to net. The second picture, by coded size, says the same. The nets with half of their weights at 0 or more are twelve to twenty-five times smaller.
@@ -479,7 +481,7 @@ if mnist:
     curves = results_of.curves(results_of.judged(recorded), "sparsity")
     curves["2 bit"]["LRP, published grid"] = results_of.published_grid(recorded, "sparsity")
     print("\n".join(results_of.summary(recorded, fair)))
-    figures.pareto(curves, "zeros", "accuracy", unquantized)
+    figures.pareto(curves, "zeros", "accuracy", None, fair=unquantized)
 
 # %% [markdown]
 # **What you see.** At 70 % zeros, 4 and 5 bit cost less than half a point against the float net that was trained as long, 3 bit 0.7 to 0.8 points, and 2 bit 1.6 to 1.9. Chance loses more than the others at every bit width, so the choice of weights counts. But between LRP, magnitude and plain ECQ the ranges of the three nets overlap at every bit width. In a net of three layers, relevance says little that size does not. At nine zeros in ten, the published grid at 2 bit is better than the one chosen here.

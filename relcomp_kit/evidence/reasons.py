@@ -37,12 +37,16 @@ def why(claim: Mapping, ruling: Ruling, verdict: str, seeds: Sequence[int] = ())
     if verdict == "not testable here" and claim.get("no_stand_in"):
         return f"Nothing stands in for the published data: {claim['no_stand_in']}."
     if verdict == "too few seeds":
-        return f"{count} seed{'s' * (count != 1)} give no interval that decides: the rule asks for {SEEDS} or more."
+        given = "1 seed gives" if count == 1 else f"{count} seeds give"
+        return f"{given} no interval that decides: the rule asks for {SEEDS} or more."
     told = {name: _told(ruling.conditions[name], kind, exact) for name, kind in found.items()}
     if set(found.values()) == {MET}:
         return _sentence("Holds" if len(found) == 1 else "All hold; the closest", told, [_closest(ruling, found)])
-    failed = [name for name, kind in found.items() if kind == FAILED]
-    open_ones = [name for name, kind in found.items() if kind == UNDECIDED]
+    # Side conditions first: where one is not met, it is the reason that the others count for nothing.
+    names = sorted(found, key=lambda name: not ruling.conditions[name].side)
+    failed = [name for name in names if found[name] == FAILED]
+    failed = [name for name in failed if ruling.conditions[name].side] or failed
+    open_ones = [name for name in names if found[name] == UNDECIDED]
     met = [name for name, kind in found.items() if kind == MET]
     if verdict == "partly":
         return _sentence("Holds", told, met[:1]) + " " + _sentence("Fails", told, failed[:1])

@@ -179,7 +179,7 @@ def leak(before: ArrayLike, after: ArrayLike, mask: ArrayLike) -> None:
             axis.plot(places[~kept], values[~kept], "o", color=AGAINST, markersize=size)  # seen at 0 too
             axis.axhline(0, color=INK, linewidth=1)
             most = np.abs(values[~kept]).max(initial=0)
-            axis.set_title(f"masked {where} the batch-norm:\nmasked channels give up to {most:.2g}")
+            axis.set_title(f"masked {where} the batch-norm:\nlargest output of a masked channel: {most:.2g}")
             axis.set_xlabel("channel")
             behind(axis, "y")
         axes[0].set_ylabel("mean output")

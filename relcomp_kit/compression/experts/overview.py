@@ -29,7 +29,7 @@ class Overview:
     def __str__(self) -> str:
         layers = len(self.free) + len(self.fixed)
         first = (
-            f"{sum(self.free.values())} filters of {len(self.free)} of {layers} layers can be removed; "
+            f"{sum(self.free.values())} filters of {len(self.free)} of {layers} layer{'s' * (layers != 1)} can be removed; "
             f"{self.share:.0%} of the multiply-adds depend on them"
         )
         reasons: dict[str, list[str]] = {}

@@ -135,7 +135,8 @@ def x3c(ratio: dict[str, Series], estimated: dict[str, Series], lost: dict[str, 
     """
     rulings = {net: _smaller(ratio[net], lost[net]) for net in ratio}
     texts = [
-        f"{net}: {ruling.measured}" + (f", by the estimate {spread(estimated[net], 1)}" if net in estimated else "")
+        f"{net}: {ruling.measured}"
+        + (f" (the entropy estimates {spread(estimated[net], 1)} times smaller)" if net in estimated else "")
         for net, ruling in rulings.items()
     ]
     return Ruling(
