@@ -14,8 +14,8 @@
 # |---|---|---|
 # | check this machine, then take a neuron of three weights through four stations | why a large weight can be the first to go, and what the words of this field mean | school mathematics, some Python, ten minutes |
 #
-# The lesson runs in about ten seconds, in both profiles. It needs no data set and no internet. It decides no published claim, but
-# prepares you for the lessons that do.
+# The lesson runs in about ten seconds. It needs no data set and no internet. It decides no published claim, but prepares you for the
+# lessons that do.
 
 # %% [markdown] slideshow={"slide_type": "skip"}
 # Every lesson starts with its imports and with one cell of parameters. `profile` chooses the budget: `quick` takes minutes on a
