@@ -202,6 +202,9 @@ check.close(
 # - the *traced share* hands each output back to the inputs, by their share of every sum (formula II);
 # - the *class difference* adds up how far the slope of the true class exceeds that of each other class (V);
 # - *clamped outputs* is what must be taken from the image until its class is gone, while the other outputs are held.
+#
+# In the figure every row is a measure and every stroke is one of the three nets. The marker and the number on the right are their mean. The
+# dotted line shows random numbers.
 
 # %%
 correlations = []
@@ -294,10 +297,11 @@ for unit, found in costs.items():
     print(f"as a multiple of {unit}: " + ", ".join(shown))
 
 # %% [markdown]
-# **What you see.** Impact costs about as much as saliency, so the reported loss of time came from the program, not from the formula. The
+# **What you see.** The first line is the one to trust for impact: it costs about as much as saliency, so the reported loss of time came from
+# the program, not from the formula. The other two lines are single timings and depend on what else the machine does. The
 # other measures of pixels cost more the more passes they need: the class difference one for each class, clamped outputs one for each step
 # of a search, the oracle one for each pixel. Of the measures of weights, magnitude costs next to nothing. Information and the oracle cost
-# hundreds of gradients. The oracle is the reference that cheap measures are judged by; nobody would prune a large net with it.
+# hundreds of gradients or more. The oracle is the reference that cheap measures are judged by; nobody would prune a large net with it.
 
 # %% tags=["nbval-check-output"]
 of_inputs, of_weights = costs.values()
@@ -363,9 +367,10 @@ for name in ("two maps: saliency", "gradient", "weight x gradient", "oracle"):
     print(f"{name:18}: the six strongest of 36 neurons hold {share:.0%} of the importance")
 
 # %% [markdown]
-# **What you see.** The tiles of the two-map measures look alike. They show the same centre for every neuron, because $I_X$ hardly depends
-# on the neuron. The direct gradient is error times input. An empty border pixel lies near -1, or at 1 where salt fell, so its absolute
-# value is large in every image. So the direct gradient calls the border most important and the digits' places least.
+# **What you see.** The tiles of the two-map measures look alike. They show the same centre for every neuron, because $I_X$ is the same for
+# all neurons: a neuron decides only how much each image counts. The direct gradient is error times input. An empty border pixel lies near -1,
+# or at 1 where salt fell, so its absolute value is large in every image. So the direct gradient calls the border most important and the
+# digits' places least.
 #
 # The oracle's tiles differ from neuron to neuron, with fine strokes, and weight times gradient shows those strokes too. A product of two
 # ends cannot: it knows that the pixel matters and that the neuron matters, but not whether *this* weight connects them. Some of the
