@@ -224,12 +224,12 @@ at_input = epsilon["input"].bias_share, plus["input"].bias_share
 print("biases keep {:.0%} of the answer by epsilon, {:.0%} by z+".format(*at_input))
 
 # %% [markdown]
-# **What you see.** Above, the two parts fill the bar up to 1 at every cut. Biases keep most of the answer on the way, so only the smaller part
-# of what the net says can be shown in the pixels.
+# **What you see.** Above, relevance (red) and what biases keep (grey) fill the bar up to 1 at every cut. Biases keep most of the answer on the
+# way, so only the smaller part of what the net says can be shown in the pixels.
 #
-# Below, a *canonizer* is missing. zennit attaches rules to modules, but ResNet adds its two branches with a plain plus sign, to which nothing
-# can be attached. So each branch receives all of the relevance, block after block. In every single layer the books still balance. Only the
-# cut through the whole net shows the error.
+# Below, where the axis is logarithmic above 1, the sum grows to many times the answer: a *canonizer* is missing. zennit attaches rules to
+# modules, but ResNet adds its two branches with a plain plus sign, to which nothing can be attached. So each branch receives all of the
+# relevance, block after block. In every single layer the books still balance. Only the cut through the whole net shows the error.
 
 # %% tags=["nbval-check-output"]
 errors = {
@@ -270,8 +270,8 @@ by_rule = {
 figures.gradient_identity({rule: (plain[layer], found[layer]) for rule, found in by_rule.items()})
 
 # %% [markdown]
-# **What you see.** Each point is a weight of one layer. For epsilon all lie on the diagonal. z+ gives no weight a relevance below 0, and many
-# weights none at all, so it has little to do with the gradient.
+# **What you see.** Each field counts weights of one layer: the darker, the more. For epsilon nearly all lie on the diagonal. z+ gives no
+# weight a relevance below 0, and many weights none at all, so it has little to do with the gradient.
 
 # %% tags=["nbval-check-output"]
 joined = {
@@ -308,12 +308,13 @@ for of in ("all classes", *(data.classes[k] for k in asked)):
     print(f"large, yet irrelevant {irrelevant:.1%}; small, yet relevant {relevant:.1%}")
 
 # %% [markdown]
-# **What you see.** For epsilon, size and relevance go together: the diagonal is dark, and the two corners are nearly empty. No line shows a
-# correlation below 0.5. That is no accident. Epsilon relevance is the gradient *times the weight*, so size is one of its two factors.
+# **What you see.** The figure shows one layer, the lines are means over all layers and nets. For epsilon, size and relevance go together: the
+# diagonal is dark, and the two corners are nearly empty. No line shows a correlation below 0.5. That is no accident. Epsilon relevance is the
+# gradient *times the weight*, so size is one of its two factors.
 #
 # z+ sees it differently. A weight whose part is never positive gets nothing from it, however large the weight is. So whether a large weight is
 # irrelevant depends on the rule. B3 is decided by epsilon, the rule that prunes, and this small net does not meet it. A small net cannot
-# refute a claim about a large one. So the verdict below is *not testable here*, with the command that would test it.
+# refute a claim about a large one. So the verdict below is *not testable here*.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ### How to add up scenes
@@ -397,6 +398,9 @@ if full and within:
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ### Removal, layer by layer
+# Every layer loses the same share of its filters: on the left the least relevant first, on the right the most relevant first. A good measure
+# lies high on the left and low on the right. Markers of the same share stand side by side so that you can tell them apart. The upright bars
+# are the range over the three nets.
 
 # %%
 shares = budget.shares["layer"]
@@ -419,8 +423,9 @@ spread = f"from {min(chance):.1%} to {max(chance):.1%}"
 print(f"{len(chance)} random orders: mean {by_chance:.1%}, {spread}")
 
 # %% [markdown]
-# **What you see.** At the same share of every layer, LRP by either rule keeps more accuracy than magnitude. Chance is a better rival than it
-# looks. A single random order is luck, as the range in the last line shows. So ten are drawn for each net, and their mean is the control.
+# **What you see.** At the same share of every layer, LRP by either rule keeps more accuracy than magnitude. Chance keeps about as much
+# as magnitude. A single random order is luck, as the range in the last line shows: the best keeps more than LRP. So ten are drawn for each
+# net, and their mean is the control.
 #
 # *Taylor* was closest to ablation, yet here it keeps less than LRP. Further down, on other terms, it does as well as LRP. So mind how much
 # depends on the test. The mean of absolute values ranks channels better than the absolute value of the mean, but prunes no better. (Ablation
@@ -540,9 +545,9 @@ for name, explain in examples.DIGIT_MAPS.items():
     print(f"{name:18} rank correlation with the old map, new weights down to {alike}")
 
 # %% [markdown]
-# **What you see.** A tenth of the pixels, chosen by relevance or by gradient times input, brings the output close to its lowest value. Without
-# its sign the same map takes far longer, since it also takes away what speaks *against* the class. At the right end all curves meet at what
-# the net says about an image that is grey all over. After new weights little is left of the ranking.
+# **What you see.** A tenth of the pixels, chosen by relevance or by gradient times input, brings the output close to its lowest value.
+# Without its sign the same map never brings it as low, since it also takes away what speaks *against* the class. At the right end all curves
+# meet at what the net says about an image that is grey all over. After new weights little is left of the ranking.
 #
 # Mind what these tests cannot tell. The net was not trained on digits with grey holes, and may fail because the image is strange. The curve
 # depends on the grey: pixels that are grey already cannot be flipped. And a map of fresh noise passes the randomisation test best of all, so a
@@ -559,7 +564,8 @@ check.true("little of the ranking is left", max(max(one.values()) for one in lef
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## What it decides
 # B3 and B4 were published on other data and a larger net. What is met here *holds on a stand-in*. This run comes first, then the recorded full
-# run.
+# run. Compare B4 with B4c: that LRP beats magnitude is clear in both runs. That it beats chance is less certain, because random orders
+# differ so much.
 
 # %% slideshow={"slide_type": "skip"}
 record = results_of.decided(profile, data.name, nets, results, orders, budget)
