@@ -7,14 +7,17 @@
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # # Compress a net of your own
-# The lessons so far took nets that this kit had built. Yours is another one: a class in a file of yours, or a net of torchvision, with weights that a training left on the disk. What of it can be treated? What does relevance buy, and what would the size of the weights, or chance, have bought?
-# Here a net that nobody here built goes all the way: looked at, measured, quantized, cut, coded, and asked about a picture. First by one command, then in ten lines of Python that you can take home.
+# So far the nets came from this kit. Yours is another one: a class in a file of yours, or a net of torchvision, with weights that a training
+# has saved. Which parts of it can be compressed? What is gained by relevance, and what by the size of the weights or by chance?
+#
+# In this lesson a net from elsewhere goes all the way. You look at it, measure relevance, quantize, cut and code, and then ask the file about
+# a picture. One command does it all. After that you do it in ten lines of Python that you can take home.
 #
 # | you do | you learn | you need |
 # |---|---|---|
 # | look at a net before you compute, let one command write files and a page, then do it by hand | what makes a net fit for relevance, quantization and experts; how to choose honestly | lessons 04 to 07, twenty minutes |
 #
-# `quick` takes about a minute on two cores, `full` a quarter of an hour. It decides no claim of the ledger: your net is not in it.
+# `quick` takes about a minute on two cores, `full` a quarter of an hour. It decides no claim of the ledger.
 
 # %% slideshow={"slide_type": "skip"}
 import math
@@ -38,8 +41,9 @@ profile = "quick"
 seed = 0
 
 # %% [markdown] slideshow={"slide_type": "slide"}
-# ## A net that nobody here built
-# Where the published ResNet-20 of CIFAR-10 lies in `$RELCOMP_DATA`, it is that one; else torchvision's ShuffleNet is trained on small digits first, which takes half a minute, once.
+# ## A net from elsewhere
+# If CIFAR-10 and the published ResNet-20 lie in `$RELCOMP_DATA`, the lesson takes that net. Otherwise it trains torchvision's ShuffleNet on
+# small digits first. That takes half a minute, and only the first time. The printed line says which net you have.
 
 # %%
 budget = get_profile(profile).own_net
@@ -49,8 +53,10 @@ print(f"{given.words}: the net {given.spec}, its weights in {given.weights.name}
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Weights, whatever they are wrapped in
-# A training on several cards writes `module.` before every name, `torch.compile` writes `_orig_mod.`, Lightning writes `model.` and keeps the state in a larger file, a *checkpoint*. Torch refuses all of them, although the numbers are right. The kit compares names from the end, so that a common beginning does not matter. It reads
-# a file with `weights_only`: a pickle may hold any program, and this way none is run.
+# A training on several GPUs puts `module.` before every name, and `torch.compile` puts `_orig_mod.` there. Lightning puts `model.` there and
+# keeps the weights inside a larger file, a *checkpoint*. Torch refuses all of them, although the numbers are right. The kit compares names
+# from their end, so that a common beginning does not matter. It opens files with `weights_only=True`: a pickle can contain a program, and
+# with this option none is run.
 
 # %%
 net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 2, 3))
@@ -71,7 +77,8 @@ except rk.UserError as error:
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Look first
-# Three questions, answered in seconds: has every operation a rule, so that relevance is conserved? Which parameters become whole numbers? Which filters can go, and which must stay, and why? What cannot be treated is named, with the reason.
+# Three questions, answered in seconds. Does every operation have a rule, so that relevance is conserved? Which parameters become whole
+# numbers? Which filters can go, which must stay, and why? What cannot be treated is named, with the reason.
 
 # %%
 data = given.data
@@ -82,7 +89,10 @@ print(look)
 
 
 # %% [markdown]
-# To see what a refusal looks like, here is a net with a trick in it: its forward looks at the numbers themselves, by `.item()`, and draws a random one.
+# **What you see.** Every line is one answer. The last lines name the layers that keep all of their filters, and why.
+#
+# What does a refusal look like? Here is a net with two tricks in it: it sorts its channels, and its forward decides by a number that it reads
+# with `.item()`.
 
 
 # %%
@@ -110,7 +120,9 @@ check.true("it can still be quantized", tricky.can_quantize)
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## The command
-# In a terminal, this is all there is to it. `--train 400` would train the quantized nets further, `--size 224x224` resizes pictures, `--mean` and `--std` are for nets that were trained with other than the usual ones. What was measured stays in the cache: a command that was stopped goes on where it was.
+# In a terminal, the next lines are all that you type. `--train 400` would train the quantized nets further. `--size 224x224` resizes pictures.
+# `--mean` and `--std` are for nets that were trained with other values than the usual ones. What has been measured stays in the cache, so a
+# command that was stopped goes on where it was.
 
 # %%
 print(f"relcomp compress {given.spec} \\")
@@ -118,7 +130,9 @@ print(f"    --weights {given.weights.name} --data {given.folder.name} --images {
 print(f"    --classes {','.join(given.asked)} -o compressed")
 
 # %% [markdown]
-# Here the same is called from Python. It writes two files of nets (`.nnc`), the same for ONNX Runtime, all numbers, and one page, `index.html`, which needs no network: you can send it to a colleague.
+# Here the same is called from Python. It writes two nets, the whole one and an *expert* for a few classes, each as `.nnc` and for ONNX
+# Runtime. Beside them it writes all numbers (`results.json`) and one page (`index.html`), which needs no network: you can send it to a
+# colleague.
 
 # %%
 settings = Settings(train=budget.train, seed=seed)
@@ -143,26 +157,38 @@ check.true("the page loads nothing", "<script" not in text and 'src="http' not i
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Where relevance lies
-# The page begins with this: how much of all relevance, and of all weights, each layer has.
+# The page begins with this figure: each layer's share of all relevance and of all weights.
 
 # %%
 figures.relevance_by_layer(page.layer_shares(mine, found.ladder.relevance))
 
 # %% [markdown]
-# **What you see.** Layers near the input have few weights and much relevance, those near the output many weights and little relevance each. That is where bytes can be saved; and why one share for all layers is a bad choice.
+# **What you see.** Near the input the layers have a larger share of the relevance than of the weights. In the wide layers near the output it
+# is the other way round: many weights, and little relevance for each. Bytes can be saved there. It also shows why removing the same share
+# from every layer is a bad choice.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## What happens when weights or filters go
-# Nothing is trained. Left, the least weights are set to 0; right, filters are switched off until so much of the work is gone. All three lines have lost as much; what differs is who chose.
+# Nothing is trained here. On the left the weights with the lowest scores are set to 0. On the right filters are switched off until a share of
+# the multiply-adds is gone, and only the classes of the expert are asked for. At each point all three lines have lost the same amount. They
+# differ in who chose. The black line is the whole net.
 
 # %%
 figures.what_goes(page.curves(found.ladder), f"{task.score} on validation")
 
 # %% [markdown]
-# **What you see.** Weights bear a lot: a quarter of them is hardly missed, whether relevance or size chose. Filters bear little. Behind every filter that goes, the next layer has another input than it was trained with, and only training brings that back (lesson 06). Chance is the control that anything has to beat, and size the one that costs nothing. If relevance does not lie above it here, use size.
+# **What you see.** A quarter of the weights can go almost without loss, whether relevance or size chose them. Filters are missed earlier:
+# after every filter that goes, the next layer has another input than it was trained with, and only training brings the accuracy back (lesson
+# 06). Chance is the control that every measure has to beat, and magnitude is the control that costs nothing. Where the red line does not lie
+# above the blue one, use magnitude. Where hardly any accuracy is left, the order of the lines is luck.
+#
+# A warning about the height of the curves: a published net has often been trained on all training images, and the validation images were taken
+# from these. So its validation accuracy is higher than that on the test images in the table below.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## The ladder
+# From the net as it came to the quantized expert: each step with each of the measures, and the bytes and the test accuracy that it leaves.
+# Arms that end at the same place lie on top of each other in the figure, so read them in the table.
 
 # %%
 figures.sizes_and_scores(
@@ -178,8 +204,13 @@ for rung in found.ladder.rungs:
     )
 
 # %% [markdown]
-# **What you see.** Each arm was allowed to choose among the same bits and weights of entropy, on the validation part; the table shows the test part. Look at how close the arms are, then at how many images there are: with 200 of them, two points are within the standard error (exercise 2). A table without it invites you to read luck. The expert is scored
-# on its own classes alone, beside the whole net on the same. As cut it is far below. That is no fault of the measure: nothing has been trained.
+# **What you see.** Each arm could choose among the same numbers of bits and the same weights of the entropy, Lambda, on the validation images.
+# The table shows the test images. Before you call one arm better, look at how many images there are. With 200 of them, a difference of two
+# points is within the standard error (exercise 2): it may be luck. The arm *without relevance* belongs to the comparison too. If it does as
+# well as the others, the measure has bought nothing.
+#
+# The expert is scored on its own classes alone, and the whole net beside it on the same classes. In `quick` nothing has been trained after the
+# cut and after the rounding. So these numbers are what the measures leave, and not what can be reached.
 
 # %% tags=["nbval-check-output"]
 first, *others = found.ladder.rungs
@@ -196,7 +227,9 @@ check.true(
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Ask the file
-# A file of the kit says which net, classes and size of images it is for. `relcomp predict net.nnc IMAGE` prints the class; a net that segments writes a picture in the colours of its classes. If the net is code of yours, name it with `--net`: the kit runs no code because a file says so.
+# A file of the kit says which net it is, for which classes and for which size of images. `relcomp predict net.nnc IMAGE` prints the class. A
+# net that segments writes a picture in the colours of its classes. If the net is code of yours, name it with `--net`: the kit never runs code
+# just because a file names it.
 
 # %%
 image = next(file for file in sorted(given.folder.rglob("*.png")) if given.asked[0] in file.parts)
@@ -216,7 +249,9 @@ check.same(
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## The same in ten lines
-# All names are at the top of the package; `rk.load_folder("photos")` takes pictures of yours, a folder a class.
+# All names are at the top of the package. `rk.load_folder("photos")` reads pictures of yours, one folder for each class. The settings are
+# chosen by hand here: 6 bits, and a path that keeps three quarters of the multiply-adds. The path is for all classes and nothing is trained,
+# so the cut net loses much accuracy.
 
 # %%
 relevance = rk.weight_relevance(mine, task.relevance_batches())
@@ -243,23 +278,24 @@ check.true(
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Is my net fit for this?
-# A checklist. Each line names the sentence that `look_at` or the command would tell you.
+# A checklist. If the answer is no, do what stands on the right.
 #
 # | ask | if not |
 # |---|---|
-# | Does it give logits, (N, classes) or (N, classes, H, W), alone or under `"out"`? | wrap it in a module that does |
+# | Does it return logits, (N, classes) or (N, classes, H, W), alone or under `"out"`? | wrap it in a module that does |
 # | Is it in eval mode, with batch-norms that keep statistics? | `net.eval()`; train with `track_running_stats` |
-# | Does its forward use torch's operations alone, without `.item()`, `.data` or NumPy? | what comes out of these has no history: relevance would end there |
+# | Does its forward use only torch's operations, without `.item()`, `.data` or NumPy? | rewrite it: no gradient passes through these, so relevance would end there |
 # | Has every layer its own weights? | give each a copy, or leave both out of quantization |
 # | Are `weight_norm` and masks of pruning made permanent? | `remove_parametrizations`, `prune.remove` |
-# | Do its filters meet layer-norms, or `view` by a fixed number of channels? | they stay; quantize, and cut the layers that remain |
-# | Do you have images that nobody has trained on, or chosen by? | hold some out first: all else would flatter you |
-# | Do you know mean and standard deviation that it was trained with? | look for `Normalize` in its code; a wrong one costs points silently |
-# | Is the score without anything done what you know it to be? | stop: classes in another order, or images of another size |
+# | Are its filters free of layer-norms and of `view` with a fixed number of channels? | these filters stay; quantize, and cut the other layers |
+# | Do you have images that were used neither for training nor for choosing? | hold some out first: any others would flatter you |
+# | Do you know the mean and the standard deviation that it was trained with? | look for `Normalize` in its code; wrong values cost points silently |
+# | Before anything is done, is the score the one that you know? | stop: the classes may be in another order, or the images of another size |
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Exercise 1: names without their wrapping ★
-# `names` are the names in a file of weights, parts joined by dots, such as `module.net.conv.weight`. Take away the beginning that *all* have in common, as many whole parts as possible, but leave each name one part at least. Hint: `name.split(".")` gives the parts.
+# `names` are the names in a file of weights, parts joined by dots, such as `module.net.conv.weight`. Take away the beginning that *all* have
+# in common: as many whole parts as possible, but leave each name at least one part. Hint: `name.split(".")` gives the parts.
 
 
 # %% tags=["exercise"]
@@ -281,7 +317,9 @@ check.exercise(unwrapped, shown, fresh.unwrapped)
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # ## Exercise 2: is it luck? ★★
-# Of `images` test images, one net has `right` right and another one `other`. Each share has the variance p (1 - p) / images, and the variance of the difference is the sum of both, as if they had been tested on different images. Return by how many standard deviations the first net is ahead; 0.0 where both variances are 0.
+# Of `images` test images, one net gets `right` of them right, and another net gets `other` of them right. Each share has the variance p (1 -
+# p) / images, and the variance of the difference is the sum of both, as if they had been tested on different images. Return by how many
+# standard deviations the first net is ahead; 0.0 where both variances are 0.
 
 
 # %% tags=["exercise"]
@@ -322,7 +360,9 @@ check.exercise(chosen, shown | {(((100, 0.9), (200, 0.95)), 0.9): 0}, fresh.chos
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # ## Exercise 4: open, your net
-# Take a net of your own, or another one of torchvision, through the checklist, then through the command. Which line of the checklist did it fail, and what did you change? Is relevance worth its price for it, or would magnitude have done? How many test images would you need to tell? The cell looks at five of torchvision's families, with random weights.
+# Take a net of your own, or another one of torchvision, through the checklist, then through the command. Which line of the checklist did it
+# fail, and what did you change? Is relevance worth its price for it, or would magnitude have been enough? How many test images would you need
+# to tell? The cell looks at five nets of torchvision, with random weights. Which of them cannot be measured?
 
 # %%
 for name in ("resnet18", "mobilenet_v3_small", "shufflenet_v2_x0_5", "squeezenet1_1", "mnasnet0_5"):
@@ -332,11 +372,19 @@ for name in ("resnet18", "mobilenet_v3_small", "shufflenet_v2_x0_5", "squeezenet
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Three questions
 # 1. Bits and Lambda are chosen on the validation part. Why not on the test part, which has as many images?
-# 2. The quantized net has a tenth of the bytes. Why is it not faster?
+# 2. The quantized net has about a tenth of the bytes. Why is it not faster?
 # 3. For your net, magnitude gives a better curve than relevance. What do you do?
 #
-# <details><summary>Answers</summary>1. Of many tries, the best one is good partly by luck, and on the images that it was chosen by, the luck counts as merit. On other images it does not come again. 2. The file is decoded into floats before the net runs, and zeros are multiplied like any other number. Only what is cut out
-# is not computed. 3. Use magnitude, and say so. A measure is a tool; the control is there to tell you when you do not need it.</details>
+# <details><summary>Answers</summary>
+#
+# 1. The best of many tries is good partly by luck. On the images that it was chosen by, luck looks like merit. On other images it does not come
+#    again.
+# 2. The file is decoded into floats before the net runs, and zeros are multiplied like any other number. Only what is cut out is not computed.
+# 3. Use magnitude, and say so. A measure is a tool, and the control tells you when you do not need it.
+#
+# </details>
 #
 # ## References
-# Becking et al., *ECQ^x: Explainability-Driven Quantization for Low-Bit and Sparse DNNs*, 2022 · Achtibat et al., *AttnLRP: Attention-Aware Layer-Wise Relevance Propagation for Transformers*, 2024 · Li et al., *Pruning Filters for Efficient ConvNets*, 2017 (magnitude) · Fang et al., *DepGraph: Towards Any Structural Pruning*, 2023
+# Becking et al., *ECQ^x: Explainability-Driven Quantization for Low-Bit and Sparse DNNs*, 2022 · Achtibat et al., *AttnLRP: Attention-Aware
+# Layer-Wise Relevance Propagation for Transformers*, 2024 · Li et al., *Pruning Filters for Efficient ConvNets*, 2017 (magnitude) · Fang et
+# al., *DepGraph: Towards Any Structural Pruning*, 2023
