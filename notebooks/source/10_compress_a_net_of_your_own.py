@@ -180,7 +180,8 @@ figures.what_goes(page.curves(found.ladder), f"{task.score} on validation")
 # **What you see.** A quarter of the weights can go almost without loss, whether relevance or size chose them. Filters are missed earlier:
 # after every filter that goes, the next layer has another input than it was trained with, and only training brings the accuracy back (lesson
 # 06). Chance is the control that every measure has to beat, and magnitude is the control that costs nothing. Where the red line does not lie
-# above the blue one, use magnitude. Where hardly any accuracy is left, the order of the lines is luck.
+# above the blue one, use magnitude: with the ResNet-20 that is so for single weights. Where hardly any accuracy is left, the order of the
+# lines is luck.
 #
 # A warning about the height of the curves: a published net has often been trained on all training images, and the validation images were taken
 # from these. So its validation accuracy is higher than that on the test images in the table below.
@@ -207,7 +208,7 @@ for rung in found.ladder.rungs:
 # **What you see.** Each arm could choose among the same numbers of bits and the same weights of the entropy, Lambda, on the validation images.
 # The table shows the test images. Before you call one arm better, look at how many images there are. With 200 of them, a difference of two
 # points is within the standard error (exercise 2): it may be luck. The arm *without relevance* belongs to the comparison too. If it does as
-# well as the others, the measure has bought nothing.
+# well as the others, the measure has bought nothing. So it is with the ResNet-20, and only chance is behind by more than the standard error.
 #
 # The expert is scored on its own classes alone, and the whole net beside it on the same classes. In `quick` nothing has been trained after the
 # cut and after the rounding. So these numbers are what the measures leave, and not what can be reached.
