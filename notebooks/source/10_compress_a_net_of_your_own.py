@@ -121,13 +121,16 @@ check.true("it can still be quantized", tricky.can_quantize)
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## The command
 # In a terminal, the next lines are all that you type. `--train 400` would train the quantized nets further. `--size 224x224` resizes pictures.
-# `--mean` and `--std` are for nets that were trained with other values than the usual ones. What has been measured stays in the cache, so a
+# `--mean` and `--std` are for nets that were trained with other values than the usual ones. `--validation-from test` is for nets that others
+# have trained on all training images: choices made on images that a net has learned would be flattered. What has been measured stays in the cache, so a
 # command that was stopped goes on where it was.
 
 # %%
 print(f"relcomp compress {given.spec} \\")
 print(f"    --weights {given.weights.name} --data {given.folder.name} --images {budget.images} \\")
-print(f"    --classes {','.join(given.asked)} -o compressed")
+print(
+    f"    --classes {','.join(given.asked)} --validation-from {given.validation_from} -o compressed"
+)
 
 # %% [markdown]
 # Here the same is called from Python. It writes two nets, the whole one and an *expert* for a few classes, each as `.nnc` and for ONNX
@@ -183,8 +186,8 @@ figures.what_goes(page.curves(found.ladder), f"{task.score} on validation")
 # above the blue one, use magnitude: with the ResNet-20 that is so for single weights. Where hardly any accuracy is left, the order of the
 # lines is luck.
 #
-# A warning about the height of the curves: a published net has often been trained on all training images, and the validation images were taken
-# from these. So its validation accuracy is higher than that on the test images in the table below.
+# The images that choices are made on here are half of the test part. The published net was trained on all training images, and images held
+# out of those would show it better than it is.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## The ladder

@@ -48,6 +48,13 @@ def compress(
     std: Annotated[str | None, typer.Option(metavar="R,G,B", help="Standard deviation, likewise.")] = None,
     grey: Annotated[bool, typer.Option("--grey", help="Images to classify have one channel.")] = False,
     images: Annotated[int, typer.Option(metavar="N", help="Of each part at most so many; 0 for all.")] = MOST,
+    validation_from: Annotated[
+        str,
+        typer.Option(
+            metavar="PART",
+            help="train or test: what images for choices are held out of; test if the net was trained on all of train.",
+        ),
+    ] = "train",
     seed: Annotated[int, typer.Option(help="Of chance, and of the training.")] = 0,
 ) -> None:
     """Compress a net of your own: what relevance is worth for it, as files and one page.
@@ -69,6 +76,7 @@ def compress(
         most=images or None,
         grey=grey,
         scale=_scale(mean, std),
+        validation_from=validation_from,
     )
     wanted = [name.strip() for name in classes.split(",")] if classes else []
     with interruptible(f"what was measured is in {cache_dir()}"):

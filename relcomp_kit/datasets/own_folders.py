@@ -47,6 +47,7 @@ def load_folder(
     most: int | None = None,
     grey: bool = False,
     scale: Scale | None = None,
+    validation_from: str = "train",
 ) -> ImageSet | SceneSet:
     """Load a set of one's own, or one that the kit knows by its name.
 
@@ -64,6 +65,9 @@ def load_folder(
         Pictures to classify get one channel.
     scale : (tuple of float, tuple of float), optional
         Mean and standard deviation of each channel in [0, 1], as the net was trained with; ImageNet's by default.
+    validation_from : {"train", "test"}
+        The part that images for choices are held out of, where the set has none. For a net that others trained on all
+        training images take "test": every second test image is then one to choose by, whatever else the set holds.
 
     Returns
     -------
@@ -80,6 +84,8 @@ def load_folder(
         raise UserError(f"the size of images is (height, width) in whole pixels above 0, not {size}")
     if most is not None and most < 1:
         raise UserError(f"at most {most} images of each part are none: take 1 or more")
+    if validation_from not in ("train", "test"):
+        raise UserError(f"a validation part is held out of train or test, not of {validation_from!r}")
     if not folder.is_dir():
         found = _by_name(str(folder), size, most)
     elif all((folder / name).is_file() for name in cifar10.BATCHES):
@@ -88,7 +94,22 @@ def load_folder(
         found = _scenes(folder, size, most)
     else:
         found = _pictures(folder, size, most, grey)
-    return with_scale(found, scale)
+    return with_scale(found if validation_from == "train" else _halved_test(found), scale)
+
+
+def _halved_test(data: Data) -> Data:
+    """Return a set whose validation part is every second image of its test part, which keeps the others."""
+    test = data.test
+    count = len(test.labels) if isinstance(test, Split) else len(test)
+    if count < 2:
+        raise UserError(f"the test part has {count} image, and a validation part is to be taken from it: take more")
+    parts: dict[str, Any] = {}
+    for name, first in (("test", 0), ("validation", 1)):
+        if isinstance(test, Split):
+            parts[name] = Split(test.images[first::2], test.labels[first::2])
+        else:
+            parts[name] = torch.utils.data.Subset(test, range(first, count, 2))
+    return replace(data, **parts, sha256=hashlib.sha256(f"{data.sha256} halved test".encode()).hexdigest())
 
 
 def with_scale(data: ImageSet | SceneSet, scale: Scale | None) -> ImageSet | SceneSet:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.ticker import LogLocator, NullLocator
 
-from relcomp_kit.figures.style import FOR, INK, REMOVED, figure, looks
+from relcomp_kit.figures.style import FOR, INK, REMOVED, WHOLE, figure, looks
 
 MOST_NAMES = 24  # of layers that have room below an axis
 
@@ -88,10 +88,13 @@ def sizes_and_scores(
     """
     drawn = looks(points)
     with figure(size=(10, 5), keep=keep) as (made, (axis,)):
-        axis.plot(start[0] / 1000, 100 * start[1], "*", color=INK, markersize=18, label="as it came", linestyle="none")
+        axis.plot(
+            start[0] / 1000, 100 * start[1], "*", color=WHOLE, markersize=18, label="as it came", linestyle="none"
+        )
         for name, some in points.items():
             look, (x, y) = drawn[name], np.array(some).T
-            how = {"marker": look.marker, "markersize": 11, "linestyle": "none", "alpha": 0.85}
+            how = {"marker": look.marker, "markersize": 13, "linestyle": "none"}
+            how |= {"markerfacecolor": "none", "markeredgewidth": 2.4}  # what lies below is seen
             axis.plot(x / 1000, 100 * y, color=look.colour, label=look.name, **how)
         axis.set(xscale="log", xlabel="kilobytes, logarithmic", ylabel=f"{ylabel} in the test, %")
         axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))

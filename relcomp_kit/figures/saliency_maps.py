@@ -7,7 +7,21 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from torch import Tensor
 
 from relcomp_kit.figures.parts import behind, dots, rows
-from relcomp_kit.figures.style import DIVERGING, FOR, GREY, HEAT, INK, PAPER, REMOVED, REST, SMALL, bare, figure, looks
+from relcomp_kit.figures.style import (
+    AGAINST,
+    DIVERGING,
+    FOR,
+    GREY,
+    HEAT,
+    INK,
+    PAPER,
+    REMOVED,
+    REST,
+    SMALL,
+    bare,
+    figure,
+    looks,
+)
 
 
 def _square(row: Tensor) -> np.ndarray:
@@ -128,7 +142,7 @@ def two_orders(sizes: Tensor, shares: Tensor) -> None:
     """
     names = [f"weight {number}" for number in range(1, len(sizes) + 1)]
     with figure(1, 2, size=(9, 2.8), sharey=True) as (_, axes):
-        for axis, values, title, colour in zip(axes, (sizes, shares), ("by size", "by relevance"), (REMOVED, FOR)):
+        for axis, values, title, colour in zip(axes, (sizes, shares), ("by size", "by relevance"), (AGAINST, FOR)):
             axis.barh(names, values, color=colour)
             axis.set_title(f"{title}: remove {names[int(values.argmin())]}")
             behind(axis, "x")
@@ -255,6 +269,7 @@ def _weights(axis, x: int, before: np.ndarray, after: np.ndarray, kept: float) -
     """Draw the weights between two columns of neurons, as many of them kept, by lot, as the share says."""
     draw = np.random.default_rng(x).random((len(before), len(after)))
     for (i, j), chance in np.ndenumerate(draw):
-        look = {"color": FOR, "linewidth": 2.2, "zorder": 2} if chance < kept else {"color": REST, "linewidth": 0.7}
+        red = {"color": FOR, "linewidth": 2.2, "zorder": 2}
+        look = red if chance < kept else {"color": REST, "linewidth": 0.7, "zorder": 1}
         axis.plot([x - 1, x], [before[i], after[j]], **look)
     axis.text(x - 0.5, -0.04, f"{kept:.0%} left", ha="center", va="center", color=FOR, fontsize=16, weight="bold")

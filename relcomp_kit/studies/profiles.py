@@ -205,7 +205,7 @@ PROFILES = {
             scored_scenes=60,
             seeds=(0,),
         ),
-        OwnNetBudget(images=200, first_training=300, train=0),
+        OwnNetBudget(images=400, first_training=300, train=0),
     ),
     "full": Profile(
         "full",
@@ -281,7 +281,7 @@ PROFILES = {
             scored_scenes=500,
             seeds=(0, 1, 2),
         ),
-        OwnNetBudget(images=2000, first_training=1000, train=400),
+        OwnNetBudget(images=4000, first_training=1000, train=400),
     ),
 }
 

@@ -236,3 +236,14 @@ def test_few_pictures_of_many_are_of_all_classes(tmp_path):
     data = load_folder(tmp_path, most=24)
     for part in (data.train, data.validation, data.test):
         assert part.labels.bincount().tolist() == [6] * 4
+
+
+def test_validation_is_held_out_of_the_test_part_for_a_net_that_knows_the_training_part(tmp_path):
+    for place, part in enumerate(("train", "test")):
+        classes(tmp_path / part, start=10 * place)
+    plain, halved = load_folder(tmp_path), load_folder(tmp_path, validation_from="test")
+    assert torch.equal(halved.test.images, plain.test.images[::2])
+    assert torch.equal(halved.validation.images, plain.test.images[1::2])
+    assert halved.sha256 != plain.sha256
+    with pytest.raises(UserError, match="held out of train or test, not of 'both'"):
+        load_folder(tmp_path, validation_from="both")

@@ -27,9 +27,10 @@ class Overview:
     share: float
 
     def __str__(self) -> str:
-        layers = len(self.free) + len(self.fixed)
+        count = len(self.free) + len(self.fixed)
+        layers = f"{count} layer{'s' * (count != 1)}"
         first = (
-            f"{sum(self.free.values())} filters of {len(self.free)} of {layers} layer{'s' * (layers != 1)} can be removed; "
+            f"{sum(self.free.values())} filters of {len(self.free)} of {layers} can be removed; "
             f"{self.share:.0%} of the multiply-adds depend on them"
         )
         reasons: dict[str, list[str]] = {}

@@ -43,6 +43,8 @@ class Example:
         Classes for an expert.
     words : str
         What it is, for people.
+    validation_from : str
+        As in `relcomp_kit.datasets.own_folders.load_folder`.
     """
 
     spec: str
@@ -51,6 +53,7 @@ class Example:
     data: Data
     asked: tuple[str, ...]
     words: str
+    validation_from: str = "train"
 
 
 def example(folder: Path, budget: OwnNetBudget, seed: int = 0, report: Callable | None = None) -> Example:
@@ -73,10 +76,10 @@ def example(folder: Path, budget: OwnNetBudget, seed: int = 0, report: Callable 
     except UserError:
         place = None
     if place is not None and (place / "train").is_dir() and weights.is_file():  # as pictures, a folder a class
-        data = load_folder(place, most=budget.images)
+        data = load_folder(place, most=budget.images, validation_from="test")  # others trained on all of train
         asked = ("airplane", "automobile", "ship", "truck")
         return Example(
-            PUBLISHED, weights, place, data, asked, "a ResNet-20 on CIFAR-10, with weights that others trained"
+            PUBLISHED, weights, place, data, asked, "a ResNet-20 on CIFAR-10, with weights that others trained", "test"
         )
     pictures = _digits(folder / "digits")
     data, weights = load_folder(pictures, most=budget.images), folder / "weights.pt"

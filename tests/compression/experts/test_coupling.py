@@ -204,7 +204,7 @@ def test_what_must_stay_is_said_and_why(name, draw):
     found = groups(net, draw(*shape))
     assert not found.units and len(found.fixed) == 1
     assert re.search(sentence, next(iter(found.fixed.values()))), found.fixed
-    assert "0 filters of 0 of 1 layers can be removed" in str(overview(net, draw(*shape)))
+    assert "0 filters of 0 of 1 layer can be removed" in str(overview(net, draw(*shape)))
     with pytest.raises(UserError, match="no filter of this net can be removed"):
         random_path(net, 0.5, draw(*shape), torch.Generator())
 
