@@ -74,7 +74,7 @@ def _accuracies(curves: Sequence[dict], steps: int) -> list[list[float]]:
     return [[100 * value for value in curve["test"][:steps]] for curve in curves]
 
 
-def arms_against(groups: dict[str, Sequence[dict]], title: str) -> None:
+def arms_against(groups: dict[str, Sequence[dict]], title: str, keep: list[bytes] | None = None) -> None:
     """Draw the accuracy of several arms over pruning steps, mean and range over seeds.
 
     Parameters
@@ -83,8 +83,10 @@ def arms_against(groups: dict[str, Sequence[dict]], title: str) -> None:
         Per arm its seeds, each with ``test``, the accuracy in [0, 1] at every pruning step.
     title : str
         What to write above.
+    keep : list of bytes, optional
+        Takes the figure as PNG, which is shown otherwise.
     """
-    with figure(size=(11.5, 5)) as (made, (axis,)):
+    with figure(size=(11.5, 5), keep=keep) as (made, (axis,)):
         for curves, look in zip(groups.values(), looks(groups).values()):
             steps = min(len(curve["test"]) for curve in curves)
             band(axis, np.arange(steps), _accuracies(curves, steps), look, every=max(1, steps // MARKS))
