@@ -15,6 +15,7 @@ TEMPLATE = """{% extends "default/module.html.jinja2" %}
 <p><a href="{{ "../" * module.modulename.count(".") }}HOME">The course</a></p>{{ super() }}
 {% endblock %}
 """  # pdoc's page, with a link above the names
+STYLE = ".pdoc .docstring { overflow-wrap: anywhere; }"  # pdoc adds it: a long name does not widen the page of a phone
 
 
 def documented() -> list[str]:
@@ -52,6 +53,7 @@ def write_api(out: Path, home: str | None = None) -> Path:
         for public in getattr(module, "__all__", ()):  # names that are imported when they are used
             setattr(module, public, getattr(module, public))
     with tempfile.TemporaryDirectory() as templates:
+        (Path(templates) / "custom.css").write_text(STYLE, encoding="utf-8")
         if home:
             (Path(templates) / "module.html.jinja2").write_text(TEMPLATE.replace("HOME", home), encoding="utf-8")
         render.configure(docformat="numpy", show_source=False, template_directory=Path(templates))
