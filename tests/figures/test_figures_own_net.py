@@ -33,5 +33,5 @@ def test_curves_begin_at_the_whole_net(draw):
 def test_nets_are_dots_and_the_first_one_a_star(draw):
     points = {"relevance": [(30_000, 0.9), (20_000, 0.8)], "without relevance": [(31_000, 0.91)]}
     (axis,) = draw(figures.sizes_and_scores, points, (120_000, 0.92), "accuracy").axes
-    assert [line.get_marker() for line in axis.lines] == ["*", "o", "D"]
+    assert [line.get_marker() for line in axis.lines] == ["*", "o", "s"]
     assert axis.lines[1].get_xdata().tolist() == [30, 20]
