@@ -98,5 +98,5 @@ def test_data_sets_have_names():
 def test_png_keeps_steady_colours_exact(figure_and_png):
     _, png = figure_and_png(figures.two_orders, np.array([1.0, 2.0]), np.array([0.3, 0.7]))
     pixels = np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).reshape(-1, 3)
-    for colour in (style.FOR, style.REMOVED, style.PAPER):
+    for colour in (style.FOR, style.AGAINST, style.PAPER):
         assert (pixels == np.round(255 * np.array(to_rgb(colour)))).all(1).sum() > 1000
