@@ -150,15 +150,16 @@ def sweep(
 
 def _decide(points: list, plan: Path, out: Path, record: bool) -> None:
     """Print what the records of a sweep decide, and write it into a folder beside them."""
+    from relcomp_kit.evidence.claims import reference_folder
     from relcomp_kit.evidence.record import claims_text
-    from relcomp_kit.files import checkout, write_json
+    from relcomp_kit.files import write_json
     from relcomp_kit.studies.quantization import sweep_claims
     from relcomp_kit.sweeps.run import read_records
 
     content = sweep_claims.decided(points, read_records(points, out)).content
     print(claims_text(content))
     name = f"{content['lesson']}.{plan.stem.removeprefix('ecqx-')}.json"
-    kept = [out / "claims" / name, *([checkout() / "data" / "reference" / "full" / name] if record else [])]
+    kept = [out / "claims" / name, *([reference_folder() / name] if record else [])]
     for file in kept:
         file.parent.mkdir(exist_ok=True)
         write_json(file, content)

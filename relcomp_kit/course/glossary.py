@@ -1,18 +1,12 @@
 """The words of the course, from ``data/glossary.toml``, and the page that explains them."""
 
 import re
-import sys
 from dataclasses import dataclass
 from html import escape
 
 from relcomp_kit.course.notebooks import find_lessons
+from relcomp_kit.evidence.claims import read_toml
 from relcomp_kit.evidence.html_frame import frame
-from relcomp_kit.files import checkout
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 LEAD = "The words of the field as this course uses them, each with the lesson that introduces it."
 STYLE = """
@@ -38,8 +32,7 @@ class Term:
 
 def terms() -> list[Term]:
     """Return all words in alphabetical order."""
-    with open(checkout() / "data" / "glossary.toml", "rb") as file:
-        listed = tomllib.load(file)["term"]
+    listed = read_toml("glossary.toml")["term"]
     found = [Term(**one | {"forms": tuple(one.get("forms", [one["name"]]))}) for one in listed]
     return sorted(found, key=lambda term: term.name.lower())
 

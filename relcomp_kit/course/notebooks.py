@@ -17,10 +17,8 @@ from relcomp_kit.errors import UserError
 from relcomp_kit.files import checkout, write_atomic
 
 TAGS = frozenset({"parameters", "exercise", "nbval-check-output"})
-OUTPUT_LIMIT, IMAGE_LIMIT = (
-    900_000,
-    300_000,
-)  # bytes of all outputs of a notebook, and of an image
+OUTPUT_LIMIT = 900_000  # bytes of all outputs of a notebook
+IMAGE_LIMIT = 300_000  # bytes of an image
 METADATA = {
     "jupytext": {"formats": "ipynb,source//py:percent"},
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},

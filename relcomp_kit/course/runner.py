@@ -12,7 +12,7 @@ from relcomp_kit.course.lesson_states import LessonResult
 from relcomp_kit.datasets.download import NAMES
 from relcomp_kit.errors import UserError
 from relcomp_kit.evidence import claims, report, report_page
-from relcomp_kit.files import cache_dir, checkout, make_folder, read_json, write_atomic
+from relcomp_kit.files import cache_dir, make_folder, read_json, write_atomic
 from relcomp_kit.studies.profiles import get_profile
 from relcomp_kit.sweeps.local import run_here
 from relcomp_kit.sweeps.point import Failure
@@ -283,7 +283,7 @@ def keep_record(lesson: str, profile: str, out: Path) -> Path | None:
         )
     own = notebooks.own_dataset(notebooks.read_source(notebooks.find_lessons([lesson])[0]))
     name = lesson if dataset == own else f"{lesson}.{dataset}"
-    return write_atomic(checkout() / "data" / "reference" / profile / f"{name}.json", record.read_bytes())
+    return write_atomic(claims.reference_folder(profile) / f"{name}.json", record.read_bytes())
 
 
 def record_file(out: Path, lesson: str) -> Path:

@@ -31,6 +31,9 @@ class Split:
     images: Tensor
     labels: Tensor
 
+    def __len__(self) -> int:
+        return len(self.labels)
+
 
 @dataclass(frozen=True, eq=False)
 class ImageSet:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -27,6 +27,7 @@ from relcomp_kit.datasets.layouts import TEST_SHARE, VALIDATION_SHARE
 from relcomp_kit.datasets.pairs import Pairs, hold_out, match, read_colours, read_ids
 from relcomp_kit.datasets.pictures import BROKEN, read_rgb
 from relcomp_kit.datasets.scene_set import VOID, SceneSet
+from relcomp_kit.datasets.subsets import chosen, evenly
 from relcomp_kit.datasets.transforms import Scale
 from relcomp_kit.errors import UserError
 from relcomp_kit.progress import Progress
@@ -97,19 +98,14 @@ def load_folder(
     return with_scale(found if validation_from == "train" else _halved_test(found), scale)
 
 
-def _halved_test(data: Data) -> Data:
+def _halved_test(data: ImageSet | SceneSet) -> ImageSet | SceneSet:
     """Return a set whose validation part is every second image of its test part, which keeps the others."""
-    test = data.test
-    count = len(test.labels) if isinstance(test, Split) else len(test)
+    count = len(data.test)
     if count < 2:
         raise UserError(f"the test part has {count} image, and a validation part is to be taken from it: take more")
-    parts: dict[str, Any] = {}
-    for name, first in (("test", 0), ("validation", 1)):
-        if isinstance(test, Split):
-            parts[name] = Split(test.images[first::2], test.labels[first::2])
-        else:
-            parts[name] = torch.utils.data.Subset(test, range(first, count, 2))
-    return replace(data, **parts, sha256=hashlib.sha256(f"{data.sha256} halved test".encode()).hexdigest())
+    named = hashlib.sha256(f"{data.sha256} halved test".encode()).hexdigest()
+    test, validation = (chosen(data.test, range(first, count, 2)) for first in (0, 1))
+    return replace(data, test=test, validation=validation, sha256=named)
 
 
 def with_scale(data: ImageSet | SceneSet, scale: Scale | None) -> ImageSet | SceneSet:
@@ -166,24 +162,19 @@ def _fewer(data: Data, most: int | None) -> Data:
     """Return a set with at most so many images a part, evenly from all of it."""
     if most is None:
         return data
-    parts: dict[str, Any] = {}
-    for name in PARTS:
-        part = getattr(data, name)
-        count = len(part.labels) if isinstance(part, Split) else len(part)
-        chosen = np.unique(np.linspace(0, count - 1, min(most, count)).round().astype(int))
-        if isinstance(part, Split):
-            parts[name] = Split(part.images[chosen], part.labels[chosen])
-        else:
-            parts[name] = torch.utils.data.Subset(part, chosen.tolist())
-    return replace(data, **parts, sha256=hashlib.sha256(f"{data.sha256} {most}".encode()).hexdigest())
+    train, validation, test = (
+        chosen(part, evenly(len(part), most)) for part in (data.train, data.validation, data.test)
+    )
+    named = hashlib.sha256(f"{data.sha256} {most}".encode()).hexdigest()
+    return replace(data, train=train, validation=validation, test=test, sha256=named)
 
 
 def _of_tensors(name: str, tensors: dict, classes: Sequence[str], most: int | None) -> ImageSet:
     train, test = (Split(tensors[f"{part} images"], tensors[f"{part} labels"]) for part in ("train", "test"))
     order = np.random.Generator(np.random.PCG64(0)).permutation(len(train.labels))
     held = round(VALIDATION_SHARE * len(order))
-    kept, chosen = (Split(train.images[part], train.labels[part]) for part in (order[held:], order[:held]))
-    return _fewer(ImageSet(name, kept, chosen, test, tuple(classes), content_digest(tensors, {}), "the folder"), most)
+    kept, apart = (chosen(train, part.tolist()) for part in (order[held:], order[:held]))
+    return _fewer(ImageSet(name, kept, apart, test, tuple(classes), content_digest(tensors, {}), "the folder"), most)
 
 
 def _parts(folder: Path) -> dict[str, Path]:
@@ -264,11 +255,12 @@ def _hold_out(folder: Path, own: list[Own], share: float, names: Sequence[str]) 
 
 def _some(folder: Path, own: list[Own], most: int | None) -> list[Own]:
     """Return some pictures, of each class its share, in an order of their own: parts were held out by the other one."""
-    place = {}
-    for number in {number for _, number in own}:
-        some = sorted((one for one in own if one[1] == number), key=lambda one: _order(folder, one[0], "some"))
-        place |= {one: (rank + 0.5) / len(some) for rank, one in enumerate(some)}
-    return sorted(own, key=lambda one: (place[one], _order(folder, one[0], "some")))[:most]
+    classes: dict[int, list[Own]] = {}
+    ordered = sorted(own, key=lambda one: _order(folder, one[0], "some"))
+    for one in ordered:
+        classes.setdefault(one[1], []).append(one)
+    place = {one: (rank + 0.5) / len(some) for some in classes.values() for rank, one in enumerate(some)}
+    return sorted(ordered, key=place.__getitem__)[:most]  # equal places stay in that order
 
 
 def _common_size(files: Sequence[Path]) -> Size | None:

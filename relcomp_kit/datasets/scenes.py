@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from relcomp_kit.datasets.scene_set import VOID, Scenes, SceneSet
+from relcomp_kit.datasets.subsets import evenly
 from relcomp_kit.errors import UserError
 
 SCENE_NAMES = ("rail-scenes", "railsem19", "cityscapes", "camvid", "voc", "berdiba")
@@ -152,9 +152,7 @@ def class_frequencies(
     UserError
         If all pixels are void.
     """
-    chosen: Sequence[int] = range(len(split))
-    if limit is not None and limit < len(split):
-        chosen = np.linspace(0, len(split) - 1, limit).round().astype(int).tolist()
+    chosen = evenly(len(split), len(split) if limit is None else limit)
     counts = torch.zeros(VOID + 1, dtype=torch.int64)
     for index in chosen:
         counts += torch.bincount(split[index][1].flatten(), minlength=VOID + 1)

@@ -153,24 +153,10 @@ def _built(name: str, info: dict, state: dict[str, Tensor]) -> nn.Module:
     """Return a net of the kit with the numbers of a file: a whole one, or an expert that was cut out of one."""
     size, classes = _text(info.get("net"), name), _classes(info, name)
     whole = deeplab(size, len(classes)).eval()
-    wrong = UserError(f"{name} does not hold the weights of a {size} net, nor of an expert of one: {OWN_FILES}")
-    own = whole.state_dict()
-    if own.keys() != state.keys() or not all(_fits(state[key], own[key]) for key in own):
-        raise wrong
-    net = experts.compact_like(whole, state)
-    try:  # layers of a file that anybody may have written need not fit together
-        with torch.no_grad():
-            answer = net(torch.zeros(1, 3, *_recipe(info)[1]))["out"]
-    except RuntimeError as error:
-        raise wrong from error
-    if answer.shape[1] != len(classes) or not answer.isfinite().all():
-        raise wrong
+    net = experts.restored(whole, state, torch.zeros(1, 3, *_recipe(info)[1]), len(classes))
+    if net is None:
+        raise UserError(f"{name} does not hold the weights of a {size} net, nor of an expert of one: {OWN_FILES}")
     return net
-
-
-def _fits(value: Tensor, whole: Tensor) -> bool:
-    """Say whether a tensor may be part of another one."""
-    return value.ndim == whole.ndim and all(0 < part <= full for part, full in zip(value.shape, whole.shape))
 
 
 def _from_cache(name: str) -> tuple[nn.Module, dict]:

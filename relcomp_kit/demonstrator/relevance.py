@@ -8,7 +8,6 @@ import functools
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Subset
@@ -16,6 +15,7 @@ from torch.utils.data import Dataset, Subset
 from relcomp_kit.artifacts import load_or_make, read_artifact, write_artifact
 from relcomp_kit.datasets.scene_set import SceneSet
 from relcomp_kit.datasets.scenes import load_scenes, remember
+from relcomp_kit.datasets.subsets import evenly
 from relcomp_kit.datasets.transforms import normalize
 from relcomp_kit.demonstrator import nets, scenes
 from relcomp_kit.demonstrator.work import Followed, steps
@@ -94,8 +94,7 @@ def measure(net: nets.SuperNet, data: SceneSet) -> dict[str, Tensor]:
     data : SceneSet
         The scenes that it was trained on; classes that the chosen ones lack are left out.
     """
-    chosen = np.linspace(0, len(data.train) - 1, min(SCENES, len(data.train))).round().astype(int).tolist()
-    images = batches(Subset(data.train, chosen), SCENES, size=4)
+    images = batches(Subset(data.train, evenly(len(data.train), SCENES)), SCENES, size=4)
     seen = sorted({int(one) for _, labels in images for one in labels.unique() if one < len(net.classes)})
     found = lrp.weight_relevance_per_class(net.net, steps(images, "relevance of filters: batch"), seen, normalize=True)
     return {
@@ -162,5 +161,4 @@ def references(net: nets.SuperNet, layer: str, channel: int, class_: int | None)
 def _reference_scenes(net: nets.SuperNet) -> Dataset:
     """Return scenes that are spread over the validation split."""
     split = training_data(net).validation
-    chosen = np.linspace(0, len(split) - 1, min(REFERENCE_SCENES, len(split))).round().astype(int).tolist()
-    return remember(Subset(split, chosen))
+    return remember(Subset(split, evenly(len(split), REFERENCE_SCENES)))

@@ -2,6 +2,7 @@
 
 import functools
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from relcomp_kit.cache import read_record, set_aside
@@ -92,9 +93,14 @@ def find(claim_id: str) -> dict:
     raise UserError(f"there is no claim {claim_id!r} in data/claims.toml")
 
 
+def reference_folder(profile: str = "full") -> Path:
+    """Return the folder of the committed records of a profile."""
+    return checkout() / "data" / "reference" / profile
+
+
 def recorded(profile: str = "full") -> dict[str, dict]:
     """Return the committed records of a profile by file name: ``<lesson>`` or ``<lesson>.<data set>``."""
-    folder = checkout() / "data" / "reference" / profile
+    folder = reference_folder(profile)
     return {path.stem: read_json(path) for path in sorted(folder.glob("*.json"))}
 
 
@@ -191,6 +197,11 @@ def unmeasured(claim: dict) -> str:
     return "not testable here" if claim.get("no_stand_in") else "open"
 
 
+def nothing_stands_in(claim: Mapping) -> str:
+    """Return in one sentence why other data than the published decide nothing about a claim."""
+    return f"Nothing stands in for the published data: {claim['no_stand_in']}."
+
+
 def not_run(claim: dict, command: str) -> str:
     """Return in one sentence why a claim that nobody has measured has no other verdict.
 
@@ -202,7 +213,7 @@ def not_run(claim: dict, command: str) -> str:
         What tests it.
     """
     if claim.get("no_stand_in"):
-        return f"Nothing stands in for the published data: {claim['no_stand_in']}."
+        return nothing_stands_in(claim)
     return f"Nobody has run it here yet; the kit has all that `{command}` needs."
 
 

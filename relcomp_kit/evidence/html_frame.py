@@ -1,5 +1,6 @@
 """What all pages of the kit look like, and the links between the pages of the site: no scripts, nothing loaded."""
 
+import base64
 from html import escape
 
 STYLE = """
@@ -26,6 +27,19 @@ main p a, dd a { text-decoration: underline; }
 @media print { header { background: none; color: inherit; } header p { color: inherit; } nav { display: none; } }
 """
 LINKS = {"index.html": "Lessons", "ledger.html": "Claims", "glossary.html": "Glossary", "api/index.html": "API"}
+
+
+def picture(png: bytes, words: str) -> str:
+    """Return a picture that stands in the page itself, as HTML.
+
+    Parameters
+    ----------
+    png : bytes
+        The picture.
+    words : str
+        What it shows, for those who do not see it, as text.
+    """
+    return f'<img alt="{escape(words)}" src="data:image/png;base64,{base64.b64encode(png).decode()}">'
 
 
 def frame(

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
+from relcomp_kit.evidence.claims import nothing_stands_in
 from relcomp_kit.evidence.verdicts import (
     FAILED,
     LEVEL,
@@ -35,7 +36,7 @@ def why(claim: Mapping, ruling: Ruling, verdict: str, seeds: Sequence[int] = ())
     exact = not claim["needs"]
     count = len(set(seeds))
     if verdict == "not testable here" and claim.get("no_stand_in"):
-        return f"Nothing stands in for the published data: {claim['no_stand_in']}."
+        return nothing_stands_in(claim)
     if verdict == "too few seeds":
         given = "1 seed gives" if count == 1 else f"{count} seeds give"
         return f"{given} no interval that decides: the rule asks for {SEEDS} or more."

@@ -1,12 +1,11 @@
 """The page about claims, one file without scripts: the report, and the ledger of the site."""
 
-import base64
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from html import escape
 
 from relcomp_kit.evidence import claims
-from relcomp_kit.evidence.html_frame import frame
+from relcomp_kit.evidence.html_frame import frame, picture
 from relcomp_kit.evidence.report import VERDICTS, setting, text
 
 STYLE = """
@@ -45,14 +44,14 @@ small { display: block; color: var(--soft); font-size: .8rem; }
 Link = Callable[[str], str | None]
 
 
-def report(rows: Sequence[dict], picture: tuple[bytes, str] | None, link: Link, root: str | None = None) -> str:
+def report(rows: Sequence[dict], drawn: tuple[bytes, str] | None, link: Link, root: str | None = None) -> str:
     """Return the report as one page: every claim, published, measured and recorded, and what is missing to decide it.
 
     Parameters
     ----------
     rows : sequence of dict
         The claims, as in ``claims.json``.
-    picture : (bytes, str), optional
+    drawn : (bytes, str), optional
         The picture of the whole pipeline as PNG, and its points as text.
     link : callable
         Takes the name of a lesson, and returns the address of its page, or None.
@@ -69,7 +68,7 @@ def report(rows: Sequence[dict], picture: tuple[bytes, str] | None, link: Link, 
         for letter, work in claims.works().items()
     )
     body = f"""<h2>Verdicts</h2>{counts(rows)}
-{_figure(*picture) if picture else ""}
+{_figure(*drawn) if drawn else ""}
 <h2>Claims</h2>
 <p>A rule is met or missed where the 95 % interval of its margins over the seeds says so; below each figure stands why.
 Rows whose source is a control are questions of the kit's own.</p>
@@ -102,12 +101,12 @@ def _bar(some: Counter) -> str:
     )
 
 
-def _figure(picture: bytes, points: str) -> str:
+def _figure(png: bytes, points: str) -> str:
+    shown = picture(png, "Score in the test against size, for pruning, quantization, experts and files")
     return f"""<h2>The whole pipeline</h2>
 <p>Bytes against score in the test, as recorded in full runs, mean and range of the seeds. Every curve but those
 of files begins at 100 % with a net in float32 that nothing was done to but as much training.</p>
-<figure><img alt="Score in the test against size, for pruning, quantization, experts and files"
-src="data:image/png;base64,{base64.b64encode(picture).decode()}">
+<figure>{shown}
 <details><summary>All points, what their bytes count, and the commands that measure them again</summary>
 <pre>{escape(points)}</pre></details></figure>"""
 

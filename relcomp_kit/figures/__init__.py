@@ -23,7 +23,7 @@ from relcomp_kit.figures.pruning_curves import (
 )
 from relcomp_kit.figures.published_tasks import published_tasks
 from relcomp_kit.figures.quantization import cost_parabolas, weights_on_grid, zero_cluster
-from relcomp_kit.figures.quantization_curves import ahead, bars, pareto, training
+from relcomp_kit.figures.quantization_curves import bars, pareto, training
 from relcomp_kit.figures.relevance import heatmaps, reference_crops, small_net
 from relcomp_kit.figures.relevance_curves import agreement, areas, conservation, flipping, removal_curves
 from relcomp_kit.figures.relevance_weights import gradient_identity, weight_against_relevance
@@ -52,7 +52,6 @@ __all__ = [
     "accuracy_over_sparsity",
     "advantage_by_frequency",
     "agreement",
-    "ahead",
     "areas",
     "arms_against",
     "bars",

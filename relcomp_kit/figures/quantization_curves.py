@@ -68,52 +68,6 @@ def pareto(
         made.legend(handles, names, loc="outside upper center", ncols=len(names) if len(names) <= 6 else 4)
 
 
-def ahead(curves: Curves, xlabel: str, ylabel: str, of: str = "ecq", log: bool = False) -> None:
-    """Draw by how much arms are ahead of one of them at the same sparsity or size, a panel per bit width.
-
-    Where curves lie on each other, their differences are seen, and whether they exceed the range over seeds. Each
-    seed's curve is compared with the same seed's curve of the other arm, read off on straight lines between its points;
-    where that one has no points on both sides, nothing is drawn.
-
-    Parameters
-    ----------
-    curves : dict of str to dict of str to sequence of sequence of (float, float)
-        As in `pareto`.
-    xlabel, ylabel : str
-        As in `pareto`; differences are drawn in points.
-    of : str
-        The arm that all others are compared with: the line at 0.
-    log : bool
-        As in `pareto`.
-    """
-    drawn, base = looks(chain.from_iterable(curves.values())), looks([of])[of]
-    found = _points(curves, log)
-    with figure(**_grid(len(found))) as (made, axes):
-        for axis, (panel, arms) in zip(axes, found.items()):
-            rivals = {arm: points for arm, points in arms.items() if arm != of}
-            for (arm, points), aside in zip(rivals.items(), asides(len(rivals))):
-                lead = np.array([_lead(own, other) for own, other in zip(points, arms[of])])
-                spread(axis, points[..., 0].filled(np.nan), lead, drawn[arm], aside=aside)
-            if log and axis.lines:
-                sizes(axis)
-            axis.axhline(0, color=base.colour, linestyle=base.line, linewidth=2.4, label=base.name, zorder=1)
-            axis.yaxis.set_major_formatter(lambda value, _: f"{value:+g}".replace("-", "−") if value else "0")
-            axis.set_title(panel)
-        _unused(axes[len(found) :])
-        made.supxlabel(xlabel if log else f"{xlabel}, %", fontsize=15)
-        made.supylabel(f"{ylabel}, points ahead of {base.name}", fontsize=15)
-        made.legend(*_handles(axes, drawn.values(), {base.name: 0.0}), loc="outside upper center", ncols=5)
-
-
-def _lead(own: np.ma.MaskedArray, other: np.ma.MaskedArray) -> np.ndarray:
-    """Return how far one curve, (points, 2), lies above another one at its own places; NaN outside of the other."""
-    (x, y), known = own.T.filled(np.nan), other[~np.ma.getmaskarray(other).any(1)].data
-    if len(known) < 2:
-        return np.full_like(y, np.nan)
-    places, scores = known[known[:, 0].argsort()].T
-    return y - np.interp(x, places, scores, left=np.nan, right=np.nan)
-
-
 def _points(curves: Curves, log: bool) -> dict[str, dict[str, np.ma.MaskedArray]]:
     """Return curves as arrays, (seeds, points, 2), in percent, with what is missing masked."""
     scale = np.array([1 if log else 100, 100])

@@ -160,7 +160,8 @@ def read_state(file: Path) -> dict[str, Tensor]:
         If it cannot be read, or holds something else.
     """
     try:
-        start = file.read_bytes()[:9] if file.is_file() else b""
+        with file.open("rb") as opened:
+            start = opened.read(9)
         if file.suffix == ".safetensors" or start[8:] == b"{":
             content: object = load(file.read_bytes())
         else:

@@ -6,8 +6,10 @@ refuses it, or takes it for one of an older layout.
 """
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
+import torch
 from torch import Tensor, nn
 
 
@@ -60,3 +62,29 @@ def load_state(net: nn.Module, tensors: Mapping[str, Tensor]) -> None:
         All entries of its state.
     """
     net.load_state_dict(with_versions(tensors, versions(net)))
+
+
+@contextmanager
+def loaded(net: nn.Module, state: Mapping[str, Tensor]) -> Iterator[None]:
+    """Let a net have another state, within a ``with``; afterwards its own, to the bit.
+
+    Parameters
+    ----------
+    net : nn.Module
+        Any net.
+    state : mapping of str to Tensor
+        Names and shapes of its state.
+    """
+    own = net.state_dict()
+    before = {name: value.clone() for name, value in own.items()}
+    try:
+        _write(own, state)
+        yield
+    finally:
+        _write(own, before)
+
+
+@torch.no_grad()
+def _write(own: Mapping[str, Tensor], values: Mapping[str, Tensor]) -> None:
+    for name, value in own.items():
+        value.copy_(values[name])

@@ -1,5 +1,7 @@
 """What tests of the lessons share."""
 
+import shutil
+
 import pytest
 
 from relcomp_kit.course import kernel, notebooks
@@ -19,3 +21,16 @@ def make_house(tmp_path, monkeypatch):
         return sources
 
     return make
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium, driven by Playwright."""
+    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if chromium is None:
+        pytest.skip("no chromium is installed")
+    driver = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+    with driver.sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield started
+        started.close()

@@ -69,8 +69,9 @@ def house(tmp_path, monkeypatch):
     (sources / "01_good.py").write_text(GOOD, encoding="utf-8")
     (sources / "02_bad.py").write_text(BAD, encoding="utf-8")
     (root / "notebooks" / "01_good.ipynb").write_text("{}", encoding="utf-8")  # as if it were rendered
-    for module in (kernel, notebooks, runner):
+    for module in (kernel, notebooks):
         monkeypatch.setattr(module, "checkout", lambda: root)
+    monkeypatch.setattr(claims, "reference_folder", lambda profile: root / "data" / "reference" / profile)
     monkeypatch.chdir(tmp_path)
     return root
 

@@ -3,7 +3,6 @@
 import functools
 import http.server
 import re
-import shutil
 import threading
 from html import unescape
 from pathlib import Path
@@ -15,7 +14,6 @@ import pytest
 from relcomp_kit.course import lesson_page, lesson_states, notebooks, site
 from relcomp_kit.errors import UserError
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 WIDTHS = [(1280, 720), (390, 844)]
 LESSON = """# %% [markdown]
 # # Try a site
@@ -197,18 +195,6 @@ def test_a_lesson_that_was_not_rendered_is_left_out(house):
     assert [lesson.name for lesson in site.lessons()] == ["07_try"]
     nbformat.write(nbformat.v4.new_notebook(), house.parent / "08_later.ipynb")
     assert [lesson.title for lesson in site.lessons()] == ["Try a site", "Later a site"]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """Chromium, driven by Playwright."""
-    if CHROMIUM is None:
-        pytest.skip("no chromium is installed")
-    driver = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
-    with driver.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):

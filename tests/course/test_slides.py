@@ -1,7 +1,6 @@
 """Slides: no solution on them, nothing from the network, and in a real browser none that is too tall or too small."""
 
 import re
-import shutil
 
 import nbformat
 import pytest
@@ -11,7 +10,6 @@ from relcomp_kit.course import notebooks, slides
 from relcomp_kit.course.slides_page import HEIGHT, SMALLEST, WIDTH
 from relcomp_kit.errors import UserError
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5ErkJggg=="
 LESSON = """# %% [markdown] slideshow={{"slide_type": "slide"}}
 # # Try slides
@@ -115,18 +113,6 @@ def test_a_lesson_that_was_not_rendered_is_said(make_house, tmp_path):
     make_house("# %%\nx = 1\n")
     with pytest.raises(UserError, match=r"07_try\.ipynb is missing: run `relcomp render 07_try` first"):
         slides.write_slides(tmp_path)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """Chromium, driven by Playwright."""
-    if CHROMIUM is None:
-        pytest.skip("no chromium is installed")
-    driver = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
-    with driver.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
 
 
 def measured(browser, file):

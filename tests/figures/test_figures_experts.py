@@ -86,7 +86,7 @@ def test_leak_counts_masked_channels(draw, kept):
     before = torch.tensor([0.5, -3.8, 9.0, 0.2])
     left, right = draw(figures.leak, before, before * mask, mask)[0].axes
     most = "3.8" if not all(kept) else "0"
-    assert left.get_title().endswith(f"up to {most}") and right.get_title().endswith("up to 0")
+    assert left.get_title().endswith(f"masked channel: {most}") and right.get_title().endswith("masked channel: 0")
     blue = [to_hex(bar.get_facecolor()) == style.AGAINST for bar in left.patches]
     assert blue == [not one for one in kept]
 

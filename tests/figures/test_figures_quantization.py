@@ -123,19 +123,6 @@ def test_pareto_draws_the_fair_baseline(draw):
 
 
 @pytest.mark.slow
-def test_ahead_compares_seeds_at_equal_places(draw):
-    base = [[(0.4, 0.9), (0.8, 0.8)], [(0.4, 0.8), (0.8, 0.7)]]
-    rival = [[(0.6, 0.87), (0.9, 0.9)], [(0.6, 0.74), (0.9, NAN)]]
-    (axis,) = draw(figures.ahead, {"4 bit": {"ecq": base, "lrp": rival}}, "zeros", "accuracy").axes
-    x, y = lines(axis)["relevance"].get_data()
-    np.testing.assert_allclose(x[0], 60)
-    np.testing.assert_allclose(y[0], 0.5)  # 2 points ahead with one seed, 1 behind with the other
-    assert np.ma.getmaskarray(np.ma.masked_invalid(y))[1]  # beyond the other curve
-    np.testing.assert_allclose(axis.collections[0].get_segments()[0][:, 1], [-1, 2])
-    assert "none (ECQ)" in lines(axis)
-
-
-@pytest.mark.slow
 def test_pareto_of_collapsed_nets_is_cut(draw):
     made = draw(figures.pareto, {"2 bit": {"ecq": seeds(0.9, 0.88, 0.1)}}, "sparsity", "accuracy", 0.91)
     low, high = made.axes[0].get_ylim()

@@ -13,10 +13,11 @@ from relcomp_kit import artifacts
 from relcomp_kit.compression import ecqx, experts, nnc
 from relcomp_kit.datasets.own_folders import load_folder
 from relcomp_kit.errors import UserError
+from relcomp_kit.models.states import loaded
 from relcomp_kit.studies.own_net import compressing, nets
 from relcomp_kit.studies.own_net.ladder import Settings
 from relcomp_kit.studies.own_net.look import look_at
-from relcomp_kit.studies.own_net.measurement import LEFT, Measured, good_share, loaded
+from relcomp_kit.studies.own_net.measurement import LEFT, Measured, good_share
 from relcomp_kit.studies.own_net.predicting import predict
 from relcomp_kit.studies.own_net.quantizing import Chosen, best
 from relcomp_kit.studies.own_net.task import Task, check_fit, task_for

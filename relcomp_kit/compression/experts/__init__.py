@@ -35,7 +35,7 @@ from relcomp_kit.compression.experts.paths import (
     random_path,
     relevant_path,
 )
-from relcomp_kit.compression.experts.slicing import compact_like
+from relcomp_kit.compression.experts.slicing import compact_like, restored
 
 __all__ = [
     "ALL",
@@ -65,6 +65,7 @@ __all__ = [
     "random_path",
     "rates",
     "relevant_path",
+    "restored",
     "score_kept",
     "similarity",
 ]

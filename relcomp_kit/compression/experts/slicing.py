@@ -9,6 +9,10 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from relcomp_kit.errors import UserError
+from relcomp_kit.models.outputs import logits
+
+# What a net raises whose layers do not fit together.
+MISFITS = (RuntimeError, ValueError, TypeError, IndexError, AttributeError, KeyError)
 
 
 def plain_copy(net: nn.Module, memory: Mapping[int, Tensor] | None = None) -> nn.Module:
@@ -82,6 +86,42 @@ def compact_like(net: nn.Module, state: dict[str, Tensor]) -> nn.Module:
         if not isinstance(module, (_ConvNd, nn.Linear)) or (f"{prefix}.weight" if prefix else "weight") in own:
             _set_widths(module)
     return small
+
+
+def restored(whole: nn.Module, state: dict[str, Tensor], example: Tensor, classes: int) -> nn.Module | None:
+    """Return the net that a state from a file is of: a whole one, or an expert that was cut out of it.
+
+    Parameters
+    ----------
+    whole : nn.Module
+        A net of that kind, with weights of no meaning, in eval mode; left as it is.
+    state : dict of str to Tensor
+        Names and numbers, which anybody may have written.
+    example : Tensor
+        Images as the net takes them.
+    classes : int
+        How many outputs it must have.
+
+    Returns
+    -------
+    nn.Module or None
+        The net, in eval mode; None if the state is of neither, or its layers do not fit together.
+    """
+    own = whole.state_dict()
+    if own.keys() != state.keys() or not all(_fits(state[name], own[name]) for name in own):
+        return None
+    net = compact_like(whole, state)
+    try:
+        with torch.no_grad():
+            answer = logits(net(example))
+    except MISFITS:
+        return None
+    return net if answer.shape[1] == classes and answer.isfinite().all() else None
+
+
+def _fits(value: Tensor, whole: Tensor) -> bool:
+    """Say whether a tensor may be part of another one."""
+    return value.ndim == whole.ndim and all(0 < part <= full for part, full in zip(value.shape, whole.shape))
 
 
 def _set_widths(module: nn.Module) -> None:

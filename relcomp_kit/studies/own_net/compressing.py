@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -35,13 +35,14 @@ from relcomp_kit.studies.own_net.ladder import (
 from relcomp_kit.studies.own_net.look import Look, look_at
 from relcomp_kit.studies.own_net.measurement import GONE, LEFT, Measured
 from relcomp_kit.studies.own_net.page import Heat, page
+from relcomp_kit.studies.own_net.quantizing import LAMBDAS, MORE_BITS
 from relcomp_kit.studies.own_net.task import Data, Task, check_fit, task_for
 from relcomp_kit.studies.segmentation.training import StepsLine
 
 SHOWN = 4  # images with a heat map
 REPEATS = 20  # of each net, for its latency
 LOG_EVERY = 30.0  # seconds between two lines of progress in a log
-POINTS = 6  # of the grid of one-shot quantization
+POINTS = len(LAMBDAS) * (1 + len(MORE_BITS))  # of the grid of one-shot quantization, at most
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +116,9 @@ def compress(
     if not (look.can_quantize or look.can_cut):
         raise UserError(f"nothing of {spec} can be treated: {look.unquantized}; {look.uncut or look.cut}")
     with Progress("measuring", _count(look, settings, bool(classes)), log_every=LOG_EVERY) as line:
-        notes = {NET: _known(spec, data, ()).note(), EXPERT: _known(spec, data, classes).note()}
+        known = _known(spec, data)
+        wanted = tuple(data.classes[number] for number in asked.asked)
+        notes = {NET: known.note(), EXPERT: replace(known, asked=wanted).note()}
         ladder = _climbed(net, task, asked, look, settings, notes, line)
         files = _write_nets(folder, ladder, notes, settings, task.example, say)
         heat = _heat(net, task) if look.can_measure else None
@@ -141,16 +144,15 @@ def _count(look: Look, settings: Settings, asked: bool) -> int:
     return points
 
 
-def _known(spec: str, data: Data, classes: Sequence[str]) -> nets.Known:
-    """Return what a file says about its net."""
+def _known(spec: str, data: Data) -> nets.Known:
+    """Return what a file of the whole net says about it."""
     inside = spec.endswith(nets.FILES) or spec in checkpoints.committed()
     name = nets.read(spec).known.net if inside else spec
-    chosen = tuple(one for one in data.classes if not classes or one in classes)
     if isinstance(data, SceneSet):
         size, channels, palette = tuple(data.train[0][1].shape), 3, data.palette
     else:
         size, channels, palette = tuple(data.train.images.shape[2:]), data.train.images.shape[1], ()
-    return nets.Known(name, tuple(data.classes), (size[0], size[1]), channels, data.scale, palette, chosen)
+    return nets.Known(name, tuple(data.classes), (size[0], size[1]), channels, data.scale, palette, tuple(data.classes))
 
 
 def _climbed(
@@ -227,8 +229,7 @@ def _with(net: nn.Module, quantized: Quantized) -> nn.Module:
 
 def _heat(net: nn.Module, task: Task) -> Heat:
     """Return some test images and the relevance of their pixels for what the net answers."""
-    part, images, maps = task.data.test, [], []
-    count = len(part.labels) if isinstance(task.data, ImageSet) else len(part)
+    images, maps, count = [], [], len(task.data.test)
     for index in range(0, count, -(-count // SHOWN)):
         image = task.data.test.images[index] if isinstance(task.data, ImageSet) else task.data.test[index][0]
         x = task.scaled(image.as_subclass(Tensor)[None])

@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from relcomp_kit.compression import ecqx, experts
 from relcomp_kit.compression.ecqx.qat import Report
 from relcomp_kit.errors import UserError
+from relcomp_kit.models.states import loaded
 from relcomp_kit.studies.own_net.measurement import (
     MAGNITUDE,
     RANDOM,
     RELEVANCE,
     Measured,
     good_share,
-    loaded,
 )
 from relcomp_kit.studies.own_net.quantizing import PLAIN, Chosen, best, one_shot, trained
 

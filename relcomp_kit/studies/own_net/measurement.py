@@ -5,8 +5,7 @@ weights, and chance.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
@@ -16,11 +15,12 @@ from relcomp_kit.artifacts import load_or_make
 from relcomp_kit.compression import ecqx, experts
 from relcomp_kit.compression.ecqx.qat import fingerprint
 from relcomp_kit.compression.experts.coupling import Path as Filters
+from relcomp_kit.models.states import loaded
 from relcomp_kit.relevance.channels import layer_weights
 from relcomp_kit.relevance.lrp import weight_relevance, weight_relevance_per_class
 from relcomp_kit.studies.own_net.task import Task
 
-VERSION = 1  # of what is kept in the cache
+VERSION = 2  # of what is kept in the cache
 RELEVANCE, MAGNITUDE, RANDOM = "relevance", "magnitude", "random"
 GONE = (0.25, 0.5, 0.75, 0.9)  # shares of the weights that are set to 0
 LEFT = (0.9, 0.75, 0.5, 0.25)  # shares of the multiply-adds, of which an expert gets the smallest that is good enough
@@ -205,29 +205,3 @@ def good_share(curve: list[float], goal: float) -> float:
             break
         chosen = left
     return chosen
-
-
-@contextmanager
-def loaded(net: nn.Module, state: dict[str, Tensor]) -> Iterator[None]:
-    """Let a net have another state, within a ``with``; afterwards its own, to the bit.
-
-    Parameters
-    ----------
-    net : nn.Module
-        Any net.
-    state : dict of str to Tensor
-        Names and shapes of its state.
-    """
-    own = net.state_dict()
-    before = {name: value.clone() for name, value in own.items()}
-    try:
-        _write(own, state)
-        yield
-    finally:
-        _write(own, before)
-
-
-@torch.no_grad()
-def _write(own: dict[str, Tensor], values: dict[str, Tensor]) -> None:
-    for name, value in own.items():
-        value.copy_(values[name])

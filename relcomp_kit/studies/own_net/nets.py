@@ -14,14 +14,12 @@ from relcomp_kit.errors import UserError
 from relcomp_kit.models import checkpoints, own_nets
 from relcomp_kit.models.classifiers import NETS, classifier
 from relcomp_kit.models.deeplab import SIZES, deeplab
-from relcomp_kit.models.outputs import logits
 
 FILES = (".nnc", ".safetensors")
 MOST_SIDE, MOST_CLASSES = 4096, 2**16
 USUAL_SIZES = {"vgg16": (32, 32), "resnet18": (224, 224)}  # of images of the kit's classifiers
 SCENE_SIZE = (96, 160)
 OWN_FILES = "name a file that `relcomp compress`, `encode`, `decode` or `train` wrote"
-BROKEN = (RuntimeError, ValueError, TypeError, IndexError, AttributeError, KeyError)  # of a net on a wrong input
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,19 +149,9 @@ def read(name: str | Path, net: str | None = None) -> Opened:
     if net is not None and net != known.net:
         raise UserError(f"{name} holds the net {known.net}, not {net}")
     whole = _whole(name, known, net is not None)
-    own = whole.state_dict()
-    fits = own.keys() == state.keys() and all(_fits(state[key], own[key]) for key in own)
-    wrong = UserError(f"{name} does not hold the weights of {known.net}, nor of an expert of it: {OWN_FILES}")
-    if not fits:
-        raise wrong
-    made = experts.compact_like(whole, state).eval()
-    try:  # layers of a file that anybody may have written need not fit together
-        with torch.no_grad():
-            answer = logits(made(torch.zeros(1, known.channels, *known.size)))
-    except BROKEN as error:
-        raise wrong from error
-    if answer.shape[1] != len(known.classes) or not answer.isfinite().all():
-        raise wrong
+    made = experts.restored(whole, state, torch.zeros(1, known.channels, *known.size), len(known.classes))
+    if made is None:
+        raise UserError(f"{name} does not hold the weights of {known.net}, nor of an expert of it: {OWN_FILES}")
     return Opened(made, known, paths)
 
 
@@ -249,8 +237,3 @@ def _whole(name: str | Path, known: Known, named: bool) -> nn.Module:
     if known.net.startswith(own_nets.TORCHVISION) or named:
         return own_nets.build(known.net, count)
     raise UserError(f"{name} holds a net of {known.net!r}: if that is code of yours, say so with --net {known.net}")
-
-
-def _fits(value: Tensor, whole: Tensor) -> bool:
-    """Say whether a tensor may be part of another one."""
-    return value.ndim == whole.ndim and all(0 < part <= full for part, full in zip(value.shape, whole.shape))

@@ -1,6 +1,5 @@
 """What came of a net of one's own as one page: a file without scripts that loads nothing."""
 
-import base64
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from pathlib import Path
 from torch import Tensor
 
 from relcomp_kit import figures
-from relcomp_kit.evidence.html_frame import frame
+from relcomp_kit.evidence.html_frame import frame, picture
 from relcomp_kit.evidence.report_page import STYLE
 from relcomp_kit.models.device import describe_device
 from relcomp_kit.relevance.channels import layer_weights
@@ -115,8 +114,7 @@ def _look(look: Look) -> str:
 def _picture(draw, words: str, *arguments, **options) -> str:
     kept: list[bytes] = []
     draw(*arguments, keep=kept, **options)
-    content = base64.b64encode(kept[0]).decode()
-    return f'<figure><img alt="{escape(words)}" src="data:image/png;base64,{content}"></figure>'
+    return f"<figure>{picture(kept[0], words)}</figure>"
 
 
 def layer_shares(net, relevance: Mapping[str, Tensor]) -> dict[str, tuple[float, float]]:

@@ -8,7 +8,8 @@ from torch import Tensor
 from relcomp_kit.compression import ecqx, nnc
 from relcomp_kit.compression.ecqx import Quantized
 from relcomp_kit.compression.ecqx.qat import QatRecipe, Report, quantized_net
-from relcomp_kit.studies.own_net.measurement import MAGNITUDE, RANDOM, RELEVANCE, Measured, loaded
+from relcomp_kit.models.states import loaded
+from relcomp_kit.studies.own_net.measurement import MAGNITUDE, RANDOM, RELEVANCE, Measured
 
 PLAIN = "without relevance"  # ECQ
 QAT_ARMS = {RELEVANCE: "lrp", PLAIN: "ecq", MAGNITUDE: "magnitude", RANDOM: "random"}

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from relcomp_kit.compression.ecqx.tasks import PIECE
 from relcomp_kit.datasets.images import ImageSet, Split
 from relcomp_kit.datasets.scene_set import SceneSet
+from relcomp_kit.datasets.subsets import evenly
 from relcomp_kit.datasets.transforms import normalize, standardize
 from relcomp_kit.errors import UserError
 from relcomp_kit.models.metrics import evaluate
@@ -60,12 +61,11 @@ class Task:
         """Yield training images of the classes asked for, with their classes, as the net wants them."""
         if isinstance(self.data, ImageSet):
             part = _of_classes(self.data.train, self.asked)
-            chosen = _evenly(len(part.labels), most or IMAGES)
-            for piece in chosen.split(BATCH):
+            for piece in torch.tensor(evenly(len(part), most or IMAGES)).split(BATCH):
                 yield self.scaled(part.images[piece]), part.labels[piece]
             return
         wanted, found = torch.tensor(self.asked), []
-        for index in _evenly(len(self.data.train), len(self.data.train)).tolist():
+        for index in range(len(self.data.train)):
             scene = self.data.train[index]
             if torch.isin(scene[1].as_subclass(Tensor), wanted).any():
                 found.append(scene)
@@ -115,7 +115,7 @@ class Task:
     def images(self, part: str) -> int:
         """Return how many images a score is of."""
         chosen = getattr(self.data, part)
-        return len(_of_classes(chosen, self.asked).labels) if isinstance(chosen, Split) else len(chosen)
+        return len(_of_classes(chosen, self.asked) if isinstance(chosen, Split) else chosen)
 
     def to_train(self) -> Data:
         """Return the set with images of the classes asked for alone, to train an expert on."""
@@ -199,8 +199,3 @@ def check_fit(net: nn.Module, task: Task, spec: str) -> None:
 def _of_classes(split: Split, asked: tuple[int, ...]) -> Split:
     chosen = torch.isin(split.labels, torch.tensor(asked))
     return split if chosen.all() else Split(split.images[chosen], split.labels[chosen])
-
-
-def _evenly(count: int, most: int) -> Tensor:
-    """Return indices, at most so many, evenly from all."""
-    return torch.linspace(0, count - 1, min(count, most)).round().long().unique()

@@ -16,7 +16,7 @@ from relcomp_kit.datasets.scene_set import SceneSet
 from relcomp_kit.datasets.scenes import remember
 from relcomp_kit.models import checkpoints
 from relcomp_kit.models.metrics import evaluate
-from relcomp_kit.models.states import load_state
+from relcomp_kit.models.states import loaded
 from relcomp_kit.provenance import commit
 from relcomp_kit.relevance.lrp import weight_relevance
 from relcomp_kit.studies import plans
@@ -147,18 +147,13 @@ def _one_shot(made: Segmenter, data: SceneSet, settings: Sequence[tuple[int, flo
 
     rows = [{"arm": "float", "bits": None, "Lambda": None, "sparsity": None, "bytes": None} | score()]
     found = relevances(made.net, batches(data.train, scenes.relevance_scenes), made.seed)
-    state = {name: value.clone() for name, value in made.net.state_dict().items()}
-    try:
-        for bits, Lambda in settings:
-            for arm, relevance in found.items():
-                load_state(made.net, state)
-                step = "least-squares" if bits == 2 else "p99.9-interpolated"
-                quantized = ecqx.quantize(made.net, bits, Lambda, relevance=relevance, step=step)
-                made.net.load_state_dict(ecqx.state_dict(quantized))
-                size = {"sparsity": quantized.sparsity, "bytes": quantized.coded_bytes}
+    for bits, Lambda in settings:
+        step = "least-squares" if bits == 2 else "p99.9-interpolated"
+        for arm, relevance in found.items():
+            quantized = ecqx.quantize(made.net, bits, Lambda, relevance=relevance, step=step)
+            size = {"sparsity": quantized.sparsity, "bytes": quantized.coded_bytes}
+            with loaded(made.net, ecqx.state_dict(quantized)):
                 rows.append({"arm": arm, "bits": bits, "Lambda": Lambda} | size | score())
-    finally:
-        load_state(made.net, state)
     return rows
 
 
