@@ -123,7 +123,8 @@ class _Run:
     def __init__(self, dataset: ImageSet, plan: Plan):
         self.plan, self.images = plan, split_images(dataset, plan)
         classes = len(dataset.classes)
-        self.net = MaskedNet((self.images.train.x.shape[1], 36, 25, classes), plan.activations, seed=plan.seed)
+        sizes = (self.images.train.x.shape[1], 36, 25, classes)
+        self.net = MaskedNet(sizes, plan.activations, plan.seed, plan.initial)
         if plan.classes:
             keep_classes(self.net, plan.classes)
         self.targets = one_hot_others_cold(self.images.train.labels, classes)

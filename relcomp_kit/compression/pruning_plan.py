@@ -9,6 +9,7 @@ import torch
 from relcomp_kit.compression.pruning import check_sf
 from relcomp_kit.datasets.images import ImageSet
 from relcomp_kit.errors import UserError
+from relcomp_kit.models.masked_net import INITIAL
 from relcomp_kit.models.masked_net_training import Samples, prepare
 from relcomp_kit.relevance.saliency import LOSSES
 
@@ -53,6 +54,8 @@ class Plan:
         The classes kept; empty means all.
     activations : str or tuple of str
         One for all layers, or one per layer.
+    initial : {"torch", "glorot"}
+        Range of the initial weights, as in `MaskedNet`.
     seed : int
         Decides initial weights, noise, order of batches and the images importance is measured on.
     """
@@ -74,6 +77,7 @@ class Plan:
     until_unchanged: int = 0
     classes: tuple[int, ...] = ()
     activations: str | tuple[str, ...] = "tanh"
+    initial: str = "torch"
     seed: int = 0
 
     def __post_init__(self):
@@ -83,6 +87,7 @@ class Plan:
             (self.measure, MEASURES),
             (self.images, ("train", "test")),
             (self.loss, LOSSES),
+            (self.initial, INITIAL),
         ):
             if value not in choices:
                 raise UserError(f"a pruning plan knows no {value!r}; choose one of {', '.join(choices)}")

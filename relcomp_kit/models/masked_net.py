@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from relcomp_kit.errors import UserError
 
 LEAKY_SLOPE = 0.01
+INITIAL = ("torch", "glorot")
 
 # name -> (the function, its derivative written with the function's own output y)
 ACTIVATIONS: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]] = {
@@ -70,25 +71,39 @@ class MaskedNet(nn.Module):
     activations : str or sequence of str
         One for all layers, or one per layer (a mixture).
     seed : int
-        Decides the initial weights (uniform in +-1 / sqrt(inputs), PyTorch's default for linear layers).
+        Decides the initial weights.
+    initial : {"torch", "glorot"}
+        Weights uniform in +-1 / sqrt(inputs), PyTorch's default for linear layers, biases alike; or uniform in
+        +-sqrt(6 / (inputs + outputs)), Keras' default, biases 0. Source of the latter: Glorot and Bengio 2010.
     """
 
     layers: Sequence[MaskedLayer]  # an nn.ModuleList, which has no type for what it holds
 
     def __init__(
-        self, sizes: Sequence[int] = (784, 36, 25, 10), activations: str | Sequence[str] = "tanh", seed: int = 0
+        self,
+        sizes: Sequence[int] = (784, 36, 25, 10),
+        activations: str | Sequence[str] = "tanh",
+        seed: int = 0,
+        initial: str = "torch",
     ):
         super().__init__()
         count = len(sizes) - 1
         names = [activations] * count if isinstance(activations, str) else list(activations)
         if len(names) != count:
             raise UserError(f"{count} layers need {count} activations, not {len(names)}")
+        if initial not in INITIAL:
+            raise UserError(f"there are no initial weights {initial!r}; choose one of {', '.join(INITIAL)}")
         layers = nn.ModuleList(MaskedLayer(*layer) for layer in zip(sizes, sizes[1:], names))
         self.layers = cast("Sequence[MaskedLayer]", layers)
         generator = torch.Generator().manual_seed(seed)
         with torch.no_grad():
             for layer in self.layers:
-                bound = layer.weight.shape[1] ** -0.5
+                outputs, inputs = layer.weight.shape
+                if initial == "glorot":
+                    bound = (6 / (inputs + outputs)) ** 0.5
+                    layer.weight.uniform_(-bound, bound, generator=generator)
+                    continue
+                bound = inputs**-0.5
                 layer.weight.uniform_(-bound, bound, generator=generator)
                 layer.bias.uniform_(-bound, bound, generator=generator)
 

@@ -28,6 +28,7 @@ T7 = {
 T8C = {"predicted": {"SF 0.9": three(650.0)}, "measured": {"SF 0.9": three(655.0)}}
 T11 = {"slow": {"SF 0.9": three(0.9)}, "fast": {"SF 0.9": three(0.85)}}
 T13 = T2 | T4
+T14 = {"layer 0": three(0.93), "layer 1": three(0.89), "layer 2": three(0.78)}  # left at SF 0.6
 X1 = {bits: three(0.90) for bits in (2, 3, 4, 5)}
 MAGNITUDE_AHEAD = "magnitude is ahead for sign"
 AXES = ("equal sparsity", "equal bytes")
@@ -136,6 +137,21 @@ EXAMPLES = {
             ({"reference": three(0.95)}, "no accuracy is lost"),
         )
         for name in ("T13", "T13a", "T13b")
+    },
+    **{
+        name: (
+            {"shares": {"0.6": T14}},
+            *(
+                ({"shares": {"0.6": T14 | change}}, condition)
+                for change, condition in (
+                    ({"layer 0": three(0.75)}, "the last layer keeps least at every factor"),
+                    ({"layer 1": three(0.785)}, "the last layer keeps least at every factor"),
+                    ({"layer 2": three(0.90)}, "the last layer keeps least at every factor"),
+                    ({"layer 1": three(0.95)}, "every layer keeps what was published"),
+                )
+            ),
+        )
+        for name in ("T14", "T14c", "T14d")
     },
     "B1": ({"accuracy": three(0.92)}, ({"accuracy": three(0.90)}, "91.2 % are reached")),
     "B2": ({"accuracy": three(0.87)}, ({"accuracy": three(0.85)}, "86.2 % are reached")),

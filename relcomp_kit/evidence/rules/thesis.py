@@ -18,6 +18,15 @@ from relcomp_kit.evidence.rules.series import (
 from relcomp_kit.evidence.verdicts import Condition, Ruling
 
 REGION = 0.2  # of a ratio of shares: what T1c calls more than chance
+# Shares of the weights left in layers 0, 1 and 2 after 150 steps, by SF. Source: Böhnke, section 5.3 and appendix.
+PUBLISHED_SHARES = {
+    0.55: (0.975, 0.92, 0.86),
+    0.6: (0.93, 0.89, 0.78),
+    0.75: (0.62, 0.63, 0.55),
+    0.9: (0.35, 0.25, 0.19),
+    0.95: (0.25, 0.16, 0.09),
+}
+SAME_SHARE = 0.05  # of a layer's weights; the last layer is published 6 points or more below the others
 
 
 def t1a(correlation: Series, impact: Series, saliency: Series, random: Series) -> Ruling:
@@ -386,3 +395,36 @@ def t13(
 
 
 t13a = t13b = t13
+
+
+def t14(shares: dict[str, dict[str, Series]]) -> Ruling:
+    """Compare what each layer has left with what was published: in which order, and how much.
+
+    Parameters
+    ----------
+    shares : dict of str to dict of str to sequence of float
+        By sparsification factor, such as "0.6", and by layer, first to last, the share of its weights left at the end,
+        one value a seed.
+    """
+    ahead, apart = [], []  # by factor, one value a seed
+    for sf, (*before, last) in ((sf, layers.values()) for sf, layers in shares.items()):
+        ahead.append([min(others) - own for *others, own in zip(*before, last, strict=True)])
+        apart.append(
+            [
+                max(abs(mine - theirs) for mine, theirs in zip(each, PUBLISHED_SHARES[float(sf)], strict=True))
+                for each in zip(*before, last)
+            ]
+        )
+    return Ruling(
+        {
+            "the last layer keeps least at every factor": Condition([*map(min, zip(*ahead))], SHARE, "points"),
+            "every layer keeps what was published": at_most([*map(max, zip(*apart))], SAME_SHARE, "points"),
+        },
+        "; ".join(
+            f"SF {sf}: " + "/".join(f"{fmean(values):.2f}" for values in layers.values())
+            for sf, layers in shares.items()
+        ),
+    )
+
+
+t14c = t14d = t14

@@ -42,7 +42,15 @@ class Arm:
     def config(self) -> dict:
         """Return what decides the arm's content."""
         extra = {"at_once": True} if self.at_once else {}
-        return {"plan": asdict(self.plan), "like": self.like and asdict(self.like)} | extra
+        return {"plan": _config(self.plan), "like": self.like and _config(self.like)} | extra
+
+
+def _config(plan: Plan) -> dict:
+    """Return a plan as the cache knows it: arms of before there was a choice of initial weights are found again."""
+    config = asdict(plan)
+    if plan.initial == "torch":
+        del config["initial"]
+    return config
 
 
 def pruning_arms(budget: PruningBudget) -> dict[str, list[Arm]]:
@@ -113,7 +121,8 @@ def _curve(dataset: ImageSet, arm: Arm) -> tuple[dict[str, Tensor], dict]:
         if arm.like:
             counts = _curve(dataset, Arm(arm.like))[0]["counts"]
             counts = counts[-1:].expand_as(counts) if arm.at_once else counts
-        if plan.protocol == "program" and plan.rule != "probabilistic" and not plan.classes:
+        shared = plan.protocol == "program" and plan.rule != "probabilistic" and plan.initial == "torch"
+        if shared and not plan.classes:
             start = trained_state(
                 dataset, split_images(dataset, plan).train, plan.seed, plan.first_training, plan.activations
             )

@@ -7,20 +7,13 @@ import numpy as np
 from relcomp_kit.compression.convergence import lambertw_limit, recurrence
 from relcomp_kit.datasets.images import ImageSet
 from relcomp_kit.evidence.record import Record
+from relcomp_kit.evidence.rules.thesis import PUBLISHED_SHARES
 from relcomp_kit.models.masked_net import MaskedNet
 from relcomp_kit.models.masked_net_training import Samples
 from relcomp_kit.studies.profiles import PruningBudget
 from relcomp_kit.studies.pruning import measurement as study
 
 LESSON = "02_prune_until_it_converges"
-# Shares of the weights left in layers 0, 1 and 2 after 150 steps, by SF. Source: Böhnke, section 5.3 and appendix.
-PUBLISHED_SHARES = {
-    0.55: (0.975, 0.92, 0.86),
-    0.6: (0.93, 0.89, 0.78),
-    0.75: (0.62, 0.63, 0.55),
-    0.9: (0.35, 0.25, 0.19),
-    0.95: (0.25, 0.16, 0.09),
-}
 
 
 def layer_shares(curves: study.Curves, group: str) -> dict[float, np.ndarray]:
@@ -38,11 +31,30 @@ def layer_shares(curves: study.Curves, group: str) -> dict[float, np.ndarray]:
     dict of float to ndarray
         Sparsification factor to the share of weights left, (layers,), mean over the seeds.
     """
-    result = {}
+    found = shares_by_layer(curves, group)
+    return {float(sf): np.mean(list(layers.values()), axis=1) for sf, layers in found.items()}
+
+
+def shares_by_layer(curves: study.Curves, group: str) -> dict[str, dict[str, list[float]]]:
+    """Return what a group of arms has left in each layer at its end, a value a seed: the series of T14.
+
+    Parameters
+    ----------
+    curves : dict of str to list of dict
+        As `relcomp_kit.studies.pruning.measurement.run` returns them.
+    group : str
+        As in `layer_shares`.
+
+    Returns
+    -------
+    dict of str to dict of str to list of float
+        By published sparsification factor and by layer.
+    """
+    result: dict[str, dict[str, list[float]]] = {}
     for sf in PUBLISHED_SHARES:
-        arms = [np.array(curve["left"]) for curve in study.select(curves.get(group, []), sf)]
-        if arms:
-            result[sf] = np.mean([left[-1] / left[0] for left in arms], axis=0)
+        for curve in study.select(curves.get(group, []), sf):
+            for layer, (first, *_, last) in enumerate(zip(*curve["left"])):
+                result.setdefault(str(sf), {}).setdefault(f"layer {layer}", []).append(last / first)
     return result
 
 
@@ -87,6 +99,9 @@ def decided(
     record.claim("T10", **study.last_layer_fall(study.select(pruned, 0.6)), **scale)
     record.claim("T11", **study.slow_against_fast(pruned), **scale)
     record.claim("T11c", **study.slow_against_at_once(curves), **scale)
+    for claim, group in (("T14", "pruned"), ("T14c", "text")):
+        if shares := shares_by_layer(curves, group):
+            record.claim(claim, shares=shares, **scale)
     for claim, series in carried.items():
         record.claim(claim, **series, **scale)
     if data.name == "fashion-mnist":
