@@ -1,7 +1,9 @@
 """The commands that compute for long: `relcomp train` and `sweep`, and `fetch` for their data."""
 
+import importlib
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated
 
 import typer
@@ -119,9 +121,7 @@ def sweep(
         str | None, typer.Option(metavar="ADDRESS", help="Of a Dask scheduler, tcp://HOST:PORT.")
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder of the records; points that have one are done.")] = DEFAULT_SWEEP,
-    decide: Annotated[
-        bool, typer.Option("--decide", help="Then decide the claims about ECQ^x on the set of the plan.")
-    ] = False,
+    decide: Annotated[bool, typer.Option("--decide", help="Then decide the claims that hang on the plan.")] = False,
     record: Annotated[
         bool, typer.Option("--record", help="Maintainers: keep what --decide found under data/reference.")
     ] = False,
@@ -133,9 +133,7 @@ def sweep(
 
     points = read_plan(plan)
     if decide:
-        from relcomp_kit.studies.quantization import sweep_claims
-
-        sweep_claims.check(points)
+        _deciding(points).check(points)
     print(f"{len(points)} points, {len(points) - len(missing(points, out))} of them done before", flush=True)
     with interruptible(f"the records of finished points are in {out}"):
         failed = run_missing(points, out, workers=workers, cluster=cluster)
@@ -148,15 +146,20 @@ def sweep(
         _decide(points, plan, out, record)
 
 
+def _deciding(points: list) -> ModuleType:
+    """Return the module that makes claims of the records of these points."""
+    study = "pruning" if points[0].experiment == "prune" else "quantization"
+    return importlib.import_module(f"relcomp_kit.studies.{study}.sweep_claims")
+
+
 def _decide(points: list, plan: Path, out: Path, record: bool) -> None:
     """Print what the records of a sweep decide, and write it into a folder beside them."""
     from relcomp_kit.evidence.claims import reference_folder
     from relcomp_kit.evidence.record import claims_text
     from relcomp_kit.files import write_json
-    from relcomp_kit.studies.quantization import sweep_claims
     from relcomp_kit.sweeps.run import read_records
 
-    content = sweep_claims.decided(points, read_records(points, out)).content
+    content = _deciding(points).decided(points, read_records(points, out)).content
     print(claims_text(content))
     name = f"{content['lesson']}.{plan.stem.removeprefix('ecqx-')}.json"
     kept = [out / "claims" / name, *([reference_folder() / name] if record else [])]

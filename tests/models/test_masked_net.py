@@ -30,6 +30,17 @@ def test_seed_decides_the_weights():
     assert first.layers[0].weight.abs().max() <= 8**-0.5
 
 
+def test_glorot_s_initial_weights_have_the_width_of_both_ends_and_no_bias():
+    net = MaskedNet(seed=1, initial="glorot")
+    for layer in net.layers:
+        outputs, inputs = layer.weight.shape
+        bound = (6 / (inputs + outputs)) ** 0.5
+        assert 0.95 * bound < layer.weight.abs().max() <= bound
+        assert not layer.bias.any()
+    with pytest.raises(UserError, match="no initial weights 'zero'; choose one of torch, glorot"):
+        MaskedNet(initial="zero")
+
+
 def test_masked_weight_is_as_good_as_zero_and_masked_output_is_zero():
     net, x = MaskedNet((6, 5, 3), seed=3), torch.randn(4, 6, generator=torch.Generator().manual_seed(0))
     masks = get_masks(net)

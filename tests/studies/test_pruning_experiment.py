@@ -11,6 +11,7 @@ import torch
 from relcomp_kit import datasets, progress
 from relcomp_kit.cache import LOCKS
 from relcomp_kit.compression.iterative_pruning import prune_iteratively
+from relcomp_kit.compression.pruning_plan import Plan
 from relcomp_kit.errors import UserError
 from relcomp_kit.studies.profiles import PROFILES, get_profile
 from relcomp_kit.studies.pruning import experiment as arms
@@ -186,3 +187,11 @@ def test_a_notebook_gets_few_messages_however_many_steps_there_are(monkeypatch):
     with progress.Progress("steps", 1000) as bar:
         bar.advance()
     assert shown[1].startswith("steps: 1 of 1000")
+
+
+def test_other_initial_weights_are_another_arm_and_the_old_arms_are_found_again():
+    published, glorot = Arm(Plan()), Arm(Plan(initial="glorot"))
+    assert "initial" not in published.config()["plan"]
+    assert glorot.config()["plan"] == published.config()["plan"] | {"initial": "glorot"}
+    with pytest.raises(UserError, match="a pruning plan knows no 'he'; choose one of torch, glorot"):
+        Plan(initial="he")

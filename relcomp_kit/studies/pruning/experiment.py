@@ -198,7 +198,7 @@ def prune(*, seed: int, dataset: str = "mnist", at_once: bool = False, **plan: P
         raise UserError(f"{dataset} is not on this machine: run `relcomp fetch {dataset}`, or take dataset = 'digits'")
     arm = Arm(Plan(seed=seed, **plan), at_once=at_once)
     if arm.plan.rule == "match":
-        same = ("seed", "sf", "steps", "first_training", "fine_tuning")
+        same = ("seed", "sf", "steps", "first_training", "fine_tuning", "initial")
         arm = replace(arm, like=Plan(**{name: getattr(arm.plan, name) for name in same}))
     elif at_once:
         raise UserError("at_once is for the rule 'match': leave one of them out")
