@@ -37,7 +37,7 @@ def check(points: Sequence[Point]) -> str:
 
 
 def decided(points: Sequence[Point], records: Sequence[dict]) -> Record:
-    """Return a record of lesson 02 that follows from the records of a sweep: what is left of each layer, and T14d.
+    """Return a record of lesson 02 that follows from the records of a sweep: its curves, and T14d.
 
     Parameters
     ----------
@@ -50,12 +50,10 @@ def decided(points: Sequence[Point], records: Sequence[dict]) -> Record:
     curves = []
     for record in records:
         found = {entry["name"]: entry["value"] for entry in record["measurements"]}
+        accuracies = [round(value, 4) for value in found["test accuracy"]]
         how = {"sf": record["point"]["sf"], "seed": record["point"]["seed"]}
-        curves.append(how | {"left": found["weights left"]})
-        shares = [left[-1] / left[0] for left in zip(*found["weights left"])]
-        ends = [found["test accuracy"][0], found["test accuracy"][-1]]
-        made.measure("weights left", shares, "share of each layer", initial=INITIAL, **how)
-        made.measure("accuracy before and after", ends, "share", initial=INITIAL, **how)
+        curves.append(how | {"left": found["weights left"], "test": accuracies})
+    made.content["curves"] = {INITIAL: curves}
     seeds = sorted({curve["seed"] for curve in curves})
     made.claim("T14d", at_scale=True, seeds=seeds, shares=results.shares_by_layer({INITIAL: curves}, INITIAL))
     return made
