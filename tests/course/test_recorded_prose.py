@@ -7,9 +7,11 @@ from functools import cache
 from statistics import fmean
 
 import numpy as np
+import pytest
 
 from relcomp_kit.evidence import record as records
 from relcomp_kit.studies.pruning import measurement as pruning
+from relcomp_kit.studies.pruning import results as pruning_results
 from relcomp_kit.studies.relevance import measurement as relevance
 from relcomp_kit.studies.relevance import results as relevance_results
 from relcomp_kit.studies.segmentation import results as segmentation_results
@@ -81,6 +83,25 @@ def test_two_digits_gain_nothing_at_the_published_budget():
     arms = pruning_curves()["two classes"]
     assert fmean(curve["test"][-1] - curve["test"][0] for curve in arms) < 0.002
     assert max(pruning.density(curve)[-1] for curve in arms) < 1 / 3
+
+
+def test_text_keeps_least_in_the_last_layer_in_the_mean_and_two_of_three_seeds_break_it_at_95():
+    text = pruning_results.layer_shares(pruning_curves(), "text")
+    published = pruning_results.PUBLISHED_SHARES
+    assert all(np.argmin(shares) == 2 for shares in text.values())
+    larger = {(sf, layer) for sf in text for layer in range(3) if text[sf][layer] > published[sf][layer]}
+    assert len(larger) >= 14
+    each = list(zip(*pruning_results.shares_by_layer(pruning_curves(), "text")["0.95"].values()))
+    assert sum(np.argmin(shares) != 2 for shares in each) == 2
+
+
+def test_keras_weights_keep_98_of_the_first_layer_and_the_middle_one_keeps_least_in_two_of_three_seeds():
+    curves = reference("02_prune_until_it_converges.pruning-layers")["curves"]
+    shares = pruning_results.layer_shares(curves, "glorot")[0.6]
+    assert shares == pytest.approx([0.98, 0.87, 0.90], abs=0.005)
+    assert all(0.855 < curve["test"][0] < 0.87 for curve in curves["glorot"])
+    each = zip(*pruning_results.shares_by_layer(curves, "glorot")["0.6"].values())
+    assert sorted(int(np.argmin(shares)) for shares in each) == [1, 1, 2]
 
 
 def test_slow_beats_fast_but_not_the_arm_that_is_pruned_at_once():
