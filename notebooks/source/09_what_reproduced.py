@@ -213,7 +213,7 @@ print(ledger.control_count(rows))
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## The whole pipeline in one figure
-# Prune, quantize, cut out an expert, code: how small does a net get, and what is left of its score? Sizes are shares of the bytes as float32. What counts as bytes differs, so it stands with each family in the list below: an estimate by entropy is not yet a file, and a file has everything in it.
+# Prune, quantize, cut out an expert, code: how small does a net get, and what is left of its score? Each row is a net, each panel a step. Colours say by what was chosen, as in all lessons: red by relevance or saliency, blue by magnitude, black by neither; purple are files. What the other steps make of the same net is grey. Sizes are shares of the bytes as float32. What counts as bytes differs, so it stands with each family in the list below: an estimate by entropy is not yet a file, and a file has everything in it.
 # Curves, except those of files, begin at 100 % with a net that nothing was done to *but as much training*. Of the quantized nets, a curve shows only those that no net of about the same size, or a smaller one, beats on the validation split; the score drawn is that of the test split. mIoU is over all classes, also for an expert, whose task is one of them.
 
 # %%
@@ -222,7 +222,7 @@ figures.whole_picture(panels)
 
 # %% [markdown]
 # **What you see.** Removing single weights saves the fewest bytes: what stays is still 32 bits wide, and where it stood has to be stored too. Quantization with an entropy term saves both, because zero becomes the shortest word of the code. A file can be smaller than the estimate, which leaves biases and batch-norm in 32 bits, or larger, for its header and its tables.
-# Curves of one panel compare ways to make *one* net small, but mind the training: the pruned nets of the thesis were trained far longer than its quantized ones, and the pruned ones of DeepLabV3 not at all. Within one family the comparison is fair. A curve that leaves the picture at its lower edge goes on in the list: folded below lies every point, with the command that measures it again. After it, each family has one line, its smallest net within a point of its own best. Mind that the bests differ.
+# Curves of one row, the grey ones too, compare ways to make *one* net small, but mind the training: the pruned nets of the thesis were trained far longer than its quantized ones, and the pruned ones of DeepLabV3 not at all. Within one family the comparison is fair. A curve that leaves the picture at its lower edge goes on in the list: folded below lies every point, with the command that measures it again. After it, each family has one line, its smallest net within a point of its own best. Mind that the bests differ.
 
 # %% slideshow={"slide_type": "skip"}
 for panel in panels:

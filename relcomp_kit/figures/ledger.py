@@ -1,51 +1,72 @@
 """Figures of lesson 09: the whole pipeline in bytes and scores, and how many claims hold."""
 
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from relcomp_kit.evidence.report import VERDICTS
-from relcomp_kit.figures.style import PAPER, figure, looks
+from relcomp_kit.figures.style import PAPER, REST, Look, figure, looks
 
 DEPTH = {"accuracy": 8, "mIoU": 25}  # points below the best that are shown
 TICKS = (1, 2, 5, 10, 20, 50, 100)
 
 
 def whole_picture(panels: Sequence, keep: list[bytes] | None = None) -> None:
-    """Draw scores against size, a panel a net: the mean of the seeds, with their range as a bar.
+    """Draw scores against size, a row a net, a panel a step: the mean of the seeds, with their range as a bar.
+
+    What the other steps make of the same net is drawn below in grey, so that steps can be compared.
 
     Parameters
     ----------
     panels : sequence of relcomp_kit.studies.whole_picture.Panel
-        Per net its title, what the score is, and families of points: size and scores as shares.
+        Per net its title, what the score is, and families of points: step, size and scores as shares.
     keep : list of bytes, optional
         Takes the figure as PNG, which is shown otherwise.
     """
-    names = list(dict.fromkeys(family.name for panel in panels for family in panel.families))
-    drawn = looks(names)
-    with figure(1, len(panels), size=(6.6 * len(panels), 6.8), keep=keep) as (_, axes):
-        for axis, panel in zip(axes, panels):
+    families = [family for panel in panels for family in panel.families]
+    drawn = looks(family.name for family in families)
+    steps = list(dict.fromkeys(family.step for family in families)) or [""]
+    with figure(len(panels), len(steps), size=(14.5, 7.3), sharey="row", keep=keep) as (made, axes):
+        for number, axis in enumerate(axes):
+            panel, step = panels[number // len(steps)], steps[number % len(steps)]
+            own = [family for family in panel.families if family.step == step]
+            if not own:
+                axis.axis("off")
+                continue
             for family in panel.families:
-                _curve(axis, family, drawn[family.name])
+                if family in own:
+                    _curve(axis, family, drawn[family.name])
+                else:
+                    axis.plot(*_means(family), color=REST, linewidth=2, zorder=1)
             _sizes(axis, [point.size for family in panel.families for point in family.points])
             scores = [100 * score for family in panel.families for point in family.points for score in point.scores]
-            if scores:
-                axis.set_ylim(max(min(scores), max(scores) - DEPTH[panel.score]) - 0.5, max(scores) + 0.5)
             axis.set(
-                title=panel.title, ylabel=f"{panel.score} in the test, %", xlabel="size, % of float32, logarithmic"
+                title=step if number % len(steps) else f"{panel.title}\n{step}",
+                ylabel="" if number % len(steps) else f"{panel.score} in the test, %",
+                ylim=(max(min(scores), max(scores) - DEPTH[panel.score]) - 0.5, max(scores) + 0.5),
             )
-            if panel.families:
-                axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=2)
+            axis.yaxis.set_major_locator(MaxNLocator(4, integer=True))
+        made.supxlabel("size, % of float32, logarithmic", fontsize=15)
+        lines = [line for column in range(len(steps)) for axis in axes[column :: len(steps)] for line in axis.lines]
+        shown = {line.get_label(): line for line in lines if line.get_label() in drawn}
+        if shown:
+            made.legend(shown.values(), shown, loc="outside upper center", ncols=3)
 
 
-def _curve(axis: Axes, family, look: tuple) -> None:
-    _, colour, line, marker = look
-    x = [100 * point.size for point in family.points]
-    y = 100 * np.array([[min(point.scores), np.mean(point.scores), max(point.scores)] for point in family.points])
-    axis.plot(x, y[:, 1], color=colour, linestyle=line, marker=marker, markersize=8, label=family.name)
-    axis.vlines(x, y[:, 0], y[:, 2], color=colour, linewidth=2)
+def _curve(axis: Axes, family, look: Look) -> None:
+    x, y = _means(family)
+    style = {"color": look.colour, "linestyle": look.line, "marker": look.marker, "markersize": 8}
+    axis.plot(x, y, label=family.name, **style)
+    ends = 100 * np.array([[min(point.scores), max(point.scores)] for point in family.points])
+    axis.vlines(x, *ends.T, color=look.colour, linewidth=2)
+
+
+def _means(family) -> tuple[list[float], list[float]]:
+    """Return size and mean score of every point, in percent."""
+    return [100 * point.size for point in family.points], [100 * fmean(point.scores) for point in family.points]
 
 
 def _sizes(axis: Axes, sizes: Sequence[float]) -> None:

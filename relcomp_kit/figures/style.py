@@ -96,7 +96,7 @@ LOOKS = {
         ("ECQ", "", _NONE),
         ("ECQˣ", "", _RELEVANCE),
         ("NNC file", "", (PURPLE, "-", "D")),
-        ("NNC file, ECQˣ, ", "", (FOR, ":", "*")),
+        ("NNC file, ECQˣ, ", "", (PURPLE, ":", "*")),
         ("compact", "", (PURPLE, "-", "o")),
         ("compact, this run", "", (MAGENTA, "-", "*")),
         ("resnet50", "", (ORANGE, "-.", "s")),

@@ -19,6 +19,7 @@ SPARSE = "4 bytes a weight left, and the entropy of the mask"
 CUT = "float32, without the filters cut off"
 CODED = "the whole file, coded by NNC, batch-norm folded, all else in 8 bit"
 RIVAL = "magnitude per layer"  # of relevance, in experts: across layers, magnitude leaves some nearly empty
+PRUNE, QUANTIZE, EXPERT = "pruned", "quantized", "cut to an expert"  # what is done to a net
 ROOM = 1.05  # nets that differ by less in size are rivals
 PRUNED = {"LRP-ε, mean of abs": "pruning, LRP", "magnitude": "pruning, magnitude"}
 
@@ -35,10 +36,14 @@ class Point:
 
 @dataclass(frozen=True)
 class Family:
-    """One way to make a net small: its points, what their bytes count, and the command that measures them again."""
+    """One way to make a net small: its points, what their bytes count, and the command that measures them again.
+
+    The step is what is done to the net: `PRUNE`, `QUANTIZE` or `EXPERT`.
+    """
 
     name: str
     counted: str
+    step: str
     command: str
     points: tuple[Point, ...]
 
@@ -57,7 +62,7 @@ class Panel:
     missing: tuple[str, ...]
 
 
-Read = tuple[tuple[str, str], tuple[Point, ...]]  # (name, what bytes count) and points
+Read = tuple[tuple[str, str, str], tuple[Point, ...]]  # (name, what bytes count, step) and points
 Reader = Callable[[dict], list[Read]]
 
 
@@ -120,7 +125,7 @@ def _pruned_by_saliency(record: dict) -> list[Read]:
             nets = [(density(curve)[-1], curve["test"][-1], None) for curve in select(curves[group], sf)]
             if any(left < 1 for left, *_ in nets):  # low factors remove nothing
                 points.append(_point(f"SF {sf}", [(sparse_size(left), *scores) for left, *scores in nets]))
-        found.append(((name, SPARSE), tuple(points)))
+        found.append(((name, SPARSE, PRUNE), tuple(points)))
     return found
 
 
@@ -138,7 +143,7 @@ def _pruned_at_once(record: dict) -> list[Read]:
             _point(f"{share:.0%} removed", [(sparse_size(1 - share), entry["value"][i], None) for entry in some])
             for i, share in enumerate(some[0]["shares"])
         )
-        found.append(((f"{name}, no training", SPARSE), points))
+        found.append(((f"{name}, no training", SPARSE, PRUNE), points))
     return found
 
 
@@ -148,7 +153,7 @@ def _quantized(score: str) -> Reader:
         longer = [(1 / row["ratio"], row[score], None) for row in quantize_results.select(rows, arm="float")]
         start = _point("float, trained as long", longer)
         return [
-            ((name, ESTIMATE), (start, *front(_grouped(quantize_results.select(rows, arm=arm), score))))
+            ((name, ESTIMATE, QUANTIZE), (start, *front(_grouped(quantize_results.select(rows, arm=arm), score))))
             for arm, name in QUANTIZED.items()
         ]
 
@@ -182,7 +187,7 @@ def _experts(record: dict) -> list[Read]:
         for keep in sorted({row["keep"] for row in some}, reverse=True):
             nets = [_expert(row) for row in expert_results.select(some, keep=keep)]
             points.append(_point(f"{keep:.0%} of the filters", nets))
-        found.append(((f"{wanted[0]} expert, {arm}", CUT), tuple(points)))
+        found.append(((f"{wanted[0]} expert, {arm}", CUT, EXPERT), tuple(points)))
     return found
 
 
@@ -201,7 +206,9 @@ def _coded(*kinds: str) -> Reader:
                 )
                 for keep, bits, Lambda in settings
             ]
-            found.append((("NNC file, ECQˣ" + (f", {kind}" if "expert" in kind else ""), CODED), front(points)))
+            expert = "expert" in kind
+            name = "NNC file, ECQˣ" + (f", {kind}" if expert else "")
+            found.append(((name, CODED, EXPERT if expert else QUANTIZE), front(points)))
         return found
 
     return read

@@ -98,7 +98,7 @@ def test_two_runs_are_compared_where_both_decided():
 
 def test_smallest_net_within_a_point_of_the_best():
     points = (Point("whole", 1.0, (0.9,)), Point("good", 0.1, (0.895, 0.885)), Point("poor", 0.01, (0.5,)))
-    panel = Panel("x", "accuracy", (Family("f", "bytes", "relcomp run 02", points),), ())
+    panel = Panel("x", "accuracy", (Family("f", "bytes", "pruned", "relcomp run 02", points),), ())
     (line,) = ledger.smallest_lines(panel)
     assert "10.0 times smaller, accuracy 89.0% (good)" in line
     assert all(ledger.smallest_lines(panel) for panel in whole_picture.panels())

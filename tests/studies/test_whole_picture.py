@@ -7,6 +7,7 @@ import pytest
 from relcomp_kit import figures
 from relcomp_kit.evidence import claims
 from relcomp_kit.evidence.record import Record
+from relcomp_kit.figures.style import looks
 from relcomp_kit.studies import whole_picture
 from relcomp_kit.studies.coding import results as coding_results
 from relcomp_kit.studies.experts import results as expert_results
@@ -82,6 +83,14 @@ def test_files_are_read_with_their_own_scores(records):
     assert rail["NNC file, ECQˣ"].points[0].scores == pytest.approx((0.675, 0.675))
     expert = rail["NNC file, ECQˣ, rail expert"].points[0]
     assert (expert.setting, expert.size) == ("5 bit, Λ 0.1, 50%", 0.025)
+
+
+def test_families_of_a_panel_differ_in_colour(records):
+    for panel in whole_picture.panels(records):
+        for step in (whole_picture.PRUNE, whole_picture.QUANTIZE, whole_picture.EXPERT):
+            drawn = looks(family.name for family in panel.families if family.step == step)
+            assert len({look.colour for look in drawn.values()}) == len(drawn)
+    assert looks(["NNC file, ECQˣ, rail expert"]).popitem()[1].colour == looks(["NNC file, ECQˣ"]).popitem()[1].colour
 
 
 def test_what_is_not_recorded_is_named_with_its_command(records):
