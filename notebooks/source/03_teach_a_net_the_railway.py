@@ -361,7 +361,7 @@ if drawn:
     skies = [RailScenes("test", weather=weather)[2] for weather in WEATHERS]
     figures.scene_sheet(*zip(*skies), data.classes, data.palette, columns=5)
     weather = study.weather_scores(own, data.classes, budget.weather_scenes)
-    figures.accuracy_by_weather(weather, sum(usual) / len(usual))
+    figures.accuracy_by_weather(weather, sum(usual) / len(usual), "compact")
 for name in list(weather)[1:]:
     lost = 100 * sum(d - w for d, w in zip(weather["day"], weather[name])) / len(own)
     print(f"{name}: {lost:.1f} points below day")

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from relcomp_kit.figures.parts import behind, rows
+from relcomp_kit.figures.parts import behind, dots, rows
 from relcomp_kit.figures.style import (
     HEAT,
     INK,
@@ -14,7 +14,6 @@ from relcomp_kit.figures.style import (
     REMOVED,
     SMALL,
     SOFT,
-    WHOLE,
     figure,
     looks,
 )
@@ -143,8 +142,10 @@ def iou_per_class(ious: dict[str, dict[str, list[float]]], shares: dict[str, flo
             axis.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
 
 
-def accuracy_by_weather(values: dict[str, list[float]], reference: float, unseen: Collection[str] = ("snow",)) -> None:
-    """Draw the pixel accuracy in every weather, with the range over seeds.
+def accuracy_by_weather(
+    values: dict[str, list[float]], reference: float, net: str, unseen: Collection[str] = ("snow",)
+) -> None:
+    """Draw the pixel accuracy of a net in every weather, a row each: mean as a dot with its number, range over seeds.
 
     Parameters
     ----------
@@ -152,22 +153,24 @@ def accuracy_by_weather(values: dict[str, list[float]], reference: float, unseen
         Per weather the seeds' pixel accuracy in [0, 1].
     reference : float
         The accuracy in the usual mixture of weathers, drawn as a line.
+    net : str
+        Which net: its colour and marker are those of all figures.
     unseen : collection of str
-        Weathers that did not occur in training: drawn grey.
+        Weathers that did not occur in training: their rows say so.
     """
-    means, spans = _means_and_spans(values)
-    with figure(size=(11, 5)) as (_, (axis,)):
-        names = [f"{name}\n(not in training)" if name in unseen else name for name in values]
-        colours = [REMOVED if name in unseen else PLAIN for name in values]
-        axis.bar(names, means, 0.6, yerr=spans, color=colours, error_kw=_ends(spans))
-        for place, (name, mean) in enumerate(zip(values, means)):
-            ink = INK if name in unseen else PAPER
-            axis.text(place, mean / 2, f"{mean:.1f}", ha="center", va="center", color=ink, fontsize=16)
-        axis.axhline(100 * reference, color=WHOLE, linestyle="-.")
-        words = f"usual mixture:\n{100 * reference:.1f} %"
-        axis.text(1.01, 100 * reference, words, color=WHOLE, va="center", transform=axis.get_yaxis_transform())
-        axis.set(ylabel="pixel accuracy, %", ylim=(0, 100))
-        behind(axis, "y")
+    look = looks([net])[net]
+    with figure(size=(11, 0.6 * len(values) + 1.7)) as (_, (axis,)):
+        means = [
+            dots(axis, place, [100 * value for value in seeds], look, size=14)
+            for place, seeds in enumerate(values.values())
+        ]
+        names = [f"{name} (not in training)" if name in unseen else name for name in values]
+        rows(axis, names, [f"{mean:.1f}" for mean in means])
+        axis.axvline(100 * reference, color=INK, linestyle="-.", linewidth=2, zorder=1)
+        words = f"usual mixture: {100 * reference:.1f} %"
+        axis.text(100 * reference, 1.02, words, ha="center", va="bottom", transform=axis.get_xaxis_transform())
+        axis.set_xlabel(f"pixel accuracy of {look.name}, %")
+        axis.margins(x=0.08)
 
 
 def bytes_of_nets(sizes: dict[str, float], published: float) -> None:

@@ -161,8 +161,8 @@ def test_iou_per_class(draw, count):
 @pytest.mark.parametrize("seeds", [1, 3])
 def test_accuracy_by_weather(draw, seeds):
     values = {"day": [0.9, 0.95, 0.91][:seeds], "snow": [0.6, 0.5, 0.7][:seeds]}
-    shown = draw(figures.accuracy_by_weather, values, 0.93)
-    assert {"day", "snow\n(not in training)", "60.0", "usual mixture:\n93.0 %"} <= set(shown.texts)
+    shown = draw(figures.accuracy_by_weather, values, 0.93, "compact")
+    assert {"day", "snow (not in training)", "60.0", "usual mixture: 93.0 %"} <= set(shown.texts)
 
 
 def test_bytes_of_nets(draw):
