@@ -12,7 +12,7 @@
 #
 # | you do | you learn | you need |
 # |---|---|---|
-# | round weights by hand, draw what a centroid costs, write both assignments, write the training loop, race relevance against magnitude and chance | entropy, entropy-constrained assignment, straight-through training, what relevance adds, two faults of the published code | lesson 04, an hour and a half |
+# | round weights by hand, draw what a centroid costs, write both assignments, write the training loop, race relevance against magnitude and random numbers | entropy, entropy-constrained assignment, straight-through training, what relevance adds, two faults of the published code | lesson 04, an hour and a half |
 #
 # `quick` takes 3 min on two cores, `full` 20 min on MNIST and 2 h for `dataset = "rail-scenes"`. The lesson decides X1 to X3 of the ledger, and two controls.
 
@@ -283,7 +283,7 @@ check.true("what it keeps is more relevant than what it drops", kept > dropped)
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Without any training
-# Take a trained DeepLabV3, quantize it once to 4 bit with a strong $\Lambda = 0.2$, and test it. The rivals are called *arms* of the experiment: ECQ; ECQ^x by LRP; by the *magnitude* of the weights; by *random* numbers. The last is an LRP that has no rule for the sums of residual blocks, as in the published code; lesson 04 showed what that does to relevance. In the figures, *none (ECQ)* is plain ECQ, and *relevance* is ECQ^x by LRP.
+# Take a trained DeepLabV3, quantize it once to 4 bit with a strong $\Lambda = 0.2$, and test it. The rivals are called *arms* of the experiment: ECQ; ECQ^x by LRP; by the *magnitude* of the weights; by *random* numbers. The last is an LRP that has no rule for the sums of residual blocks, as in the published code; lesson 04 showed what that does to relevance. In tables and figures, *LRP* is short for ECQ^x by LRP.
 
 # %%
 once = {made: study.one_shot(made, scenes, budget) for made in segmenters}
@@ -307,7 +307,7 @@ print("\n".join(results_of.one_shot_table(small)), end="\n\n")
 print("\n".join(results_of.ahead_table([rows for _, rows in small])))
 
 # %% [markdown]
-# **What you see.** By pixel accuracy, LRP beats ECQ and chance on every net, at every setting. Magnitude is a harder rival: at each setting it is better on one net, and at $\Lambda = 0.2$ its mean is the highest of all arms, at fewer zeros. The missing rule for sums costs four to five points on average at the two strong settings (4 bit at $\Lambda = 0.2$, and 3 bit), and hardly anything at the others. With the published $\Lambda = 0.05$ all arms but chance lie close together.
+# **What you see.** By pixel accuracy, LRP beats ECQ and random relevance on every net, at every setting. Magnitude is a harder rival: at each setting it is better on one net, and at $\Lambda = 0.2$ its mean is the highest of all arms, at fewer zeros. The missing rule for sums costs four to five points on average at the two strong settings (4 bit at $\Lambda = 0.2$, and 3 bit), and hardly anything at the others. With the published $\Lambda = 0.05$ all arms but *random* lie close together.
 
 # %% tags=["nbval-check-output"]
 arms = [row for rows in compact for row in rows if row["arm"] != "float"]
@@ -465,7 +465,7 @@ if full:
     figures.pareto(curves, "coded size", "pixel accuracy", None, log=True, fair=unquantized)
 
 # %% [markdown]
-# **What you see.** At 4 and 5 bit, 70 % of the weights can go for less than half a point, and all arms lie together, chance included. 3 bit costs nearly a point, 2 bit one and a half. There chance is behind on average, and which of LRP, magnitude and ECQ leads changes from net to net. The second picture, by coded size, says the same. The nets with half of their weights at 0 or more are twelve to twenty-five times smaller.
+# **What you see.** At 4 and 5 bit, 70 % of the weights can go for less than half a point, and all arms lie together, random relevance included. 3 bit costs nearly a point, 2 bit one and a half. There random relevance is behind on average, and which of LRP, magnitude and ECQ leads changes from net to net. The second picture, by coded size, says the same. The nets with half of their weights at 0 or more are twelve to twenty-five times smaller.
 #
 # Remember the table without training. There it mattered a great deal which weights went, and at 4 bit and $\Lambda = 0.2$ LRP was eleven points ahead of ECQ. A hundred steps of training close that gap. So relevance pays where there is little training or none; with enough of it, the net finds another way with the weights that are left. This run cannot say whether the published settings would change that.
 
@@ -485,13 +485,13 @@ if mnist:
     figures.pareto(curves, "zeros", "accuracy", None, fair=unquantized)
 
 # %% [markdown]
-# **What you see.** At 70 % zeros, 4 and 5 bit cost less than half a point against the float net that was trained as long, 3 bit 0.7 to 0.8 points, and 2 bit 1.6 to 1.9. Chance loses more than the others at every bit width, so the choice of weights counts. But between LRP, magnitude and plain ECQ the ranges of the three nets overlap at every bit width. In a net of three layers, relevance says little that size does not. At nine zeros in ten, the published grid at 2 bit is better than the one chosen here.
+# **What you see.** At 70 % zeros, 4 and 5 bit cost less than half a point against the float net that was trained as long, 3 bit 0.7 to 0.8 points, and 2 bit 1.6 to 1.9. Random relevance loses more than the others at every bit width, so the choice of weights counts. But between LRP, magnitude and plain ECQ the ranges of the three nets overlap at every bit width. In a net of three layers, relevance says little that size does not. At nine zeros in ten, the published grid at 2 bit is better than the one chosen here.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## What it decides
 # The claims were published for CIFAR-10, Pascal VOC and Speech Commands, and for other nets. What holds here *holds on a stand-in*. Three nets give three margins. If their 95 % interval reaches into both sides of the bound, the claim is *undecided*.
 #
-# X1 takes the net before quantization as its baseline, X1c the float net that was trained as long. X2 holds ECQ^x against ECQ, as the paper does. X2c holds it against magnitude and chance in the place of relevance.
+# X1 takes the net before quantization as its baseline, X1c the float net that was trained as long. X2 holds ECQ^x against ECQ, as the paper does. X2c holds it against magnitude and random numbers in the place of relevance.
 
 # %% slideshow={"slide_type": "skip"}
 record = Record(lesson, profile, data.name)
@@ -504,7 +504,7 @@ for name, content in (("DeepLabV3 on rail scenes", full), ("MNIST", mnist)):
     print(f"The recorded full run, {name}\n{decided}\n")
 
 # %% [markdown]
-# **What you see.** X1 and X1c test the same nets and differ in the baseline. In the recorded run on MNIST the float net gains more than a point by the training, so X1c asks for more; on rail scenes it gains nothing. LRP lies within a tenth of a point of ECQ and of magnitude, sometimes ahead and sometimes behind, and is ahead of chance. The smallest nets that lose at most a point on validation are some 25 times smaller on rail scenes and 40 times on MNIST, not 103.
+# **What you see.** X1 and X1c test the same nets and differ in the baseline. In the recorded run on MNIST the float net gains more than a point by the training, so X1c asks for more; on rail scenes it gains nothing. LRP lies within a tenth of a point of ECQ and of magnitude, sometimes ahead and sometimes behind, and is ahead of random relevance. The smallest nets that lose at most a point on validation are some 25 times smaller on rail scenes and 40 times on MNIST, not 103.
 
 
 # %% [markdown] slideshow={"slide_type": "slide"}
@@ -602,7 +602,7 @@ scores["mine"] = {name: value * magnitude[name] for name, value in lrp.items()}
 for arm in (study.ECQ, study.LRP, study.MAGNITUDE, "mine"):
     made = ecqx.quantize(net, 3, 0.2, relevance=scores[arm])
     accuracy = study.validation_accuracy(study.with_weights(net, made), digits, seed)
-    print(f"{arm:16} {made.sparsity:.0%} zeros, validation {accuracy:.1%}")
+    print(f"{results_of.arm_label(arm):16} {made.sparsity:.0%} zeros, validation {accuracy:.1%}")
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Three questions

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from relcomp_kit.figures.parts import asides, dots, rows, sizes, spread
 from relcomp_kit.figures.style import INK, LOOKS, WHOLE, Look, figure, looks
 
-ORDER = ("none", "relevance", "magnitude", "random", "float")  # of arms in a legend
+ORDER = ("ecq", "lrp", "magnitude", "random", "float")  # of arms in a legend
 FEW = 8  # layers: so many have room for their own names
 DEEPEST = 12  # points below the unquantized net: what falls deeper would flatten all else
 FAIR, BEFORE = "float, trained as long", "float, before"

@@ -51,7 +51,7 @@ def test_without_training_lrp_beats_ecq_and_chance_and_magnitude_on_two_nets_of_
     lines = quantization.ahead_table(compact)
     assert len(lines) == 4 and all("nets of 3" in line for line in lines)
     for line in lines:
-        assert re.search(r"ecq: 3; .*magnitude: 2; random: 3", line)
+        assert re.search(r"ECQ: 3; .*magnitude: 2; random: 3", line)
     arms = {arm: fmean(values) for arm, values in quantization.by_arm(compact, 4, 0.2).items() if arm != "float"}
     assert max(arms, key=arms.get) == "magnitude"
     assert 0.10 < arms["lrp"] - arms["ecq"] < 0.12  # "eleven points ahead of ECQ"

@@ -106,13 +106,13 @@ def test_pareto_draws_mean_and_range(draw, panels):
     axes = made.axes[:panels]
     assert [axis.get_title() for axis in axes] == [f"{bits} bit" for bits in range(panels)]
     for axis in axes:
-        np.testing.assert_allclose(lines(axis)["none (ECQ)"].get_xydata(), [[50, 89], [60, 84]])
+        np.testing.assert_allclose(lines(axis)["ECQ"].get_xydata(), [[50, 89], [60, 84]])
         spans = [part[:, 1] for part in axis.collections[1].get_segments()]
         np.testing.assert_allclose(spans, [[88, 90], [83, 85]])
-        assert lines(axis)["none (ECQ)"].get_linestyle() == "--" and lines(axis)["none (ECQ)"].get_color() == style.INK
+        assert lines(axis)["ECQ"].get_linestyle() == "--" and lines(axis)["ECQ"].get_color() == style.INK
         assert lines(axis)["float, before"].get_ydata()[0] == 92
     shown = [text.get_text() for text in made.legends[0].get_texts()]
-    assert shown == ["none (ECQ)", "relevance", "random", "float, before"]  # of magnitude there is no point
+    assert shown == ["ECQ", "LRP", "random", "float, before"]  # of magnitude there is no point
 
 
 @pytest.mark.slow
@@ -165,9 +165,9 @@ def test_training_draws_score_and_sparsity(draw):
     float_net = [row | {"sparsity": None} for row in rows]
     made = draw(figures.training, {"lrp": rows, "float": float_net, "ECQ, signed gradient": rows[:1], "random": []})
     score, sparsity = map(lines, made.axes)
-    np.testing.assert_allclose(score["relevance"].get_xydata(), [[0, 50], [50, 60], [100, 70]])
-    np.testing.assert_allclose(sparsity["relevance"].get_ydata(), [60, 61, 62])
-    assert set(score) == {"relevance", "float", "ECQ, signed gradient"} == {"float", *sparsity}
+    np.testing.assert_allclose(score["LRP"].get_xydata(), [[0, 50], [50, 60], [100, 70]])
+    np.testing.assert_allclose(sparsity["LRP"].get_ydata(), [60, 61, 62])
+    assert set(score) == {"LRP", "float", "ECQ, signed gradient"} == {"float", *sparsity}
     assert "float" not in sparsity
 
 
@@ -177,7 +177,7 @@ def test_bars_write_the_mean_and_draw_every_seed(draw):
     (axis,) = draw(figures.bars, values, "accuracy", 0.9, "float").axes
     assert texts(axis) == ["55.0", "54.7", "undefined", "−10.0", "float"]
     named = [label.get_text() for label in axis.get_yticklabels()]
-    assert named == ["none (ECQ)", "unconserved", "random", "relevance"]
+    assert named == ["ECQ", "unconserved", "random", "LRP"]
     means = [line.get_xdata()[0] for line in axis.lines if line.get_markersize() == 14]
     np.testing.assert_allclose(means, [55, 54.7, -10])
     np.testing.assert_allclose(axis.lines[0].get_xdata(), [50, 60])

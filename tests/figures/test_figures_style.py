@@ -17,6 +17,7 @@ from relcomp_kit.figures import style
 from relcomp_kit.studies.experts.experiment import ARMS as EXPERTS
 from relcomp_kit.studies.quantization import measurement as quantization
 from relcomp_kit.studies.quantization.results import ARMS as QUANTIZED
+from relcomp_kit.studies.quantization.results import arm_label
 from relcomp_kit.studies.relevance.measurement import MEASURES
 
 MODULES = sorted(Path(inspect.getfile(figures)).parent.glob("*.py"))
@@ -58,10 +59,16 @@ def test_every_arm_of_the_lessons_is_in_the_table():
     for arm in (*QUANTIZED, *EXPERTS, *MEASURES, broken, "float", "super-net", "rail expert"):
         assert any(arm.startswith(name) for name in style.LOOKS), arm
     look = style.looks(("lrp", "relevance", "LRP-ε, mean of abs", "rail expert, relevance", broken))
-    assert look["lrp"] == look["relevance"]
+    assert look["lrp"][1:] == look["relevance"][1:]
     assert {look[name].colour for name in ("lrp", "LRP-ε, mean of abs", "rail expert, relevance")} == {style.FOR}
-    assert look[broken].name == "relevance, sums left out" and look[broken].colour != style.FOR
+    assert look[broken].name == "LRP, sums left out" and look[broken].colour != style.FOR
     assert look["rail expert, relevance"].name == "rail expert, relevance"
+
+
+def test_tables_call_arms_as_figures_do():
+    for arm, look in style.looks((*QUANTIZED, quantization.BROKEN)).items():
+        assert arm_label(arm) == look.name
+    assert arm_label("float") == "float"
 
 
 def test_arms_that_no_lesson_knows_differ():

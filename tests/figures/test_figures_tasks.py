@@ -57,12 +57,12 @@ def test_a_panel_for_each_task_that_was_run(draw):
     speech, cifar = made.axes
     assert [axis.get_title() for axis in made.axes] == ["Speech Commands, MLP_GSC", "CIFAR-10, ResNet-20"]
     found = lines(speech)
-    np.testing.assert_allclose(found["relevance"].get_xdata(), [20_001, 40_001, 60_001, 80_001])
-    np.testing.assert_allclose(found["relevance"].get_ydata(), [81.1, 83.1, 85.1, 87.1])
+    np.testing.assert_allclose(found["LRP"].get_xdata(), [20_001, 40_001, 60_001, 80_001])
+    np.testing.assert_allclose(found["LRP"].get_ydata(), [81.1, 83.1, 85.1, 87.1])
     assert found["float, trained as long"].get_ydata()[0] == pytest.approx(91)
     assert "float, before" not in found and lines(cifar)["float, before"].get_ydata()[0] == pytest.approx(92.6)
     shown = [text.get_text() for text in made.legends[0].get_texts()]
-    assert shown == ["none (ECQ)", "relevance", "random", "float, trained as long", "float, before"]
+    assert shown == ["ECQ", "LRP", "random", "float, trained as long", "float, before"]
     assert speech.get_xscale() == "log" and not speech.patches[1:]  # no bars: the one patch is the baseline's range
 
 

@@ -112,7 +112,7 @@ def test_claims_follow_from_the_rows_and_come_back_from_the_record():
     assert start == START and other.content["claims"] == record.content["claims"]
     assert results_of.curves(again, "bytes") == results_of.curves(results_of.select(rows), "bytes")
     text = "\n".join(results_of.summary(rows, START))
-    assert re.search(r"^4 bit +lrp ", text, re.MULTILINE) and "The float net has 90.1 %" in text
+    assert re.search(r"^4 bit +LRP ", text, re.MULTILINE) and "The float net has 90.1 %" in text
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -146,7 +146,7 @@ def test_lrp_is_counted_against_every_other_arm_net_by_net():
         rows = [row(arm, bits=4 if arm != "float" else None, accuracy=score[net]) for arm, score in scores.items()]
         each.append([one | {"Lambda": 0.2 if one["bits"] else None} for one in rows])
     (line,) = results_of.ahead_table(each)
-    assert line == "4 bit, Λ 0.2   nets of 2 on which LRP is ahead of ecq: 1; random: 1"
+    assert line == "4 bit, Λ 0.2   nets of 2 on which LRP is ahead of ECQ: 1; random: 1"
 
 
 def test_all_is_noted_decided_and_saved_at_once(tmp_path, monkeypatch):

@@ -15,8 +15,9 @@ from relcomp_kit.relevance.faithfulness import area
 from relcomp_kit.studies.quantization.several_nets import together
 from relcomp_kit.sweeps.table import Rows, select
 
-ARMS = ("ecq", "lrp", "magnitude", "random")
-RIVALS = {"ecq": "ECQ", "magnitude": "magnitude", "random": "random"}
+LABELS = {"ecq": "ECQ", "lrp": "LRP", "magnitude": "magnitude", "random": "random"}  # of arms, as in figures and prose
+ARMS = tuple(LABELS)
+RIVALS = {arm: label for arm, label in LABELS.items() if arm != "lrp"}
 PUBLISHED_STEP = "p99.9-interpolated"
 SPARSE = 0.5  # zeros of a net that is called sparse
 FEW = 0.01  # accuracy that a small net may lose on validation
@@ -337,6 +338,12 @@ def by_arm(each: Sequence[Rows], bits: int, Lambda: float) -> dict[str, list[flo
     return {rows[0]["arm"]: [row["accuracy"] for row in rows] for rows in zip(*some)}
 
 
+def arm_label(arm: str) -> str:
+    """Return how an arm is called in tables, as in figures: "lrp, sums left out" is "LRP, sums left out"."""
+    name, comma, variant = arm.partition(",")
+    return LABELS.get(name, name) + comma + variant
+
+
 def one_shot_table(once: Sequence[tuple[str, Rows]]) -> list[str]:
     """Return what quantization without training does, as text, from (size, rows) of every net.
 
@@ -349,7 +356,7 @@ def one_shot_table(once: Sequence[tuple[str, Rows]]) -> list[str]:
             how = f"{bits} bit, Λ {Lambda:<6}" if bits else ""
             zeros = f", {percent_of([row['sparsity'] for row in some])} zeros" if bits else ""
             scores = f"{percent([row['accuracy'] for row in some])}, mIoU {percent([row['miou'] for row in some])}"
-            lines.append(f"{name:10}{how:16}{arm:20}{scores}{zeros}")
+            lines.append(f"{name:10}{how:16}{arm_label(arm):20}{scores}{zeros}")
     return lines
 
 
@@ -374,7 +381,7 @@ def ahead_table(each: Sequence[Rows]) -> list[str]:
     for bits, Lambda in dict.fromkeys((row["bits"], row["Lambda"]) for rows in each for row in rows if row["bits"]):
         arms = by_arm(each, bits, Lambda)
         wins = {arm: sum(map(operator.gt, arms["lrp"], arms[arm])) for arm in arms if arm not in ("float", "lrp")}
-        listed = "; ".join(f"{arm}: {count}" for arm, count in wins.items())
+        listed = "; ".join(f"{arm_label(arm)}: {count}" for arm, count in wins.items())
         lines.append(f"{bits} bit, Λ {Lambda:<5} nets of {len(each)} on which LRP is ahead of {listed}")
     return lines
 
@@ -404,7 +411,7 @@ def summary(rows: Rows, start: dict[int, dict[str, float]]) -> list[str]:
             each = [select(rows, bits=bits, arm=arm, seed=seed) for seed in seeds]
             lost = [start[seed]["test"] - at_sparsity(some, 0.7) for seed, some in zip(seeds, each)]
             best = [best_sparse(some) for some in each]
-            line = f"{bits} bit   {arm:12}{_points(lost):>26}"
+            line = f"{bits} bit   {arm_label(arm):12}{_points(lost):>26}"
             if all(best):
                 best_lost = [start[seed]["test"] - row["accuracy"] for seed, row in zip(seeds, best)]
                 zeros, ratio = percent_of([row["sparsity"] for row in best]), fmean(row["ratio"] for row in best)

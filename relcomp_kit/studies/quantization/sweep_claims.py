@@ -98,7 +98,7 @@ def at_once_table(record: dict) -> list[str]:
         some = select(rows, step_rule=step_rule, probabilities=probabilities, arm=arm)
         each = ([one["accuracy"] for one in select(some, net=net)] for net in nets)
         how = "" if arm == "float" else f"{step_rule}, {probabilities}"
-        lines.append(f"{how:30}{arm:>9}" + "".join(f"{percent(values):>24}" for values in each))
+        lines.append(f"{how:30}{results.arm_label(arm):>9}" + "".join(f"{percent(values):>24}" for values in each))
     return lines
 
 
