@@ -413,7 +413,7 @@ half = {name: [] for name in studies[0]}
 for one, study in zip(nets.values(), studies):
     for name, importance in study.items():
         half[name].append(saliency_study.accuracy_at_half(one.net, importance, one.test))
-figures.measures(half, "accuracy with half of the weights, no training")
+figures.measures(half, "accuracy with half of the weights, no training", share=True)
 mean_half = {name: sum(values) / len(values) for name, values in half.items()}
 shown = (
     "oracle",
@@ -472,7 +472,7 @@ for name, activations in saliency_study.HIDDEN.items():
         maps = saliency_study.input_maps(one.net, asked.x, asked.labels)
         quality[name].append(masked_net_training.accuracy(one.net, one.test))
         map_quality[name].append(saliency_study.map_correlations(maps)["saliency"])
-figures.measures(quality, "test accuracy after 1,551 steps", mark="")
+figures.measures(quality, "test accuracy after 1,551 steps", mark="", share=True)
 print(", ".join(f"{name} {sum(q) / len(q):.1%}" for name, q in quality.items()))
 
 # %% [markdown]

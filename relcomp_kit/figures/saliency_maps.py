@@ -3,6 +3,7 @@
 from itertools import pairwise
 
 import numpy as np
+from matplotlib.colors import ListedColormap
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from torch import Tensor
 
@@ -22,6 +23,10 @@ from relcomp_kit.figures.style import (
     figure,
     looks,
 )
+
+
+EXACT = np.round(255 * HEAT(np.linspace(0, 1, 64))[:, :3]).astype(int)  # stay in the PNG, or colour bars have steps
+GRADES = ListedColormap(np.minimum(1, (EXACT + 0.25) / 255))  # so that cutting off and rounding agree
 
 
 def _square(row: Tensor) -> np.ndarray:
@@ -84,8 +89,8 @@ def neuron_tiles(importance: Tensor, title: str, columns: int = 12, *, common: b
     tiles += [np.full_like(tiles[0], np.nan)] * (-len(tiles) % columns)
     rows_of_tiles = [np.hstack(tiles[i : i + columns]) for i in range(0, len(tiles), columns)]
     high, wide = np.shape(np.vstack(rows_of_tiles))
-    with figure(size=(12, 11.2 * high / wide + 0.5), colours=16) as (made, (axis,)):
-        image = axis.imshow(np.vstack(rows_of_tiles), cmap=HEAT, vmin=0, vmax=1)
+    with figure(size=(12, 11.2 * high / wide + 0.5), colours=16, exact=EXACT.tolist()) as (made, (axis,)):
+        image = axis.imshow(np.vstack(rows_of_tiles), cmap=GRADES, vmin=0, vmax=1)
         bare(axis, title)
         bar = made.colorbar(image, ticks=[0, 1], aspect=12, pad=0.01)
         bar.set_ticklabels(["0", "largest\nof all" if common else "largest\nof each"])
@@ -151,7 +156,7 @@ def two_orders(sizes: Tensor, shares: Tensor) -> None:
         axes[0].invert_yaxis()
 
 
-def measures(values: dict[str, list[float]], label: str, mark: str = "random") -> None:
+def measures(values: dict[str, list[float]], label: str, mark: str = "random", *, share: bool = False) -> None:
     """Draw a row a measure, the best on top: mean and range over seeds, each seed as a stroke.
 
     Parameters
@@ -162,19 +167,23 @@ def measures(values: dict[str, list[float]], label: str, mark: str = "random") -
         What the values are, with their unit.
     mark : str
         The measure that is the control: drawn as a line through all rows too.
+    share : bool
+        Values are shares in [0, 1]: drawn, and added to the label, is percent.
     """
+    scale, digits = (100, 1) if share else (1, 2)
+    values = {name: [scale * value for value in seeds] for name, seeds in values.items()}
     ranked = sorted(values, key=lambda name: -np.mean(values[name]))
     with figure(size=(12, 0.42 * len(ranked) + 1.2)) as (_, (axis,)):
         means = [
             dots(axis, place, values[name], look)
             for place, (name, look) in enumerate(looks(ranked, alike=True).items())
         ]
-        rows(axis, ranked, [f"{mean:.2f}".replace("-", "−") for mean in means])
+        rows(axis, ranked, [f"{mean:.{digits}f}".replace("-", "−") for mean in means])
         if mark in values:
             axis.axvline(np.mean(values[mark]), color=REMOVED, linewidth=1.5, linestyle=":")
         if min(means) < 0:
             axis.axvline(0, color=INK, linewidth=1)
-        axis.set_xlabel(label)
+        axis.set_xlabel(f"{label}, %" if share else label)
         axis.margins(x=0.04)
 
 

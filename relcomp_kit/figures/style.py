@@ -171,6 +171,7 @@ def figure(
     size: tuple[float, float] = (10, 4.6),
     colours: int = COLOURS,
     keep: list[bytes] | None = None,
+    exact: Sequence[tuple[int, int, int]] = (),
     **more,
 ) -> Iterator[tuple[Figure, list[Axes]]]:
     """Give a styled figure and its axes as a flat list; when the block ends it is shown as a small PNG, or kept.
@@ -189,6 +190,8 @@ def figure(
         Colours of the PNG, beside those of text and lines, at most 200.
     keep : list of bytes, optional
         Takes the figure as PNG, which is shown otherwise.
+    exact : sequence of (int, int, int)
+        Further RGB triplets, 0 to 255, that stay as they are, at most 64.
     **more
         Further arguments of `matplotlib.pyplot.subplots`.
 
@@ -204,14 +207,14 @@ def figure(
         try:
             yield made, list(axes.flat)
             if keep is None:
-                display(Image(png(made, colours)))
+                display(Image(png(made, colours, exact)))
             else:
-                keep.append(png(made, colours))
+                keep.append(png(made, colours, exact))
         finally:
             plt.close(made)
 
 
-def png(made: Figure, colours: int = COLOURS) -> bytes:
+def png(made: Figure, colours: int = COLOURS, exact: Sequence[tuple[int, int, int]] = ()) -> bytes:
     """Return a figure as PNG with a palette.
 
     Parameters
@@ -220,13 +223,15 @@ def png(made: Figure, colours: int = COLOURS) -> bytes:
         The figure.
     colours : int
         Colours that all share but those of text and lines, at most 200.
+    exact : sequence of (int, int, int)
+        As in `figure`.
 
     Returns
     -------
     bytes
         The PNG file.
     """
-    return palette_png(made, STEADY, colours)
+    return palette_png(made, [*STEADY, *exact], colours)
 
 
 def palette_png(made: Figure, steady: Sequence[tuple[int, int, int]], shared: int) -> bytes:
