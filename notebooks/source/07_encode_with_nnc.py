@@ -492,6 +492,9 @@ print(results_of.verdicts(record, rows, rungs))
 print("\nThe recorded full run")
 print(claims_text(full) if full else "not recorded yet")
 
+# %% [markdown]
+# **What you see.** With fewer than three seeds nothing is decided. In the recorded run, the whole interval of each condition of B6, B12, B13 and B13c is on the side of the claim, so they hold on stand-ins. The nets of X3c stay far from 103 times smaller.
+
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Exercise 1: a code that needs no tree ★★

@@ -24,7 +24,6 @@ from relcomp_kit.figures.style import (
     looks,
 )
 
-
 EXACT = np.round(255 * HEAT(np.linspace(0, 1, 64))[:, :3]).astype(int)  # stay in the PNG, or colour bars have steps
 GRADES = ListedColormap(np.minimum(1, (EXACT + 0.25) / 255))  # so that cutting off and rounding agree
 
