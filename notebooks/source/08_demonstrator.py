@@ -51,7 +51,7 @@ if live:
 
 # %%
 state = parse("scene synthetic 13 day; rel rail keep=0.6 vs magnitude", State())
-Image(png(render(state)))
+Image(png(render(state, (960, 560))))
 
 # %% [markdown]
 # **What you see.** On the left is a rail scene that the kit has drawn, and below it the relevance of its pixels for *rail*. Red pixels speak for the class, blue ones against it; there are blue ones even on rails. Then comes one column for each net. The super-net has all filters. *rail, 60 %* has kept the filters that are most relevant for rail, by LRP on training
@@ -70,7 +70,7 @@ print(line.replace("; ", ";\n"))
 # %%
 snow = "rel rail keep=0.8 vs magnitude vs random; scene synthetic 13 snow; heat off"
 asked = parse(snow, state)
-Image(png(render(asked)))
+Image(png(render(asked, (960, 510))))
 
 # %% [markdown]
 # **What you see.** The same scene in snow, which the net has not met in training, with three experts of 80 %: by relevance, by magnitude, by chance. On this scene, at this size, magnitude is ahead: it keeps the IoU of the super-net, and relevance does not. (In the command, `keep=0.8` counts for the paths after it, until another `keep` comes.) A wrong command changes nothing. You get one sentence that says what is wrong, and often what you may have meant.

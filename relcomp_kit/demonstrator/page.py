@@ -180,9 +180,9 @@ class Page:
             self.views.value = self.view
         finally:
             self.showing = False
-        line = html.escape(as_line(self.state), quote=True)
         self.line.value = (
-            f'<input readonly onfocus="this.select()" aria-label="This state as a command" value="{line}">'
+            '<textarea readonly rows="2" onfocus="this.select()" aria-label="This state as a command">'
+            f"{html.escape(as_line(self.state))}</textarea>"
         )
         self._arrange()
 

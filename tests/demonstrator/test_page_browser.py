@@ -102,7 +102,15 @@ def page(tab):
 
 def line(tab) -> str:
     """The line of the state that the page shows."""
-    return tab.locator(".relcomp .line input").input_value()
+    return tab.locator(".relcomp .line textarea").input_value()
+
+
+def whole_line_is_seen(tab) -> bool:
+    """Whether the line of the state fits into its field, and the field on the page."""
+    field = tab.locator(".relcomp .line textarea")
+    box = field.bounding_box()
+    fits = field.evaluate("field => field.scrollHeight <= field.clientHeight")
+    return fits and box["y"] + box["height"] <= tab.viewport_size["height"]
 
 
 def wait_for_state(tab, wanted: State | str) -> None:
@@ -213,6 +221,8 @@ def test_all_is_seen_at_1280x720_without_scrolling(page):
     assert "rail, 80 %" in said(page)
     assert "magnitude, 80 %" in said(page)
     assert "IoU rail" in said(page)
+    run(page, "rel rail keep=0.6 vs magnitude vs random; classes rail sky")
+    assert whole_line_is_seen(page)
     assert not page.broken
 
 
