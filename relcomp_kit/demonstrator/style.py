@@ -31,7 +31,8 @@ body[data-voila] :is(.jp-Cell, .jp-Cell-outputWrapper) { margin: 0 !important }
 .relcomp .views button { width: auto; flex: none; padding: 0 16px; font-size: 16px; height: 32px; line-height: 30px;
   margin: 0 3px 1px 0 }
 .relcomp .views button.mod-active { background: #2166ac; color: #fff }
-.relcomp :is(button, input, textarea, select, .noUi-handle):focus-visible { outline: 3px solid #e08214 !important; outline-offset: 1px }
+.relcomp :is(button, input, textarea, select, .noUi-handle):focus-visible {
+  outline: 3px solid #e08214 !important; outline-offset: 1px }
 .relcomp .tools { flex-flow: row wrap; align-items: center; gap: 4px; min-height: 32px }
 .relcomp .tools :is(.widget-dropdown, .widget-text, .widget-checkbox, button) { width: auto; flex: none }
 .relcomp .tools .widget-label { width: auto; padding: 0 6px; flex: none }
@@ -58,8 +59,8 @@ body[data-voila] :is(.jp-Cell, .jp-Cell-outputWrapper) { margin: 0 !important }
 @keyframes appear { from { opacity: 0 } to { opacity: 1 } }
 @keyframes fade { to { opacity: 0.25; filter: grayscale(1) } }
 @keyframes turn { to { transform: rotate(360deg) } }
-.relcomp .line textarea { width: 100%; resize: none; font: 13px/15px monospace; border: 1px solid #bbb; padding: 3px 6px;
-  color: #222; background: #f6f6f6 }
+.relcomp .line textarea { width: 100%; resize: none; font: 13px/15px monospace; border: 1px solid #bbb;
+  padding: 3px 6px; color: #222; background: #f6f6f6 }
 .relcomp pre { font: 16px/24px monospace; white-space: pre-wrap; word-break: normal; margin: 8px 0 0 }
 .relcomp .command { flex: 1; height: 32px } .relcomp .command input { font: 17px monospace; height: 32px }
 .relcomp .help { width: 90px; height: 32px }
