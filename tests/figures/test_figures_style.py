@@ -8,12 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from matplotlib.colors import is_color_like, to_hex, to_rgb
+from matplotlib.text import Text
 from PIL import Image
 
 from relcomp_kit import figures
 from relcomp_kit.datasets import labelled
-from relcomp_kit.figures import style
+from relcomp_kit.figures import saliency_maps, style
 from relcomp_kit.studies.experts.experiment import ARMS as EXPERTS
 from relcomp_kit.studies.quantization import measurement as quantization
 from relcomp_kit.studies.quantization.results import ARMS as QUANTIZED
@@ -107,3 +109,17 @@ def test_png_keeps_steady_colours_exact(figure_and_png):
     pixels = np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).reshape(-1, 3)
     for colour in (style.FOR, style.AGAINST, style.PAPER):
         assert (pixels == np.round(255 * np.array(to_rgb(colour)))).all(1).sum() > 1000
+
+
+@pytest.mark.slow
+def test_a_colour_bar_has_no_steps(figure_and_png):
+    importance = torch.rand(12, 784, generator=torch.Generator().manual_seed(0))
+    _, png = figure_and_png(figures.neuron_tiles, importance, "all alike")
+    pixels = np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).reshape(-1, 3)
+    assert set(map(tuple, saliency_maps.EXACT.tolist())) <= set(map(tuple, pixels.tolist()))
+
+
+@pytest.mark.parametrize(("share", "number", "label"), [(True, "52.5", "accuracy, %"), (False, "0.53", "accuracy")])
+def test_shares_are_drawn_in_percent(draw, share, number, label):
+    shown = draw(figures.measures, {"tanh": [0.5, 0.551], "random": [0.25]}, "accuracy", share=share)
+    assert {number, label} <= {text.get_text() for text in shown.findobj(Text)}
