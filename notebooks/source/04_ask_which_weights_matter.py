@@ -115,8 +115,8 @@ check.close("LRP-0 of a tanh net is formula II", by_lrp, traced, rtol=1e-2, atol
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ### Rules for convolutions: epsilon and z+
 # *Epsilon* is LRP-0 with a tiny number added to each sum, so that none is 0. *z+* shares relevance among the positive parts of a sum only, so
-# nothing can speak against the answer. In the first layer z+ would need the sign of pixels, so relevance is spread there evenly over what a
-# filter sees (the *flat* rule). Here are both, written out for a net of two small convolutions.
+# nothing can speak against the answer. It asks for inputs that are not negative, as behind a ReLU. Pixels can be negative. So in the first
+# layer relevance is spread evenly over what a filter sees (the *flat* rule). Here are both, written out for a net of two small convolutions.
 
 
 # %%
@@ -427,9 +427,9 @@ print(f"{len(chance)} random orders: mean {by_chance:.1%}, {spread}")
 # as magnitude. A single random order is luck, as the range in the last line shows: the best keeps more than LRP. So ten are drawn for each
 # net, and their mean is the control.
 #
-# *Taylor* was closest to ablation, yet here it keeps less than LRP. Further down, on other terms, it does as well as LRP. So mind how much
-# depends on the test. The mean of absolute values ranks channels better than the absolute value of the mean, but prunes no better. (Ablation
-# takes absolute changes too, which may favour it.)
+# *Taylor* was closest to ablation, yet here it keeps no more than chance. Further down, on other terms, it does about as well as LRP. So mind
+# how much depends on the test. The mean of absolute values ranks channels better than the absolute value of the mean, but prunes no better.
+# (Ablation takes absolute changes too, which may favour it.)
 
 
 # %% tags=["nbval-check-output"]
@@ -547,7 +547,8 @@ for name, explain in examples.DIGIT_MAPS.items():
 # %% [markdown]
 # **What you see.** A tenth of the pixels, chosen by relevance or by gradient times input, brings the output close to its lowest value.
 # Without its sign the same map never brings it as low, since it also takes away what speaks *against* the class. At the right end all curves
-# meet at what the net says about an image that is grey all over. After new weights little is left of the ranking.
+# meet at what the net says about an image that is grey all over. After new weights little is left of the ranking. (The ranking is by absolute
+# value, so the last two lines are the same.)
 #
 # Mind what these tests cannot tell. The net was not trained on digits with grey holes, and may fail because the image is strange. The curve
 # depends on the grey: pixels that are grey already cannot be flipped. And a map of fresh noise passes the randomisation test best of all, so a

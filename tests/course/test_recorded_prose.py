@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from relcomp_kit.course import notebooks
-from relcomp_kit.evidence import claims
+from relcomp_kit.evidence import claims, verdicts
 from relcomp_kit.evidence import record as records
 from relcomp_kit.evidence.features import features_count
 from relcomp_kit.files import checkout
@@ -139,6 +139,15 @@ def test_within_a_layer_relevance_loses_half_magnitude_gains_and_stays_behind():
         assert within[name] > within["magnitude"]
     assert 0.6 < within[relevance.TAYLOR] / pooled[relevance.TAYLOR] < 0.8
     assert pooled["magnitude"] < 0.05 and within["magnitude"] > 0.15
+
+
+def test_taylor_is_closest_to_ablation_yet_at_the_same_share_of_every_layer_keeps_no_more_than_chance():
+    record = reference("04_ask_which_weights_matter")
+    pooled = relevance_results.recorded_agreement(record, "filters")
+    assert max(pooled, key=pooled.get) == relevance.TAYLOR
+    shares, curves = relevance_results.recorded_curves(record, "layer")
+    areas = relevance_results.areas(curves["least"], shares)
+    assert fmean(areas[relevance.TAYLOR]) <= fmean(areas["random"])
 
 
 def test_whole_net_relevance_leads_single_weights_magnitude_ends_ahead():
@@ -270,6 +279,28 @@ def test_experts_of_half_of_the_filters_after_training():
     assert min(ahead["anomaly on track"]) < 0 < max(ahead["anomaly on track"])
     joined, single = experts.joined_and_single(rows, 0.5)
     assert min(single["anomaly on track"]) < 0.01 and min(joined["anomaly on track"]) > 0.2
+
+
+def test_experts_of_four_fifths_of_the_filters_as_cut():
+    """Lesson 06: magnitude and the average keep nearly all of the rails, relevance of the rail three quarters."""
+    rows = experts.recorded(records.reference("06_cut_out_relevant_experts"))
+    rail = fmean(row["test as cut"]["rail"] for row in experts.supers(rows).values())
+
+    def kept(arm):
+        some = [row for row in select(rows, arm=arm, keep=0.8) if row["wanted"] in (("rail",), ())]
+        return fmean(row["test as cut"]["rail"] for row in some) / rail
+
+    assert min(kept("magnitude"), kept("average")) > 0.95
+    assert 0.7 < kept("relevance") < 0.8
+
+
+def test_three_nets_settle_neither_condition_of_b5():
+    """Lesson 06: two nets reach three quarters, one misses them by far; nor is it settled that two points are lost."""
+    (entry,) = (one for one in records.reference("06_cut_out_relevant_experts")["claims"] if one["id"] == "B5")
+    saved, lost = (entry["margins"][name] for name in sorted(entry["margins"], reverse=True))
+    assert sum(margin >= 0 for margin in saved) == 2 and min(saved) < -0.1
+    low, high = verdicts.interval(lost)
+    assert fmean(lost) > 0 and low < 0 < high
 
 
 def test_the_expert_of_the_small_file_is_not_the_one_of_least_computation():
