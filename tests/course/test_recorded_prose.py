@@ -283,7 +283,7 @@ def test_experts_of_half_of_the_filters_after_training():
 
 def test_experts_of_four_fifths_of_the_filters_as_cut():
     """Lesson 06: magnitude and the average keep nearly all of the rails, relevance of the rail three quarters."""
-    rows = experts.recorded(records.reference("06_cut_out_relevant_experts"))
+    rows = experts.recorded(reference("06_cut_out_relevant_experts"))
     rail = fmean(row["test as cut"]["rail"] for row in experts.supers(rows).values())
 
     def kept(arm):
@@ -296,7 +296,7 @@ def test_experts_of_four_fifths_of_the_filters_as_cut():
 
 def test_three_nets_settle_neither_condition_of_b5():
     """Lesson 06: two nets reach three quarters, one misses them by far; nor is it settled that two points are lost."""
-    (entry,) = (one for one in records.reference("06_cut_out_relevant_experts")["claims"] if one["id"] == "B5")
+    (entry,) = (one for one in reference("06_cut_out_relevant_experts")["claims"] if one["id"] == "B5")
     saved, lost = (entry["margins"][name] for name in sorted(entry["margins"], reverse=True))
     assert sum(margin >= 0 for margin in saved) == 2 and min(saved) < -0.1
     low, high = verdicts.interval(lost)
