@@ -14,6 +14,7 @@ from relcomp_kit.evidence.verdicts import (
     Condition,
     Ruling,
     interval,
+    state,
     states,
 )
 
@@ -57,7 +58,9 @@ def why(claim: Mapping, ruling: Ruling, verdict: str, seeds: Sequence[int] = ())
             _sentence("Fails" if len(found) == 1 else "Nothing holds; the closest", told, [_nearest(ruling, failed)])
             + end
         )
-    return _sentence("Not settled", told, open_ones[:1])
+    # Those that are only undecided because a side condition is do not count as a reason.
+    own = [name for name in open_ones if state(ruling.conditions[name], exact) == UNDECIDED]
+    return _sentence("Not settled", told, own or open_ones)
 
 
 def _sentence(start: str, told: Mapping[str, str], names: Sequence[str]) -> str:

@@ -168,8 +168,8 @@ EXAMPLES = {
     "B4c": ({"relevance": three(0.7), "random": three(0.6)}, ({"random": three(0.71)}, "relevance is above chance")),
     "B4d": (
         {"mean_of_abs": three(0.6), "abs_of_mean": three(0.3), "mean_area": three(0.7), "other_area": three(0.6)},
-        ({"abs_of_mean": three(0.61)}, "it is closer to the ablation"),
-        ({"other_area": three(0.71)}, "it leaves a higher accuracy"),
+        ({"abs_of_mean": three(0.61)}, "the mean of absolute relevance is closer to the ablation"),
+        ({"other_area": three(0.71)}, "the mean of absolute relevance leaves a higher accuracy"),
     ),
     **{
         name: (

@@ -168,6 +168,11 @@ def test_reasons_name_the_condition_that_decides_with_its_interval():
         "Holds: a (ahead by 1.1 points, 95 % interval +0.85 to +1.3, 3 seeds). "
         "Fails: b (missed by 5.1 weights, 95 % interval −5.3 to −4.9, 3 seeds)."
     )
+    open_side = Condition([0.010, 0.002, -0.004], side=True)
+    alone = told("undecided", lead=points, held=open_side)  # what only waits for it is no reason
+    assert alone.startswith("Not settled: held (") and "lead" not in alone
+    two = told("undecided", left=Condition([1.0, 2.0, -1.0]), held=open_side)
+    assert two.startswith("Not settled: held (") and "; left (" in two
     failed = Condition([-0.1, -0.1, -0.1])
     assert told("not reproduced", a=failed) == "Fails: a (missed by 0.1 for every seed)."
     assert told("not testable here", a=failed).endswith("Smaller nets, budgets or other data refute nothing.")

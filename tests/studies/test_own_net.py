@@ -102,7 +102,7 @@ def test_files_and_page(own, kind, folder):
     rungs = made.ladder.rungs
     assert {(one.what, one.how) for one in rungs if not one.arm} == {
         ("net", "as it came"),
-        ("expert", "the whole net, on these classes"),
+        ("expert", "the net before the cut, on these classes"),
     }
     for what, hows, arms in (
         ("net", ("quantized", "quantized, trained"), 4),

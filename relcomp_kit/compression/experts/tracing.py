@@ -150,7 +150,7 @@ class Trace(Quick):
 
     def _where(self) -> str:
         name, module, _ = self._within[-1]
-        return f"{name or 'the net itself'} (a {type(module).__name__})"
+        return f"{name or 'the net itself'} ({type(module).__name__})"
 
     def _layer(self, kind: str, given: dict, result: Tensor) -> None:
         """Follow a convolution or a product of matrices: it reads labels and hands on those of its filters."""

@@ -45,8 +45,8 @@ def b3(correlation: Series, irrelevant: Series, relevant: Series) -> Ruling:
     return Ruling(
         {
             "the correlation is below 0.5": over([-value for value in correlation], -0.5),
-            "1 % of the weights are large and irrelevant": at_least(irrelevant, 0.01),
-            "1 % of the weights are small and relevant": at_least(relevant, 0.01),
+            "1 % of the weights are large and irrelevant": at_least(irrelevant, 0.01, "points"),
+            "1 % of the weights are small and relevant": at_least(relevant, 0.01, "points"),
         },
         f"correlation {spread(correlation, 2)}; large yet irrelevant {percent(irrelevant)}, "
         f"small yet relevant {percent(relevant)} of the weights (by chance 6.2 %)",
@@ -101,8 +101,8 @@ def b4d(mean_of_abs: Series, abs_of_mean: Series, mean_area: Series, other_area:
     """
     return Ruling(
         {
-            "it is closer to the ablation": better(mean_of_abs, abs_of_mean, CORRELATION, ""),
-            "it leaves a higher accuracy": better(mean_area, other_area),
+            "the mean of absolute relevance is closer to the ablation": better(mean_of_abs, abs_of_mean, CORRELATION, ""),
+            "the mean of absolute relevance leaves a higher accuracy": better(mean_area, other_area),
         },
         f"correlation {spread(mean_of_abs, 2)} against {spread(abs_of_mean, 2)}; "
         f"mean accuracy {percent(mean_area)} against {percent(other_area)}",

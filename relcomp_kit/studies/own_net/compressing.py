@@ -166,7 +166,7 @@ def _climbed(
         ladder.starts[what] = made.score("validation")
         if what == "weights" or alone:
             kind = NET if what == "weights" else EXPERT
-            how = "as it came" if kind == NET else "the whole net, on these classes"
+            how = "as it came" if kind == NET else "the net before the cut, on these classes"
             rung = Rung(kind, how, "", net, made.score("test"), ladder.starts[what], float_bytes(net))
             ladder.rungs.append(rung)
     with ExitStack() as stack:

@@ -124,25 +124,25 @@ STAYS = {
     "layer-norm": (
         lambda: nn.Sequential(nn.Linear(4, 6), nn.LayerNorm(6), nn.Linear(6, 2)),
         ROW,
-        r"1 \(a LayerNorm\) mixes them",
+        r"1 \(LayerNorm\) mixes them",
     ),
     "group-norm": (
         lambda: nn.Sequential(nn.Conv2d(4, 6, 1), nn.GroupNorm(2, 6), nn.Conv2d(6, 2, 1)),
         IMAGE,
-        r"1 \(a GroupNorm\)",
+        r"1 \(GroupNorm\)",
     ),
-    "softmax": (lambda: nn.Sequential(nn.Linear(4, 6), nn.Softmax(-1), nn.Linear(6, 2)), ROW, r"1 \(a Softmax\) mixes"),
+    "softmax": (lambda: nn.Sequential(nn.Linear(4, 6), nn.Softmax(-1), nn.Linear(6, 2)), ROW, r"1 \(Softmax\) mixes"),
     "mean": (
         lambda: with_pass(
             lambda net, x: net.last(net.a(x).mean(1, keepdim=True)), a=nn.Conv2d(4, 6, 1), last=nn.Conv2d(1, 2, 1)
         ),
         IMAGE,
-        r"the net itself \(a Made\) mixes them \(mean\)",
+        r"the net itself \(Made\) mixes them \(mean\)",
     ),
     "pixel-shuffle": (
         lambda: nn.Sequential(nn.Conv2d(4, 8, 1), nn.PixelShuffle(2), nn.Conv2d(2, 2, 1)),
         IMAGE,
-        r"1 \(a PixelShuffle\) takes them apart",
+        r"1 \(PixelShuffle\) takes them apart",
     ),
     "chunk": (
         lambda: with_pass(
@@ -166,7 +166,7 @@ STAYS = {
             lambda net, x: net.last(net.at(x, x, x)[0]), at=nn.MultiheadAttention(4, 2), last=nn.Linear(4, 2)
         ),
         TOKENS,
-        r"at \(a MultiheadAttention\) uses its weight without running it",
+        r"at \(MultiheadAttention\) uses its weight without running it",
     ),
     "pruned": (
         lambda: nn.Sequential(pruned(nn.Linear(4, 6)), nn.ReLU(), nn.Linear(6, 2)),
@@ -186,7 +186,7 @@ STAYS = {
     "read by a computed weight": (
         lambda: nn.Sequential(nn.Linear(4, 6), nn.ReLU(), pruned(nn.Linear(6, 2))),
         ROW,
-        r"2 \(a Linear\) multiplies them by a computed weight",
+        r"2 \(Linear\) multiplies them by a computed weight",
     ),
     "unused": (
         lambda: with_pass(lambda net, x: net.last(x), aux=nn.Linear(4, 6), last=nn.Linear(4, 2)),
@@ -314,7 +314,7 @@ def test_code_that_computes_with_the_number_of_channels_is_refused(draw):
 def test_a_layer_that_must_stay_says_so_when_a_path_cuts_it(draw):
     net = nn.Sequential(nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, 6), nn.LayerNorm(6), nn.Linear(6, 2)).eval()
     path = {"0": torch.ones(5, dtype=torch.bool), "2": torch.arange(6) < 3}
-    with pytest.raises(UserError, match=r"2 must keep all filters, because 3 \(a LayerNorm\) mixes them"):
+    with pytest.raises(UserError, match=r"2 must keep all filters, because 3 \(LayerNorm\) mixes them"):
         compact(net, path, draw(1, 4))
     look = overview(net, draw(1, 4))
     assert look.free == {"0": 5} and look.fixed.keys() == {"2"}

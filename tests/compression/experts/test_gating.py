@@ -168,5 +168,5 @@ def test_a_replaced_module_is_noticed(draw):
     with gate(net, path):
         out(net, x)
     net[1] = nn.GroupNorm(2, 4).eval()
-    with gate(net, path), pytest.raises(UserError, match=r"0 must keep all filters, because 1 \(a GroupNorm\)"):
+    with gate(net, path), pytest.raises(UserError, match=r"0 must keep all filters, because 1 \(GroupNorm\)"):
         out(net, x)
