@@ -269,10 +269,11 @@ for sf in results_of.PUBLISHED_SHARES:
 # - the class score as loss, scaled per neuron: the published order at SF 0.6, but .19/.16/.21 at SF 0.95;
 # - larger initial weights: the first layer keeps far more, perhaps because random weights that stay at the edge make pixels alike.
 #
-# The last of these was run at the published budget (T14d, three seeds, SF 0.6, weights that start as in Keras). The net then starts at
-# 86 to 87 %, closer to the published 87 %, and the first layer keeps .98 instead of .73. But the middle layer keeps least in two of three
-# seeds, and the last one .90 instead of .78. So no reading that we tried gives the published shares at all factors. Keep this in mind
-# wherever a claim is about one layer: T8c is about the first, T10 about the last.
+# The last of these was run at the published budget (T14d, three seeds, SF 0.6 and 0.95, weights that start as in Keras). The net then
+# starts at 86 to 87 %, closer to the published 87 %. At SF 0.6 the first layer keeps .98 instead of .73, but the middle layer keeps least
+# in two of three seeds, and the last one .90 instead of .78. At SF 0.95 the three layers keep nearly the same share: .23, .24 and .23. So
+# no reading that we tried gives the published shares at all factors. Keep this in mind wherever a claim is about one layer: T8c is about
+# the first, T10 about the last.
 
 
 # %% tags=["nbval-check-output"]

@@ -111,6 +111,7 @@ def test_keras_weights_keep_98_of_the_first_layer_and_the_middle_one_keeps_least
     shares = pruning_results.layer_shares(curves, "glorot")[0.6]
     assert shares == pytest.approx([0.98, 0.87, 0.90], abs=0.005)
     assert all(0.855 < curve["test"][0] < 0.87 for curve in curves["glorot"])
+    assert pruning_results.layer_shares(curves, "glorot")[0.95] == pytest.approx([0.23, 0.24, 0.23], abs=0.005)
     each = zip(*pruning_results.shares_by_layer(curves, "glorot")["0.6"].values())
     assert sorted(int(np.argmin(shares)) for shares in each) == [1, 1, 2]
 
