@@ -60,7 +60,7 @@ body[data-voila] :is(.jp-Cell, .jp-Cell-outputWrapper) { margin: 0 !important }
 @keyframes fade { to { opacity: 0.25; filter: grayscale(1) } }
 @keyframes turn { to { transform: rotate(360deg) } }
 .relcomp .line textarea { display: block; width: 100%; resize: none; font: 13px/15px monospace; border: 1px solid #bbb;
-  padding: 2px 6px; color: #222; background: #f6f6f6 }
+  padding: 1px 6px; color: #222; background: #f6f6f6 }
 .relcomp pre { font: 16px/24px monospace; white-space: pre-wrap; word-break: normal; margin: 8px 0 0 }
 .relcomp .command { flex: 1; height: 32px } .relcomp .command input { font: 17px monospace; height: 32px }
 .relcomp .help { width: 90px; height: 32px }

@@ -430,7 +430,9 @@ def test_long_work_covers_the_picture_says_since_when_and_is_stopped(page):
         ".relcomp .busy", has_text=re.compile(r"Working since \d\d:\d\d:\d\d: test scene \d+ of 1000")
     ).wait_for()
     opacity = "image => getComputedStyle(image).opacity"
-    assert float(page.locator(".relcomp .picture").evaluate(opacity)) < 0.5
+    wait_until(
+        page, lambda: float(page.locator(".relcomp .picture").evaluate(opacity)) < 0.5, "the old picture is bright"
+    )
     covered = "shown => getComputedStyle(shown, '::after').content"
     assert "not there yet" in page.locator(".relcomp .shown").evaluate(covered)
     page.get_by_role("button", name="Stop", exact=True).click()

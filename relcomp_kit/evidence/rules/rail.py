@@ -101,7 +101,9 @@ def b4d(mean_of_abs: Series, abs_of_mean: Series, mean_area: Series, other_area:
     """
     return Ruling(
         {
-            "the mean of absolute relevance is closer to the ablation": better(mean_of_abs, abs_of_mean, CORRELATION, ""),
+            "the mean of absolute relevance is closer to the ablation": better(
+                mean_of_abs, abs_of_mean, CORRELATION, ""
+            ),
             "the mean of absolute relevance leaves a higher accuracy": better(mean_area, other_area),
         },
         f"correlation {spread(mean_of_abs, 2)} against {spread(abs_of_mean, 2)}; "
