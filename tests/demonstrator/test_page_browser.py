@@ -530,9 +530,11 @@ def test_several_pages_at_once(server, browser):
     for tab in tabs:
         ready(tab)
     for place, tab in enumerate(tabs):
-        typed(tab, f"keep 0.{10 + place}")
+        typed(tab, f"keep {(10 + place) / 100:g}")
     for place, tab in enumerate(tabs):
-        wait_until(tab, lambda place=place, tab=tab: f"rail keep=0.{10 + place} " in line(tab), "the share is not set")
+        wait_until(
+            tab, lambda place=place, tab=tab: f"rail keep={(10 + place) / 100:g} " in line(tab), "the share is not set"
+        )
         idle(tab)
         assert tab.broken == []
     for tab in tabs:
