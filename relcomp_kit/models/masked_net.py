@@ -99,13 +99,10 @@ class MaskedNet(nn.Module):
         with torch.no_grad():
             for layer in self.layers:
                 outputs, inputs = layer.weight.shape
-                if initial == "glorot":
-                    bound = (6 / (inputs + outputs)) ** 0.5
-                    layer.weight.uniform_(-bound, bound, generator=generator)
-                    continue
-                bound = inputs**-0.5
+                bound = (6 / (inputs + outputs)) ** 0.5 if initial == "glorot" else inputs**-0.5
                 layer.weight.uniform_(-bound, bound, generator=generator)
-                layer.bias.uniform_(-bound, bound, generator=generator)
+                if initial == "torch":
+                    layer.bias.uniform_(-bound, bound, generator=generator)
 
     def trace(self, x: Tensor) -> list[Tensor]:
         """Return the input of every layer and, last, the output: each (images, neurons)."""
