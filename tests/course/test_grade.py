@@ -143,7 +143,7 @@ ATTACKS = {
     ),
     "threads": (
         "import threading\n    threading.Thread(target=lambda: [0 for _ in iter(int, 1)]).start()\n    return x + 1",
-        ("wrong", "error"),  # one a case, until there are too many
+        ("wrong", "error", "timed out"),  # one a case, until there are too many, or memory or time is used up
     ),
     "the process above": (
         "import ctypes, os\n    ctypes.CDLL(None).kill(os.getppid(), 9)\n    import time\n    time.sleep(9)",
