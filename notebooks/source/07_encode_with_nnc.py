@@ -94,7 +94,7 @@ check.same("words of these lengths fill the tree", filled, 1.0)
 figures.shrinking_interval(shares, ["0", "+", "0", "0"])
 
 # %% [markdown]
-# **What you see.** Each row is the piece chosen in the row above, drawn at full width, with its ends beside it. The last piece, framed in the lowest row, goes from 0.64 to 0.6912. Its width is worth 4.3 bits. A likely symbol costs little width, and so few bits. The number of bits is rounded up only once, at the end of the whole message.
+# **What you see.** Each row is the piece chosen in the row above, drawn at full width, with its ends beside it. The last piece, framed in the lowest row, goes from 0.64 to 0.6912. Its width is 0.0512, and $-\log_2 0.0512$ is 4.3 bits. A likely symbol costs little width, and so few bits. The number of bits is rounded up only once, at the end of the whole message.
 
 # %%
 exact = {symbol: Fraction(share).limit_denominator(100) for symbol, share in shares.items()}
@@ -259,7 +259,7 @@ for row in parts[-2:]:
 figures.bytes_by_layer({row.name: (row.size, row.bits) for row in parts if row.zeros is not None})
 
 # %% [markdown]
-# **What you see.** The upper panel shows where the bytes go: to the wide layers of the second half. The lower one shows what a weight costs. In the first layers it costs about three bits, because few weights are 0 there; but these layers are small and hardly count. The three lowest bars are the atrous branches of the classifier, with nine in ten weights or more at 0. Lesson 05 says why they are not needed.
+# **What you see.** The upper panel shows where the bytes go: to the wide layers of the second half. The lower one shows what a weight costs. In the first layers it costs about three bits, because few weights are 0 there; but these layers are small and hardly count. The three lowest bars are the atrous branches of the classifier, where most weights are 0. Lesson 05 says why they are not needed.
 
 # %% tags=["nbval-check-output"]
 again, indices, rest = decoded.quantized, quantized.indices, quantized.rest
@@ -455,7 +455,7 @@ print("\n".join(results_of.codec_table(full_rows)))
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # ### Files
-# Whole files, with header and all other numbers, as shares of the float32 super-net. The points lost are pixel accuracy, and for experts IoU of their class. Below the table you see the ladder, and for each net the smallest 4-bit file of DeepLabV3 that loses at most half a point of accuracy on validation.
+# Whole files, with header and all other numbers, as shares of the float32 super-net. The points lost are pixel accuracy, and for experts IoU of their class. Below the two tables you see the ladder, and for each net the smallest 4-bit file of DeepLabV3 that loses at most half a point of accuracy on validation.
 
 # %%
 deep = [row for row in full_rows if row["kind"] != "thesis' net"]
@@ -587,3 +587,6 @@ for what, tensors in orders.items():
 #
 # ## References
 # Huffman, *A Method for the Construction of Minimum-Redundancy Codes*, 1952 · Rissanen, *Universal Coding, Information, Prediction, and Estimation*, 1984 · Krichevsky and Trofimov, *The Performance of Universal Encoding*, 1981 · Wiedemann et al., *DeepCABAC: A Universal Compression Algorithm for Deep Neural Networks*, 2020 · Kirchhoffer et al., *Overview of the Neural Network Compression and Representation (NNR) Standard*, 2022 · Becking et al., *NNCodec*, 2023 · Becking et al., *ECQ^x*, 2022
+
+# %% [markdown] tags=["navigation"] slideshow={"slide_type": "skip"}
+# ← [06 Cut out relevant experts](06_cut_out_relevant_experts.ipynb) · [Glossary](glossary.md) · [08 Show relevant experts to an audience](08_demonstrator.ipynb) →

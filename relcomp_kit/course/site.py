@@ -103,6 +103,7 @@ def write_course(folder: Path, run: Path | None = None, on_part: Callable[[], No
             write_atomic(folder / "exercises" / name, text)
     (folder / "exercises.zip").unlink(missing_ok=True)
     write_pack(folder / "exercises.zip", names)
+    write_atomic(folder / "notebooks" / glossary.FILE, glossary.text())
     write_atomic(folder / "glossary.html", glossary.page(set(names)))
     write_api(folder / "api", home="../index.html")
     on_part()

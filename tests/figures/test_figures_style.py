@@ -89,6 +89,15 @@ def test_arms_are_told_apart_by_every_eye(eyes):
         assert style.LOOKS[one][2:] != style.LOOKS[other][2:]
 
 
+@pytest.mark.parametrize("eyes", EYES)
+def test_nets_have_colours_of_their_own_and_the_whole_net_another(eyes):
+    """Green is a net that nothing was done to, in all lessons, so no size of a net is green."""
+    names = ("compact", "compact, this run", "resnet50", "resnet101", "whole net")
+    seen = {name: lab(style.LOOKS[name].colour, EYES[eyes]) for name in names}
+    for one, other in combinations(names, 2):
+        assert np.linalg.norm(seen[one] - seen[other]) > 14, (one, other)
+
+
 def lab(colour: str, eyes) -> np.ndarray:
     """Return a colour in CIELAB, in which a distance of 2 is just seen."""
     rgb = np.array(to_rgb(colour))
