@@ -55,6 +55,9 @@ print(datasets.banner(data))
 noisy = masked_net_training.prepare(data.train, seed * 10).x
 figures.image_rows({"clean": data.train.images[:6], "as the net sees it": noisy[:6]})
 
+# %% [markdown]
+# **What you see.** With the noise on it every digit can still be read, but the border is no longer empty.
+
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## The net
 # Three layers of tanh neurons, 784-36-25-10 for MNIST, with a mask on every weight and on every neuron. Each output should be 1 for its own
@@ -317,6 +320,10 @@ check.true("magnitude costs less than a gradient", of_weights["magnitude"] < 1)
 ends = torch.tensor([0.1, 0.9, 0.5, 0.0]), torch.tensor([1.0, 0.2, 0.6])
 figures.outer_product(*ends)
 
+# %% [markdown]
+# **What you see.** The upper row are the inputs, the left column the neurons, and every other field is the product of its two ends. Input 4
+# is not important, so none of its weights is, whatever the neuron.
+
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # ### Thousands of images in one matrix product
 # The importance is *cumulated*, that is added up over 2,000 images. A loop would make a table of 28,224 products for each of them. But a
@@ -569,8 +576,8 @@ print(claims_text(full) if full else missing)
 # %% [markdown]
 # **What you see.** In the recorded run impact and saliency do mark the same regions (T1a), but saliency is not much cheaper (T1b). The
 # regions that the thesis sees are there (T1c), and so they are in an image that knows nothing of the net (T1d). Two maps are better than the
-# direct gradient by the accuracy that is left, and not by agreement with the oracle (T2). ReLU is not the worst, since sigmoid is far behind
-# it (T7). And on [0, 1] some weights get no gradient (T12).
+# direct gradient by the accuracy that is left, and not by agreement with the oracle (T2). In accuracy ReLU is not the worst: sigmoid is far
+# behind it (T7). And on [0, 1] some weights get no gradient (T12).
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Exercise 1: only what the net gets right ★

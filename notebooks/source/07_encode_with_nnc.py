@@ -242,6 +242,9 @@ for one in (plain, deepcabac):
     streams.append(one.encode_matrix(few, skipped, -7, 7, table, bypass, 11).tobytes())
 check.same("compiled or not, the coder writes the same bytes", streams[0], streams[1])
 
+# %% [markdown]
+# **What you see.** A 0 takes one question, and any other index three or more: the further from 0, the more. Most indices are 0, so the first question matters most.
+
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## The file
 # Now the whole DeepLabV3. A file holds the indices of every tensor, coded by DeepCABAC; all other numbers (steps, biases, batch-norm, counters), bit by bit; a header with names and shapes; and a checksum over everything, the SHA-256. Decoding returns exactly what was encoded.

@@ -109,6 +109,8 @@ shown = [rows[layer].pruned for layer in gone]
 check.same("the pruning ratio counts what is gone", shown, list(gone.values()))
 
 # %% [markdown]
+# **What you see.** The upper row is the whole net, the others are its layers. The parameter is the same everywhere. Yet one layer loses nearly everything and another nearly nothing, because all filters of the net compete for the places. Those that stay hold more of the relevance than their share of the filters.
+#
 # Now look at one layer filter by filter:
 
 # %%
