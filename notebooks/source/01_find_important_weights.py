@@ -298,9 +298,9 @@ for unit, found in costs.items():
     print(f"as a multiple of {unit}: " + ", ".join(shown))
 
 # %% [markdown]
-# **What you see.** The first line is the one to trust for impact: it costs about as much as saliency, so the reported loss of time came from
-# the program, not from the formula. The other two lines are single timings and depend on what else the machine does. The
-# other measures of pixels cost more the more passes they need: the class difference one for each class, clamped outputs one for each step
+# **What you see.** The first line is the one to trust for impact: it costs about as much as saliency, so the reported loss of time came
+# from the program, not from the formula. The other two lines are single timings and depend on what else the machine does. The other
+# measures of pixels cost more, the more passes they need. The class difference needs one for each class, clamped outputs one for each step
 # of a search, the oracle one for each pixel. Of the measures of weights, magnitude costs next to nothing. Information and the oracle cost
 # hundreds of gradients or more. The oracle is the reference that cheap measures are judged by; nobody would prune a large net with it.
 

@@ -294,7 +294,7 @@ if full:
     )
 
 # %% [markdown]
-# **What you see.** Dots are means of three nets, lines their range; blue is behind magnitude. Dots that would cover each other stand side by side. The rival is whichever magnitude path is better on validation. After the training relevance is ahead of it for every class but one: for *anomaly on track*, the rarest by far, it is behind on average, and which of the two is ahead changes from net to net. A class with few pixels gives few and noisy relevances. Cut for anomalies alone, the expert of one net sees hardly any; joined with the expert for rails it sees them on all three (B10, below). An early warning is better served by the joined expert.
+# **What you see.** Dots are means of three nets, lines their range; blue is behind magnitude. Dots that would cover each other stand side by side. The rival is whichever magnitude path is better on validation. After the training relevance is ahead of it for every class but one. For *anomaly on track*, the rarest by far, it is behind on average, and which of the two is ahead changes from net to net. A class with few pixels gives few and noisy relevances. Cut for anomalies alone, the expert of one net sees hardly any; joined with the expert for rails it sees them on all three (B10, below). An early warning is better served by the joined expert.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Is it fast?

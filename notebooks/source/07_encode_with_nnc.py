@@ -483,7 +483,7 @@ if full:
 print("\n".join(results_of.slide(full_rows or rows)))
 
 # %% [markdown]
-# **What you see.** The file is smaller than was published, but the same expert saves less computation than was published: it keeps 65 % of the filters, because quantization has used up part of the two points. Lesson 06 found experts that save more computation (B5). They are *other* experts, with float32 weights, and on two of the three nets with half of the filters. Quantized to 4 bit at half of the filters, experts lose more than two points. So do not read the savings of B5 and B6 as those of one expert; one expert must keep both promises, and only the row above says how far ours does.
+# **What you see.** The file is smaller than was published, but the same expert saves less computation. It keeps 65 % of the filters, because quantization has used up part of the two points. Lesson 06 found experts that save more computation (B5). They are *other* experts, with float32 weights, and on two of the three nets with half of the filters. Quantized to 4 bit at half of the filters, experts lose more than two points. So do not read the savings of B5 and B6 as those of one expert; one expert must keep both promises, and only the row above says how far ours does.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## What it decides

@@ -162,7 +162,7 @@ counts = ledger.counts(rows)
 figures.verdict_counts(counts)
 
 # %% [markdown]
-# **What you see.** Each work has one bar. Blue is met, light blue the same but on other data or a smaller net, orange met in one part and missed in another, yellow undecided, red refuted on the published data and scale. Dark grey is not a failure: here it could not be tested. Pale grey is open.
+# **What you see.** Each work has one bar. Blue is met. Light blue is met too, but on other data or a smaller net. Orange is met in one part and missed in another, yellow is undecided. Red is refuted, on the published data and scale. Dark grey is not a failure: here it could not be tested. Pale grey is open.
 # Only claims whose data everybody can get, or that need none, can become blue or red. That is a merit of a work, too: the thesis took MNIST, so everybody can check its claims. A rail claim can at best be light blue as long as its data are not at hand, however good the method is.
 
 
@@ -222,7 +222,7 @@ figures.whole_picture(panels)
 
 # %% [markdown]
 # **What you see.** Removing single weights saves the fewest bytes: what stays is still 32 bits wide, and where it stood has to be stored too. Quantization with an entropy term saves both, because zero becomes the shortest word of the code. A file can be smaller than the estimate, which leaves biases and batch-norm in 32 bits, or larger, for its header and its tables.
-# Curves of one row, the grey ones too, compare ways to make *one* net small, but mind the training: the pruned nets of the thesis were trained far longer than its quantized ones, and the pruned ones of DeepLabV3 not at all. Within one family the comparison is fair. A curve that leaves the picture at its lower edge goes on in the list: folded below lies every point, with the command that measures it again. After it, each family has one line, its smallest net within a point of its own best. Mind that the bests differ.
+# Curves of one row, the grey ones too, compare ways to make *one* net small. But mind the training. The pruned nets of the thesis were trained far longer than its quantized ones, and the pruned ones of DeepLabV3 not at all. Within one family the comparison is fair. A curve that leaves the picture at its lower edge goes on in the list: folded below lies every point, with the command that measures it again. After it, each family has one line, its smallest net within a point of its own best. Mind that the bests differ.
 
 # %% slideshow={"slide_type": "skip"}
 for panel in panels:

@@ -184,9 +184,9 @@ figures.what_goes(page.curves(found.ladder), f"{task.score} on validation")
 # **What you see.** A quarter of the weights can go almost without loss, whether relevance or size chose them. Filters are missed earlier:
 # after every filter that goes, the next layer has another input than it was trained with, and only training brings the accuracy back
 # (lesson 06). *Random* is the control that every measure has to beat, and magnitude is the control that costs nothing. Where the red line
-# does not lie above the blue one, use magnitude. With the ResNet-20 in `quick` that is so for single weights, once half of them are gone,
-# and for filters, where a quarter or half of the multiply-adds is gone: relevance is behind random filters there, too. Where hardly any
-# accuracy is left, the order of the lines is luck.
+# does not lie above the blue one, use magnitude. With the ResNet-20 in `quick` that is so for single weights once half of them are gone.
+# For filters it is so where a quarter or half of the multiply-adds is gone, and there relevance is behind random filters, too. Where hardly
+# any accuracy is left, the order of the lines is luck.
 #
 # The images that choices are made on here are half of the test part. The published net was trained on all training images, and images held
 # out of those would show it better than it is.
