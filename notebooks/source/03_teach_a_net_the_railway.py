@@ -18,8 +18,8 @@
 # `quick` takes about two minutes on two cores. It trains for half a minute, then goes on with nets that were trained to the end and lie in
 # `data/checkpoints`. `full` trains them all, in about an hour and a half.
 #
-# The lesson decides B11 of the ledger, the list of published claims in `data/claims.toml`. B1 needs the published scenes. These are not
-# public, so B1 is not testable here. B2 needs RailSem19, and stays open without it.
+# The lesson decides B11 of the ledger, the list of published claims in `data/claims.toml`. B1 needs the published scenes, which are not
+# public, and B2 needs RailSem19. Without these data both are *not testable here*.
 
 # %% slideshow={"slide_type": "skip"}
 from dataclasses import replace

@@ -350,6 +350,11 @@ def test_of_the_thesis_what_was_argued_reproduces_and_no_control_is_met(standing
     assert all(found[claim] == "not reproduced" for claim in ("T8c", "T8d", "T8e"))
 
 
+def test_without_their_data_b1_and_b2_are_not_testable_here(standings):
+    found, _ = standings
+    assert found["B1"] == found["B2"] == "not testable here"
+
+
 def test_of_the_rail_work_only_the_size_is_reproduced_and_computation_is_undecided(standings):
     found, _ = standings
     assert [claim for claim in found if claim[0] == "B" and found[claim] == "reproduced"] == ["B11"]
