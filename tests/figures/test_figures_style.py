@@ -67,6 +67,12 @@ def test_every_arm_of_the_lessons_is_in_the_table():
     assert look["rail expert, relevance"].name == "rail expert, relevance"
 
 
+def test_the_gradient_alone_is_drawn_unlike_what_multiplies_it():
+    look = style.looks(("gradient", "weight x gradient", "gradient × input", "Taylor"))
+    assert look["gradient"].colour != look["weight x gradient"].colour
+    assert look["weight x gradient"][1:] == look["gradient × input"][1:] == look["Taylor"][1:]
+
+
 def test_tables_call_arms_as_figures_do():
     for arm, look in style.looks((*QUANTIZED, quantization.BROKEN)).items():
         assert arm_label(arm) == look.name
