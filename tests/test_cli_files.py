@@ -457,7 +457,7 @@ LESSON = """
 from pathlib import Path
 import nbformat
 from relcomp_kit.course import kernel
-code = "import matplotlib.pyplot as plt\\nfrom relcomp_kit.compression.nnc import deepcabac\\nplt.plot([1])\\nprint(6 * 7)"
+code = "import matplotlib.pyplot as plt\\nplt.plot([1])\\nfrom relcomp_kit.compression import nnc\\nprint(6 * 7)"
 notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
 made = kernel.execute(notebook)
 print([one.get("text") for one in made.cells[-1].outputs if one.output_type == "stream" and one.name == "stdout"])
