@@ -4,6 +4,7 @@ import json
 import os
 import pickle
 import resource
+import signal
 import stat
 import struct
 import subprocess
@@ -11,6 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import requests
 import torch
 from PIL import Image
 
@@ -480,6 +482,30 @@ def test_a_read_only_home(small_disk, remount, tmp_path):
     sentence = f"{small_disk}/.cache/relcomp_kit: Read-only file system; set RELCOMP_CACHE to another folder"
     assert len(said) == 2 and sentence in said[0] and "set RELCOMP_CACHE" in said[1], done.stderr
     assert done.returncode == 1 and b"Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_the_demonstrator_in_a_read_only_home(small_disk, remount, tmp_path):
+    remount("ro")
+    own = {"HOME": str(small_disk), "RELCOMP_CACHE": str(tmp_path), "RELCOMP_OFFLINE": "1", "NO_PROXY": "127.0.0.1"}
+    process = subprocess.Popen(
+        [*RELCOMP, "demo", "--no-browser"],
+        env=os.environ | own,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    try:
+        address = process.stdout.readline().split()[-1]
+        answer = requests.get(address, timeout=120)
+        assert answer.status_code == 200 and "kernelId" in answer.text
+        process.send_signal(signal.SIGINT)
+        assert process.wait(120) == 0
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
 
 
 def test_a_cache_of_nobody_knows_whom(monkeypatch):
