@@ -128,10 +128,20 @@ def reach(roots: set[str], stop: str | None = DRAWN) -> set[str]:
 
 
 def digest(definition: str) -> str:
-    """Return a hash of the syntax of a definition."""
+    """Return a hash of the syntax of a definition, the same in every version of Python."""
     module, _, name = definition.partition(":")
-    text = "".join(ast.dump(statement) for statement in definitions(module)[0][name])
+    text = "".join(dump(statement) for statement in definitions(module)[0][name])
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def dump(node) -> str:
+    """Return a syntax tree as text, without fields that are empty: newer versions have more of them."""
+    if isinstance(node, list):
+        return "[" + ",".join(map(dump, node)) + "]"
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    fields = ((name, value) for name, value in ast.iter_fields(node) if value is not None and value != [])
+    return f"{type(node).__name__}({','.join(f'{name}={dump(value)}' for name, value in fields)})"
 
 
 @cache
