@@ -148,7 +148,7 @@ def sweep(
 
 def _deciding(points: list) -> ModuleType:
     """Return the module that makes claims of the records of these points."""
-    study = "pruning" if points[0].experiment == "prune" else "quantization"
+    study = {"prune": "pruning", "expert": "experts"}.get(points[0].experiment, "quantization")
     return importlib.import_module(f"relcomp_kit.studies.{study}.sweep_claims")
 
 

@@ -1,0 +1,90 @@
+"""What the records of a sweep of experts decide: B5d to B5f, with the better of two rivals, and on nothing else."""
+
+import dataclasses
+import json
+
+import pytest
+
+from relcomp_kit.errors import UserError
+from relcomp_kit.studies.experts import results, sweep_claims
+from relcomp_kit.studies.plans import points as points_of
+from relcomp_kit.sweeps.point import Point
+
+POINTS, AS_CUT = points_of("experts-rail-scenes-widths"), points_of("experts-rail-scenes-widths-as-cut")
+OWN = {"magnitude": 0.1, "magnitude per layer": 0.25, "random": 0.27}
+EQUAL = {"relevance": 0.33, "magnitude": 0.30, "average": 0.34, "random": 0.32}
+CLASSES = ["rail", "sky"]
+
+
+def cut(point: Point, change: dict | None = None) -> dict:
+    """The record of a point: `OWN` or `EQUAL` is the IoU of rails, a little other in every seed."""
+    values = point.values
+    table = (OWN if values["widths"] == "own" else EQUAL) | (change or {})
+    iou = table.get(values["arm"], 0.2) + 0.001 * values["seed"]
+    found = {"classes": CLASSES, "MACs": 0.25, "parameters": 0.25, "filters": 0.5, "made by": "x"}
+    for when in ("as cut", "trained") if values["steps"] else ("as cut",):
+        for split in ("validation", "test"):
+            found[f"{split} IoU {when}"] = [iou if when == "trained" or not values["steps"] else 0.0, 0.9]
+    return {"point": values, "measurements": [{"name": name, "value": value} for name, value in found.items()]}
+
+
+def claims_of(points: list[Point], **change) -> dict[str, dict]:
+    content = sweep_claims.decided(points, [cut(point, change) for point in points]).content
+    json.dumps(content, allow_nan=False)
+    return {claim["id"]: claim for claim in content["claims"]}
+
+
+def test_trained_experts_decide_the_choice_and_the_share_of_the_widths():
+    found = claims_of(POINTS)
+    assert list(found) == ["B5d", "B5e"]
+    assert all(claim["seeds"] == [0, 1, 2] and "300 steps" in claim["on"] for claim in found.values())
+    margins = found["B5d"]["margins"]
+    assert margins["relevance is above magnitude"] == pytest.approx([0.03] * 3)
+    assert margins["relevance is above the average of all classes"] == pytest.approx([-0.01] * 3)
+    assert found["B5d"]["verdict"] == "partly"
+    series = found["B5e"]["series"]
+    assert series["own"]["magnitude"] == pytest.approx([0.08] * 3), "of two magnitudes the better one on validation"
+    assert series["own"]["chance"] == pytest.approx([0.06] * 3)
+    assert series["equal"]["magnitude"] == pytest.approx([0.03] * 3)
+    assert found["B5e"]["verdict"] == "holds on a stand-in"
+
+
+def test_where_the_choice_matters_widths_bring_little():
+    found = claims_of(POINTS, average=0.30, random=0.28)
+    assert found["B5d"]["verdict"] == "holds on a stand-in"
+    assert found["B5e"]["verdict"] == "partly"  # of the lead over magnitude more than half is gone, over chance less
+
+
+def test_experts_as_cut_decide_one_more():
+    found = claims_of(AS_CUT)
+    assert list(found) == ["B5f"] and found["B5f"]["verdict"] == "partly"
+    assert found["B5f"]["on"].endswith("experts of 80% of the filters, as cut")
+
+
+def test_the_figure_has_relevance_on_both_sides():
+    rows = [results.row(cut(point)) for point in POINTS]
+    own, equal = sweep_claims.by_widths(rows, "rail", "trained").values()
+    assert own["relevance"] == equal["relevance"] == pytest.approx([0.33, 0.331, 0.332])
+    assert list(own) == ["relevance", "magnitude", "magnitude per layer", "random", "random per filter"]
+    assert {*equal} == {*EQUAL, "batch-norm scale", "expected output", "activation-aware"}
+    assert own["random"] == pytest.approx([0.27, 0.271, 0.272]) and equal["random"][0] == pytest.approx(0.32)
+
+
+@pytest.mark.parametrize("plan", ["experts-berdiba-widths", "experts-berdiba-widths-as-cut"])
+def test_plans_of_the_published_set_decide_as_much(plan):
+    points = points_of(plan)
+    assert sweep_claims.check(points) == "berdiba"
+    assert {point.values["net"] for point in points} == {"resnet101"}
+    (claim, *_) = sweep_claims.decided(points, [cut(point) for point in points]).content["claims"]
+    assert claim["at_scale"] and claim["dataset"] == "berdiba"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"widths": "own"}, {"keep": 0.4}, {"dataset": "camvid"}, {"wanted": ("rail", "sky")}, {"steps": 1}],
+)
+def test_other_plans_decide_nothing(change):
+    other = [dataclasses.replace(POINTS[0], values=POINTS[0].values | change), *POINTS[1:]]
+    for points in (other, points_of("experts-rail-scenes"), POINTS[:10], points_of("pruning-layers")):
+        with pytest.raises(UserError, match="--decide is for plans of experts of one class and size"):
+            sweep_claims.check(points)
