@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from relcomp_kit.errors import UserError
 from relcomp_kit.relevance.channels import batch_norms, check_eval, inner_layers
@@ -37,7 +38,7 @@ def batch_norm_scale(model: nn.Module) -> Scores:
     UserError
         If a layer has no batch-norm, or one without scale, shift and statistics.
     """
-    return {name: norm.weight.detach().double().abs() for name, norm in _norms(model).items()}
+    return {name: scale for name, (scale, _, _) in _of_norms(model).items()}
 
 
 def expected_output(model: nn.Module) -> Scores:
@@ -64,22 +65,23 @@ def expected_output(model: nn.Module) -> Scores:
         If a layer has no batch-norm, or one without scale, shift and statistics.
     """
     normal, found = torch.distributions.Normal(0.0, 1.0), {}
-    for name, norm in _norms(model).items():
-        shift, variance = norm.bias.detach().double(), norm.running_var.double()
-        deviation = norm.weight.detach().double().abs() * (variance / (variance + norm.eps)).sqrt()
+    for name, (scale, shift, normalized) in _of_norms(model).items():
+        deviation = scale * normalized
         ratio = shift / deviation.clamp_min(TINY)
         found[name] = (shift * normal.cdf(ratio) + deviation * normal.log_prob(ratio).exp()).clamp_min(0)
     return found
 
 
-def _norms(model: nn.Module) -> dict[str, nn.Module]:
-    """Return the batch-norm behind every layer but the last."""
+def _of_norms(model: nn.Module) -> dict[str, tuple[Tensor, Tensor, Tensor]]:
+    """Return of the batch-norm behind every layer but the last |scale|, shift, and the deviation before both."""
     norms, found = batch_norms(model), {}
     for name in inner_layers(model):
         norm = model.get_submodule(norms[name]) if name in norms else None
-        if norm is None or norm.weight is None or norm.running_var is None:
+        if not isinstance(norm, _BatchNorm) or norm.weight is None or norm.running_var is None:
             raise UserError(f"{name} has no batch-norm with scale and statistics: score its filters by something else")
-        found[name] = norm
+        variance = norm.running_var.double()
+        normalized = (variance / (variance + norm.eps)).sqrt()  # 1 but for eps
+        found[name] = norm.weight.detach().double().abs(), norm.bias.detach().double(), normalized
     return found
 
 
