@@ -7,9 +7,9 @@ which filters stay.
 from collections.abc import Sequence
 
 from relcomp_kit.errors import UserError
-from relcomp_kit.evidence.record import Record
+from relcomp_kit.evidence.record import Record, reference
 from relcomp_kit.studies.experts import results
-from relcomp_kit.studies.experts.experiment import OWN, RELEVANCE
+from relcomp_kit.studies.experts.experiment import ARMS, OWN, RELEVANCE
 from relcomp_kit.studies.setting import segmenter
 from relcomp_kit.sweeps.point import Point
 from relcomp_kit.sweeps.table import Rows, select
@@ -37,11 +37,9 @@ def check(points: Sequence[Point]) -> str:
     values = [point.values for point in points]
     fits = points[0].experiment == "expert" and len({tuple(one[name] for name in SAME) for one in values}) == 1
     if fits and values[0]["dataset"] in DATASETS and len(values[0]["wanted"]) == 1:
-        needed = {(arm, RELEVANCE) for arm in ("relevance", *RIVALS.values())}
-        if values[0]["steps"]:
-            needed |= {(arm, OWN) for arms in WITH_OWN_WIDTHS.values() for arm in arms}
-        found = {seed: {(one["arm"], one["widths"]) for one in select(values, seed=seed)} for seed in _seeds(values)}
-        if all(needed <= arms for arms in found.values()):
+        at_equal = select(values, widths=RELEVANCE)
+        arms = [{one["arm"] for one in select(at_equal, seed=seed)} for seed in _seeds(values)]
+        if all({"relevance", *RIVALS.values()} <= some for some in arms):
             return values[0]["dataset"]
     raise UserError(
         "--decide is for plans of experts of one class and size, with relevance and its rivals at the widths of "
@@ -74,9 +72,42 @@ def decided(points: Sequence[Point], records: Sequence[dict]) -> Record:
     relevance = scores(rows, wanted, when, "relevance", RELEVANCE)
     made.claim("B5d" if steps else "B5f", **asked, relevance=relevance, rivals=equal)
     if steps:
-        own = {name: better(rows, wanted, when, arms) for name, arms in WITH_OWN_WIDTHS.items()}
-        made.claim("B5e", **asked, own=_leads(relevance, own), equal=_leads(relevance, {n: equal[n] for n in own}))
+        others = with_own_widths(rows, when)
+        ahead_of = {name: better(others, wanted, when, arms) for name, arms in WITH_OWN_WIDTHS.items()}
+        own = scores(others, wanted, when, "relevance", OWN) or relevance
+        made.claim(
+            "B5e", **asked, own=_leads(own, ahead_of), equal=_leads(relevance, {name: equal[name] for name in ahead_of})
+        )
     return made
+
+
+def with_own_widths(rows: Rows, when: str) -> list[dict]:
+    """Return rows of arms with widths of their own: those of a sweep, or, if it has no magnitude, lesson 06's recorded.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        As `relcomp_kit.studies.experts.results.row` returns them, of experts of one size.
+    when : {"as cut", "trained"}
+        Before or after the short training, whose length only counts after it.
+
+    Raises
+    ------
+    UserError
+        If there is neither.
+    """
+    same = {name: rows[0][name] for name in SAME if name != "steps" or when == "trained"}
+    found = list(rows)
+    if not select(rows, arm="magnitude", widths=OWN):
+        record = reference(LESSON if same["dataset"] == "rail-scenes" else f"{LESSON}.{same['dataset']}")
+        found = [one for one in results.recorded(record or {"measurements": []}) if one["seed"] in _seeds(rows)]
+    found = select(found, widths=OWN, **same)
+    if any(not select(found, arm=arm) for arms in WITH_OWN_WIDTHS.values() for arm in arms):
+        raise UserError(
+            f"there are no experts on {same['dataset']} with widths of their own to compare with: put the arms "
+            "magnitude, magnitude per layer and random with widths own into the plan"
+        )
+    return found
 
 
 def _seeds(rows: Rows) -> list[int]:
@@ -132,12 +163,14 @@ def by_widths(rows: Rows, wanted: str, when: str) -> dict[str, dict[str, list[fl
     Parameters
     ----------
     rows, wanted, when
-        As in `scores`.
+        As in `scores`; arms that ``rows`` lack with widths of their own come from the record of lesson 06.
     """
+    recorded = [one for one in with_own_widths(rows, when) if not select(rows, arm=one["arm"], widths=one["widths"])]
     found: dict[str, dict[str, list[float]]] = {}
     for title, widths in (("widths of their own", OWN), ("the widths of relevance", RELEVANCE)):
-        arms = ["relevance", *dict.fromkeys(one["arm"] for one in select(rows, widths=widths))]
-        for arm in arms:
-            of = RELEVANCE if arm == "relevance" else widths
-            found.setdefault(title, {})[arm] = scores(rows, wanted, when, arm, of)
+        some = select([*recorded, *rows], widths=widths)
+        arms = sorted({one["arm"] for one in some}, key=ARMS.index)
+        found[title] = {arm: scores(some, wanted, when, arm, widths) for arm in arms}
+    first, second = found.values()
+    first.setdefault("relevance", second["relevance"])
     return found
