@@ -18,6 +18,7 @@ What this promises where:
 
 import hashlib
 import json
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -138,17 +139,20 @@ def clear_leftovers(*paths: Path) -> None:
 
 
 def set_aside(path: Path, cure: str = "made again") -> None:
-    """Rename a damaged file, so that it is made again, and say so on stderr.
+    """Rename a damaged file or folder, so that it is made again, and say so on stderr.
 
     Parameters
     ----------
     path : Path
-        The file; ".damaged" is added to its name. Another process may have been quicker.
+        The file or folder; ".damaged" is added to its name. Another process may have been quicker.
     cure : str
         How it comes back: the end of the line.
     """
+    aside = path.with_name(path.name + ".damaged")
     try:
-        path.replace(path.with_name(path.name + ".damaged"))
+        if path.is_dir():  # a folder takes the place of no other one
+            shutil.rmtree(aside, ignore_errors=True)
+        path.replace(aside)
     except (FileNotFoundError, NotADirectoryError):
         return
     _say(f"relcomp: {path.name} in {path.parent} is damaged: it is put aside and {cure}")

@@ -137,6 +137,30 @@ def check_file(path: Path) -> Path:
     return path.resolve() if path.is_symlink() and path.is_file() else path
 
 
+def check_apart(path: Path, *read: Path | str | None) -> None:
+    """Refuse to write over a file that the same command reads: it would be lost.
+
+    Parameters
+    ----------
+    path : Path
+        What will be written.
+    *read : Path, str or None
+        What is read; None, and names that are no files, are left out.
+
+    Raises
+    ------
+    UserError
+        If it is one of them, under whatever name.
+    """
+    for source in (Path(one) for one in read if one is not None):
+        try:
+            same = path.samefile(source)
+        except (OSError, ValueError):  # one of them is not there, or no name of a file
+            continue
+        if same:
+            raise UserError(f"cannot write to {path}: {source} is read from there; choose another place")
+
+
 def write_atomic(path: Path, content: bytes | str) -> Path:
     """Write a whole file or nothing: into a temporary file beside it, flushed, then renamed.
 

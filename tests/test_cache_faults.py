@@ -8,6 +8,7 @@ import torch
 
 from relcomp_kit import datasets
 from relcomp_kit.artifacts import artifact_path, load_or_make, read_cached, write_artifact
+from relcomp_kit.course.grade import graded
 from relcomp_kit.evidence import claims
 from relcomp_kit.evidence.record import Record
 from relcomp_kit.sweeps import run
@@ -100,6 +101,20 @@ def lesson_record(tmp_path, monkeypatch):
 
 
 @pytest.fixture
+def student_marks(tmp_path):
+    """The marks of two students, which a grading that was ended goes on from."""
+
+    def read(key):
+        found = graded.read(tmp_path, f"of-{key}")
+        if found is None:
+            found = [{"student": f"s{key}", "state": "right" if key else "wrong"}]
+            graded.note(tmp_path, f"of-{key}", found)
+        return found
+
+    return [tmp_path / f"of-{key}.json" for key in (0, 1)], read
+
+
+@pytest.fixture
 def images(request, tiny_registry, tiny_files, own_cache, monkeypatch):
     """The files of a small set in the cache, without a network: two unpacked ones of a kind, or their archives."""
     name, ending = request.param
@@ -126,6 +141,7 @@ def images(request, tiny_registry, tiny_files, own_cache, monkeypatch):
         ("partial_state", 1, ("mnist", "")),
         ("sweep_record", 1, ("mnist", "")),
         ("lesson_record", 1, ("mnist", "")),
+        ("student_marks", 1, ("mnist", "")),
         ("images", 1, ("mnist", "")),
         ("images", 1, ("fashion-mnist", "")),
         ("images", 0, ("mnist", ".gz")),  # the unpacked file is whole
@@ -156,3 +172,13 @@ def test_an_archive_that_is_damaged_cannot_vouch_for_what_came_out_of_it(images,
 def test_a_lesson_s_record_of_an_earlier_version_counts(tmp_path, capsys):
     (tmp_path / "01_x.json").write_text(json.dumps({"lesson": "01_x", "claims": []}), encoding="utf-8")
     assert [record["lesson"] for record in claims.live(tmp_path)] == ["01_x"] and capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("content", ["", "[1]", "[" * 100_000, '{"seed": 1e999, "sha256": ""}', None])
+def test_a_seed_of_gradings_that_is_damaged_is_drawn_anew_and_said(tmp_path, capsys, content):
+    assert graded.kept_seed(tmp_path, 7) == graded.kept_seed(tmp_path, None) == 7 and capsys.readouterr().err == ""
+    file = tmp_path / "seed.json"
+    file.write_text(file.read_text("utf-8").replace("7", "1", 1) if content is None else content, encoding="utf-8")
+    seed = graded.kept_seed(tmp_path, None)
+    assert "seed.json" in capsys.readouterr().err and seed >= 0
+    assert graded.kept_seed(tmp_path, None) == seed and capsys.readouterr().err == ""

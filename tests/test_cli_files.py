@@ -4,6 +4,7 @@ import json
 import os
 import pickle
 import resource
+import signal
 import stat
 import struct
 import subprocess
@@ -11,7 +12,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import requests
 import torch
+from PIL import Image
 
 from relcomp_kit import artifacts, files
 from relcomp_kit.cli import app
@@ -127,6 +130,39 @@ def test_a_link_to_a_file_is_written_through_and_the_place_is_said(relcomp, net,
     assert capsys.readouterr().out.startswith(f"{far}: ")
     assert (tmp_path / "link.nnc").is_symlink() and far.read_bytes() != b"old"
     assert os.listdir(tmp_path / "far") == ["real.nnc"]
+
+
+OVER = {  # what would be lost, and the command
+    "encode": ("net.safetensors", ("encode", "net.safetensors", "-o", "net.safetensors")),
+    "encode, by a link": ("net.safetensors", ("encode", "net.safetensors", "-o", "link")),
+    "encode --paths": ("paths", ("encode", "net.safetensors", "--paths", "paths", "-o", "paths")),
+    "decode": ("net.nnc", ("decode", "net.nnc", "-o", "net.nnc")),
+    "decode, masks": ("net.paths.safetensors", ("decode", "net.paths.safetensors", "-o", "net.x")),
+    "predict": ("a.png", ("predict", "compact-rail-scenes-0", "a.png", "-o", ".")),
+    "predict, one over the next": ("a.png", ("predict", "compact-rail-scenes-0", "b/a.png", "a.png", "-o", ".")),
+    "compress": ("net.nnc", ("compress", "net.nnc", "--data", "rail-scenes", "--images", "4", "-o", ".")),
+    "compress --weights": (
+        "results.json",
+        ("compress", "torchvision:squeezenet1_1", "--weights", "results.json", "--data", "rail-scenes", "-o", "."),
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", OVER)
+def test_no_command_writes_over_what_it_reads(relcomp, net, tmp_path, case):
+    name, command = OVER[case]
+    artifacts.write_artifact(tmp_path / "paths", {"all:w": torch.ones(4, dtype=torch.bool)}, {})
+    assert relcomp("encode", "net.safetensors", "--paths", "paths", "-o", "net.nnc") == (0, [])
+    (tmp_path / "net.paths.safetensors").write_bytes((tmp_path / "net.nnc").read_bytes())
+    (tmp_path / "results.json").write_bytes(net.read_bytes())
+    (tmp_path / "link").symlink_to("net.safetensors")
+    (tmp_path / "b").mkdir()
+    for place in ("a.png", "b/a.png"):
+        Image.new("RGB", (20, 20)).save(tmp_path / place)
+    before = (tmp_path / name).read_bytes()
+    refused(relcomp(*command), *(["two pictures"] if "b/a.png" in command else ["is read from there"]))
+    assert (tmp_path / name).read_bytes() == before
 
 
 def test_a_link_to_a_folder_is_written_into(relcomp, tmp_path):
@@ -417,6 +453,59 @@ def test_no_home(tmp_path):
     )
     assert done.returncode == 1 and done.stderr.count(b"\n") == 1
     assert os.listdir(tmp_path) == []
+
+
+LESSON = """
+from pathlib import Path
+import nbformat
+from relcomp_kit.course import kernel
+code = "import matplotlib.pyplot as plt\\nplt.plot([1])\\nfrom relcomp_kit.compression import nnc\\nprint(6 * 7)"
+notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
+made = kernel.execute(notebook)
+print([one.get("text") for one in made.cells[-1].outputs if one.output_type == "stream" and one.name == "stdout"])
+"""
+
+
+@pytest.mark.slow
+def test_a_read_only_home(small_disk, remount, tmp_path):
+    """Lessons run if the cache lies elsewhere; where it does not, a sentence says so before anything runs."""
+    remount("ro")
+    home = {"HOME": str(small_disk), "RELCOMP_OFFLINE": "1"}
+    done = shell("relcomp exercises 00; relcomp report --html x.html; relcomp decode no.nnc -o x", tmp_path, **home)
+    assert (tmp_path / "exercises" / "README.md").is_file() and (tmp_path / "x.html").is_file()
+    assert done.stderr.splitlines()[-1].startswith(b"relcomp: no.nnc cannot be read"), done.stderr
+    (tmp_path / "lesson.py").write_text(LESSON, encoding="utf-8")
+    done = shell(f"{sys.executable} lesson.py", tmp_path, **home)
+    assert done.stdout.split() == [b"['42\\n']"], done.stderr
+    done = shell("relcomp run 00; relcomp train compact --profile quick", tmp_path, RELCOMP_CACHE="", **home)
+    said = [line for line in done.stderr.decode().splitlines() if line.startswith("relcomp: ")]
+    sentence = f"{small_disk}/.cache/relcomp_kit: Read-only file system; set RELCOMP_CACHE to another folder"
+    assert len(said) == 2 and sentence in said[0] and "set RELCOMP_CACHE" in said[1], done.stderr
+    assert done.returncode == 1 and b"Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_the_demonstrator_in_a_read_only_home(small_disk, remount, tmp_path):
+    remount("ro")
+    own = {"HOME": str(small_disk), "RELCOMP_CACHE": str(tmp_path), "RELCOMP_OFFLINE": "1", "NO_PROXY": "127.0.0.1"}
+    process = subprocess.Popen(
+        [*RELCOMP, "demo", "--no-browser"],
+        env=os.environ | own,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    try:
+        address = process.stdout.readline().split()[-1]
+        answer = requests.get(address, timeout=120)
+        assert answer.status_code == 200 and "kernelId" in answer.text
+        process.send_signal(signal.SIGINT)
+        assert process.wait(120) == 0
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
 
 
 def test_a_cache_of_nobody_knows_whom(monkeypatch):

@@ -150,6 +150,12 @@ def test_another_training_of_the_same_net_is_not_overwritten(call, tmp_path, cap
     assert call(*QUICK) == 0
     assert call(*QUICK, "--steps", 2) == 1
     assert "is of another training of this net: choose another folder with --out" in capsys.readouterr().err
+    (scores,) = tmp_path.rglob("compact-rail-scenes-*.json")
+    for content in ("", "[]", "{}", '{"recipe": 3}', '{"recipe": {"steps": -1}}', '{"recipe": {"size": 5}}'):
+        scores.write_text(content, encoding="utf-8")
+        assert call(*QUICK) == 1
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith("relcomp: ") and scores.read_text(encoding="utf-8") == content
 
 
 def test_committed_nets_name_their_code(monkeypatch):

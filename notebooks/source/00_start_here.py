@@ -192,12 +192,14 @@ change = {
 print("\n".join(f"{name:<16}{value:.4f}" for name, value in change.items()))
 
 # %% [markdown]
-# **What you see.** Removing the smallest weight is far better than chance. Removing the least relevant one is better again, by more than a
-# factor of three. Here it must win, because the neuron is linear and we measure what we minimise. In a real network nothing
+# **What you see.** Removing the smallest weight is far better than removing a random one. Removing the least relevant one is better again,
+# by more than a factor of three. Here it must win, because the neuron is linear and we measure what we minimise. In a real network nothing
 # guarantees that. So lesson 01 compares every measure with an *oracle* that tries out each removal.
 
 # %% tags=["nbval-check-output"]
-check.true("size is a better guide than chance", change["smallest weight"] < change["random"])
+check.true(
+    "size is a better guide than a random choice", change["smallest weight"] < change["random"]
+)
 check.true(
     "relevance is a better guide than size",
     change["least relevant"] < change["smallest weight"] / 3,
@@ -338,5 +340,6 @@ print(f"the two least relevant weights gone: {parts.gather(1, pair).sum(1).abs()
 # - Bach et al., *On pixel-wise explanations for non-linear classifier decisions by layer-wise relevance propagation*, PLoS ONE 2015.
 # - Corless et al., *On the Lambert W function*, Advances in Computational Mathematics 1996.
 # - Becking et al., *ECQx: explainability-driven quantization for low-bit and sparse DNNs*, 2022.
-#
-# Go on with lesson 01, *Find the weights that matter*.
+
+# %% [markdown] tags=["navigation"] slideshow={"slide_type": "skip"}
+# [Glossary](glossary.md) · [01 Find the weights that matter](01_find_important_weights.ipynb) →

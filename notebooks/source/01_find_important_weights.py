@@ -55,11 +55,14 @@ print(datasets.banner(data))
 noisy = masked_net_training.prepare(data.train, seed * 10).x
 figures.image_rows({"clean": data.train.images[:6], "as the net sees it": noisy[:6]})
 
+# %% [markdown]
+# **What you see.** With the noise on it every digit can still be read, but the border is no longer empty.
+
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## The net
-# Three layers of tanh neurons, 784-36-25-10 for MNIST, with a mask on every weight and on every neuron. Each output should be 1 for its
-# own class and -1 for all others ("one hot, others cold"). Stochastic gradient descent takes 1,551 steps, as published. Every 100 steps it
-# reports its accuracy on the current batch. A net that comes from the cache reports nothing.
+# Three layers of tanh neurons, 784-36-25-10 for MNIST, with a mask on every weight and on every neuron. Each output should be 1 for its own
+# class and -1 for all others ("one hot, others cold"). Stochastic gradient descent takes 1,551 steps, as published. Every 100 steps it
+# reports its accuracy on the current *batch*, the images of that step. A net that comes from the cache reports nothing.
 
 
 # %%
@@ -234,8 +237,9 @@ check.true(
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## The digit, other digits' places, edges
-# The thesis sees three regions that matter. It judges by eye, but this can be counted. Take the share of a map's importance that falls
-# into a region, and divide it by the region's share of the pixels: 1 is chance. We call a region *important* from 1.2 on.
+# The thesis sees three regions that matter. It judges by eye, but this can be counted. Take the share of a map's importance that falls into
+# a region, and divide it by the region's share of the pixels. Above 1, the region holds more than its share. We call a region *important*
+# from 1.2 on.
 #
 # The *digit* is where its clean image is brighter than half. *Edges* are the ring along its outline. *Others* is where some other class is
 # bright on average and the digit is not.
@@ -294,9 +298,9 @@ for unit, found in costs.items():
     print(f"as a multiple of {unit}: " + ", ".join(shown))
 
 # %% [markdown]
-# **What you see.** The first line is the one to trust for impact: it costs about as much as saliency, so the reported loss of time came from
-# the program, not from the formula. The other two lines are single timings and depend on what else the machine does. The
-# other measures of pixels cost more the more passes they need: the class difference one for each class, clamped outputs one for each step
+# **What you see.** The first line is the one to trust for impact: it costs about as much as saliency, so the reported loss of time came
+# from the program, not from the formula. The other two lines are single timings and depend on what else the machine does. The other
+# measures of pixels cost more, the more passes they need. The class difference needs one for each class, clamped outputs one for each step
 # of a search, the oracle one for each pixel. Of the measures of weights, magnitude costs next to nothing. Information and the oracle cost
 # hundreds of gradients or more. The oracle is the reference that cheap measures are judged by; nobody would prune a large net with it.
 
@@ -315,6 +319,10 @@ check.true("magnitude costs less than a gradient", of_weights["magnitude"] < 1)
 # %%
 ends = torch.tensor([0.1, 0.9, 0.5, 0.0]), torch.tensor([1.0, 0.2, 0.6])
 figures.outer_product(*ends)
+
+# %% [markdown]
+# **What you see.** The upper row are the inputs, the left column the neurons, and every other field is the product of its two ends. Input 4
+# is not important, so none of its weights is, whatever the neuron.
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # ### Thousands of images in one matrix product
@@ -365,9 +373,9 @@ for name in ("two maps: saliency", "gradient", "weight x gradient", "oracle"):
 
 # %% [markdown]
 # **What you see.** The tiles of the two-map measures look alike. They show the same centre for every neuron, because $I_X$ is the same for
-# all neurons: a neuron decides only how much each image counts. The direct gradient is error times input. An empty border pixel lies near -1,
-# or at 1 where salt fell, so its absolute value is large in every image. So the direct gradient calls the border most important and the
-# digits' places least.
+# all neurons: a neuron decides only how much each image counts. The direct gradient is error times input. An empty border pixel lies near
+# -1, or at 1 where the noise turned it white, so its absolute value is large in every image. So the direct gradient calls the border most
+# important and the digits' places least.
 #
 # The oracle's tiles differ from neuron to neuron, with fine strokes, and weight times gradient shows those strokes too. A product of two
 # ends cannot: it knows that the pixel matters and that the neuron matters, but not whether *this* weight connects them. Some of the
@@ -459,8 +467,10 @@ check.close("and as much as the oracle", mean_half["magnitude"], mean_half["orac
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Does it have to be tanh?
-# The thesis prefers tanh by eye, finds ReLU worst, and mixtures no better. The kit trains six kinds of net with the same budget, each with
-# three seeds. Only the hidden layers change, because the targets -1 and 1 need an output that reaches both.
+# A neuron passes its sum through an *activation function*. Tanh bends every sum to between -1 and 1, sigmoid to between 0 and 1. ReLU turns
+# negative sums into 0, and leaky ReLU makes them small. The thesis prefers tanh by eye, finds ReLU worst, and mixtures no better. The kit
+# trains six kinds of net with the same budget, each with three seeds. Only the hidden layers change, because the targets -1 and 1 need an
+# output that reaches both.
 
 # %%
 quality = {name: [] for name in saliency_study.HIDDEN}
@@ -563,27 +573,32 @@ full = reference("01_find_important_weights")
 missing = "no full run has been recorded yet: relcomp run 01 --profile full --record"
 print(claims_text(full) if full else missing)
 
+# %% [markdown]
+# **What you see.** In the recorded run impact and saliency do mark the same regions (T1a), but saliency is not much cheaper (T1b). The
+# regions that the thesis sees are there (T1c), and so they are in an image that knows nothing of the net (T1d). Two maps are better than the
+# direct gradient by the accuracy that is left, and not by agreement with the oracle (T2). In accuracy ReLU is not the worst: sigmoid is far
+# behind it (T7). And on [0, 1] some weights get no gradient (T12).
+
 # %% [markdown] slideshow={"slide_type": "slide"}
-# ## Exercise 1: both ends ★
-# Given are the importance of the inputs, (images, inputs), and of the neurons, (images, neurons). Return the cumulated importance of the
-# weights between them, (neurons, inputs). It is one matrix product.
+# ## Exercise 1: only what the net gets right ★
+# Should an image that the net misreads say which weights matter? Leave such images out. Given are the importance of the inputs, (images,
+# inputs), that of the neurons, (images, neurons), and for each image whether the net reads it correctly, (images,). Return the cumulated
+# importance of the weights, (neurons, inputs), over the images that are read correctly. At least one is.
 
 
 # %% tags=["exercise"]
-def cumulated(inputs, neurons):
+def cumulated(inputs, neurons, right):
     # solution
-    return neurons.T @ inputs
+    return neurons[right].T @ inputs[right]
 
 
 # %% tags=["nbval-check-output"]
+both = torch.tensor([[1.0, 0.0], [0.5, 1.0]]), torch.tensor([[1.0, 0.0], [2.0, 1.0]])
 check.exercise(
     cumulated,
     [
-        ((torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0]])), [[3.0, 6.0]]),
-        (
-            (torch.tensor([[1.0, 0.0], [0.5, 1.0]]), torch.tensor([[1.0, 0.0], [2.0, 1.0]])),
-            [[2.0, 2.0], [0.5, 1.0]],
-        ),
+        ((*both, torch.tensor([True, True])), [[2.0, 2.0], [0.5, 1.0]]),
+        ((*both, torch.tensor([False, True])), [[1.0, 2.0], [0.5, 1.0]]),
     ],
     fresh.cumulated,
     rtol=1e-5,
@@ -672,3 +687,6 @@ print(", ".join(f"{part} {value:.2f}" for part, value in blind.items()))
 # - P. Molchanov et al., *Pruning convolutional neural networks for resource efficient inference*, 2017: Taylor criterion and oracle.
 # - J. T. Springenberg et al., *Striving for simplicity*, 2015: guided backpropagation.
 # - S. Bach et al., *On pixel-wise explanations by layer-wise relevance propagation*, 2015: where formula II leads.
+
+# %% [markdown] tags=["navigation"] slideshow={"slide_type": "skip"}
+# ← [00 Start here: check your machine, learn the words, remove your first weight](00_start_here.ipynb) · [Glossary](glossary.md) · [02 Prune until it converges](02_prune_until_it_converges.ipynb) →

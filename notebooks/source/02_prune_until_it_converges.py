@@ -267,7 +267,8 @@ for sf in results_of.PUBLISHED_SHARES:
 # - scaling per neuron: the last layer keeps least there, the first nearly everything;
 # - medians per layer instead of per neuron: the order follows the scaling, and all layers keep less;
 # - the class score as loss, scaled per neuron: the published order at SF 0.6, but .19/.16/.21 at SF 0.95;
-# - larger initial weights: the first layer keeps far more, perhaps because random weights that stay at the edge make pixels alike.
+# - larger initial weights: the first layer keeps far more, perhaps because the weights of the border pixels stay as random as they began,
+#   so that these pixels look as important as others.
 #
 # The last of these was run at the published budget (T14d, three seeds, SF 0.6 and 0.95, weights that start as in Keras). The net then
 # starts at 86 to 87 %, closer to the published 87 %. At SF 0.6 the first layer keeps .98 instead of .73, but the middle layer keeps least
@@ -327,9 +328,9 @@ for title, run in shown_runs.items():
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Which weights should go? The controls at equal sparsity
-# In the thesis two maps decide. Here the same number of weights per neuron is removed at random, by magnitude, and by weight times gradient.
-# If the choice of two maps is worth anything, it must at least beat chance. Each control copies the counts of the arm that it is compared
-# with. The figure also shows other rules, which count for themselves; they are explained further down.
+# In the thesis two maps decide. Here the same number of weights per neuron is removed at random, by magnitude, and by weight times
+# gradient. If the choice of two maps is worth anything, it must at least beat random choice. Each control copies the counts of the arm that
+# it is compared with. The figure also shows other rules, which count for themselves; they are explained further down.
 
 # %%
 labels = {
@@ -370,8 +371,8 @@ for title, run in shown_runs.items():
 # each row is an arm where it is sparsest, and its sparsity stands beside its name. The strokes are the seeds, the marker is their mean. The
 # green line is the unpruned net with as much training.
 #
-# At 80 % sparsity two maps beat chance in every seed. Plain magnitude, which
-# costs nothing to compute, beats two maps in every seed. Weight times gradient lies between the two in the mean.
+# At 80 % sparsity two maps beat random choice in every seed. Plain magnitude, which costs nothing to compute, beats two maps in every seed.
+# Weight times gradient lies between the two in the mean.
 #
 # It makes no clear difference whether importance is measured on training or on test images. The published arms, and those compared with
 # them, use test images, as the program did. A fifth of these is set apart for that, and no accuracy is ever reported on them.
@@ -387,7 +388,9 @@ chance, ours, size = (
 )
 ahead = [(own > low, high > own) for low, own, high in zip(chance, ours, size)]
 if not data.stand_in_for:  # the layers of the net for digits of 8x8 pixels have little to remove
-    check.true("two maps beat chance at equal sparsity, for every seed", all(a for a, _ in ahead))
+    check.true(
+        "two maps beat random choice at equal sparsity, for every seed", all(a for a, _ in ahead)
+    )
     check.true("plain magnitude beats two maps, for every seed", all(b for _, b in ahead))
 
 # %% [markdown] slideshow={"slide_type": "slide"}
@@ -576,9 +579,9 @@ for title, run in shown_runs.items():
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Only two digits
-# Whoever only needs to tell a 3 from an 8 needs fewer weights still. The output mask switches the other eight outputs off, and importance
-# and training see only these two classes. SF 0.9 does the rest. The control is the one that you know: the same training on the same two
-# classes, without pruning.
+# If you only need to tell a 3 from an 8, even fewer weights are enough. The output mask switches the other eight outputs off, and
+# importance and training see only these two classes. SF 0.9 does the rest. The control is the one that you know: the same training on the
+# same two classes, without pruning.
 
 # %%
 for title, run in shown_runs.items():
@@ -591,8 +594,8 @@ for title, run in shown_runs.items():
 # %% [markdown]
 # **What you see.** Under a third of the weights is enough for this task, at an accuracy like that before pruning. In this run the accuracy
 # even rises, and by more than through the same training alone. So here, unlike above, pruning itself helps a little. After the published
-# budget, which the record has, one seed of three still rises, and on average almost nothing is left. (The record was made before this control
-# existed.)
+# budget, which the record has, one seed of three still rises, and on average the rise is almost gone. (The record was made before this
+# control existed.)
 
 # %%
 pairs = list(zip(curves["two classes"], curves["two classes, unpruned"]))
@@ -690,26 +693,27 @@ check.exercise(
 )
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
-# ## Exercise 2: the bar ★★
-# Return the threshold of one neuron. Given are the importances of the weights left (a tensor, in any order), the number of weights at the
-# start, and SF. Of two middle importances take the lower one, as `torch.median` does.
+# ## Exercise 2: up to which SF does a neuron lose nothing? ★★
+# Given are the importances of the weights that one neuron has left (a tensor, in any order, all above 0), and the number of its weights at
+# the start. Return the SF at which the threshold is just as large as the smallest importance: from this SF on the neuron loses a weight in the
+# next step, below it none. Of two middle importances take the lower one, as `torch.median` does.
 
 
 # %% tags=["exercise"]
-def bar(left, at_start, sf):
+def largest_sf(left, at_start):
     # solution
-    return left.median() * sf ** (at_start / len(left))
+    return (left.min() / left.median()) ** (len(left) / at_start)
 
 
 # %% tags=["nbval-check-output"]
 check.exercise(
-    bar,
+    largest_sf,
     [
-        ((torch.tensor([1.0, 2.0, 3.0]), 3, 0.5), 1.0),
-        ((torch.tensor([2.0, 3.0, 1.0]), 6, 0.5), 0.5),
-        ((torch.tensor([4.0, 8.0]), 4, 0.9), 3.24),
+        ((torch.tensor([1.0, 2.0, 3.0]), 3), 0.5),
+        ((torch.tensor([8.0, 9.0, 2.0]), 6), 0.5),
+        ((torch.tensor([4.0, 9.0]), 4), 1.0),
     ],
-    fresh.bar,
+    fresh.largest_sf,
     rtol=1e-5,
 )
 
@@ -763,3 +767,6 @@ print(f"plain training as long: {pruning_study.mean_test(curves['unpruned'], pla
 # - R. Corless et al., *On the Lambert W function*, 1996.
 # - S. Han et al., *Learning both weights and connections for efficient neural networks*, 2015: magnitude pruning with retraining.
 # - H. Wang et al., *Structured probabilistic pruning*, 2018: the probabilistic rule among the kit's rules.
+
+# %% [markdown] tags=["navigation"] slideshow={"slide_type": "skip"}
+# ← [01 Find the weights that matter](01_find_important_weights.ipynb) · [Glossary](glossary.md) · [03 Teach a net the railway](03_teach_a_net_the_railway.ipynb) →

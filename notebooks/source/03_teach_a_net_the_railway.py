@@ -18,8 +18,8 @@
 # `quick` takes about two minutes on two cores. It trains for half a minute, then goes on with nets that were trained to the end and lie in
 # `data/checkpoints`. `full` trains them all, in about an hour and a half.
 #
-# Of the ledger, the list of published claims in `data/claims.toml`, the lesson decides B11. B1 needs the published scenes, which
-# are not public, and B2 needs RailSem19. Without them both stay open.
+# The lesson decides B11 of the ledger, the list of published claims in `data/claims.toml`. B1 needs the published scenes, which are not
+# public, and B2 needs RailSem19. Without these data both are *not testable here*.
 
 # %% slideshow={"slide_type": "skip"}
 from dataclasses import replace
@@ -61,8 +61,8 @@ print(describe(data))
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## The data sheet
 # The project's 5,000 rendered scenes were never released. This kit draws its own, with the same seven classes but another generator. They
-# are a *stand-in*: a claim that is met on them "holds on a stand-in" at best, and is not reproduced. About the published pixel accuracy they
-# say nothing at all, because whoever draws scenes decides how hard they are.
+# are a *stand-in*: a claim that is met on them "holds on a stand-in" at best, and is not reproduced. They say nothing at all about the
+# published pixel accuracy, because the one who draws the scenes decides how hard they are.
 #
 # A scene is a function of a seed, which decides track, switches, land, things and weather. Image and label come from one geometry. The
 # generator was fixed before the first net saw a scene. 3,600 scenes are for training, 400 for choosing (*validation*), and 1,000 for the
@@ -131,6 +131,10 @@ def iou_of(confusion):
 by_hand = count_confusion(truth, predicted, 3)
 print(by_hand, iou_of(by_hand), sep="\n")
 
+# %% [markdown]
+# **What you see.** The last row is the thing: its one labelled pixel was taken for track. So its IoU is 0, and the IoU of the track falls
+# to 0.8, because the pixel was claimed for it wrongly.
+
 # %% tags=["nbval-check-output"]
 kit = scores(by_hand, ("land", "track", "thing"))
 check.close("ten of eleven labelled pixels are right", accuracy, 10 / 11, atol=1e-6)
@@ -171,9 +175,10 @@ check.same("what the net says on void pixels changes nothing", unchanged, ours)
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## The net, in three sizes
-# A ResNet shrinks the image to a half, a quarter, an eighth, and further. DeepLabV3 stops at an eighth. Its later convolutions leave gaps
-# between the pixels that they read (*dilation*) instead, and so see as far. Five parallel branches (*ASPP*) then look at the result from
-# near to far, a classifier names the class, and the answer is enlarged to the size of the image.
+# A ResNet is a net of many convolutions, in blocks that each add something to what they are given. It shrinks the image to a half, a
+# quarter, an eighth, and further. DeepLabV3 takes such a net, but stops at an eighth. To see as far all the same, its later convolutions
+# leave gaps between the pixels that they read (*dilation*). Five parallel branches (*ASPP*) then look at the result from near to far, a
+# classifier names the class, and the answer is enlarged to the size of the image.
 #
 # `resnet101` is the published net. `compact` has the same modules at a quarter of the width: small enough for two cores and for every later
 # lesson. Claim B11 counts the published net as 235 MB of float32. That is without the auxiliary head, a second classifier that is used only
@@ -184,6 +189,9 @@ megabytes = {}
 for size in reversed(SIZES):
     megabytes[size] = 4e-6 * sum(weight.numel() for weight in deeplab(size, 21).parameters())
 figures.bytes_of_nets(megabytes, 235)
+
+# %% [markdown]
+# **What you see.** The published net takes thirty times the bytes of `compact`.
 
 # %% tags=["nbval-check-output"]
 published, small = megabytes["resnet101"], megabytes["compact"]
@@ -323,11 +331,11 @@ for name, less, more in zip(data.classes, missed.tolist(), surplus.tolist()):
 
 # %% [markdown]
 # **What you see.** The five large classes have a high IoU. Rails and the rarest class are far below them, for different reasons. Rails lose
-# both ways, because they are painted too wide and in the wrong place. Of the obstacles most pixels are found, but the net claims more than
-# their true number in addition.
+# both ways, because they are painted too wide and in the wrong place. Most pixels of obstacles are found. But the net also takes other
+# pixels for obstacles, and these are more than all the true ones.
 #
-# The matrix hides that, since its rows are in percent. A fraction of a percent of the trackbed looks like nothing, but the trackbed is large:
-# those pixels are more than all true pixels of obstacles. A loss that favours rare classes may be a cause. Whoever wants to know trains
+# The matrix hides that, since its rows are in percent. A fraction of a percent of the trackbed looks like nothing, but the trackbed is
+# large: those pixels are more than all true pixels of obstacles. A loss that favours rare classes may be a cause. To find out, train
 # without it (`relcomp train --class-weights none`).
 
 # %% tags=["nbval-check-output"]
@@ -576,3 +584,6 @@ print(f"{at_border / wrong:.0%} of the wrong pixels lie at a border")
 # ## References
 # Chen, Papandreou, Schroff, Adam, *Rethinking Atrous Convolution for Semantic Image Segmentation*, 2017 · Zendel et al., *RailSem19: A Dataset for Semantic Rail
 # Scene Understanding*, 2019 · Brostow et al., *Semantic object classes in video* (CamVid), 2009 · results of Fraunhofer HHI in the BerDiBa project
+
+# %% [markdown] tags=["navigation"] slideshow={"slide_type": "skip"}
+# ← [02 Prune until it converges](02_prune_until_it_converges.ipynb) · [Glossary](glossary.md) · [04 Ask which weights matter](04_ask_which_weights_matter.ipynb) →

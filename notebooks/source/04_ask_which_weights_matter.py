@@ -10,7 +10,7 @@
 # A net says *rail*. Which of its two million weights said so? *Layer-wise relevance propagation* (LRP) traces an answer back through the
 # net. On the way it tells for every pixel, every channel and every weight how much it contributed. Fraunhofer HHI prunes, quantizes and
 # specialises nets by it, and so do all later lessons. Here you compute it by hand, prove that nothing gets lost, and test it against the
-# simplest rivals there are: the size of a weight, and chance.
+# simplest rivals there are: the size of a weight, and random choice.
 #
 # | you do | you learn | you need |
 # |---|---|---|
@@ -365,8 +365,8 @@ for name, values in correlation["weights"].items():
     print(f"single weights, rank correlation with ablation: {name:20} {mean:5.2f}")
 
 # %% [markdown]
-# **What you see.** For filters, in the figure, every kind of relevance is far ahead of magnitude and chance. *Taylor* is closest to ablation,
-# since it asks for the same loss. For single weights, in the lines, magnitude is no bad guide, and z+ is a poor one.
+# **What you see.** For filters, in the figure, every kind of relevance is far ahead of magnitude and of random numbers. *Taylor* is closest
+# to ablation, since it asks for the same loss. For single weights, in the lines, magnitude is no bad guide, and z+ is a poor one.
 #
 # The figure pools the channels of all layers. So a measure gets credit for knowing which *layers* matter. The next cell reads from the record
 # what is left of the correlation *within* layers.
@@ -423,13 +423,13 @@ spread = f"from {min(chance):.1%} to {max(chance):.1%}"
 print(f"{len(chance)} random orders: mean {by_chance:.1%}, {spread}")
 
 # %% [markdown]
-# **What you see.** At the same share of every layer, LRP by either rule keeps more accuracy than magnitude. Chance keeps about as much
-# as magnitude. A single random order is luck, as the range in the last line shows: the best keeps more than LRP. So ten are drawn for each
-# net, and their mean is the control.
+# **What you see.** At the same share of every layer, LRP by either rule keeps more accuracy than magnitude. A random order keeps about as
+# much as magnitude. A single random order is luck, as the range in the last line shows: the best keeps more than LRP. So ten are drawn for
+# each net, and their mean is the control.
 #
-# *Taylor* was closest to ablation, yet here it keeps no more than chance. Further down, on other terms, it does about as well as LRP. So mind
-# how much depends on the test. The mean of absolute values ranks channels better than the absolute value of the mean, but prunes no better.
-# (Ablation takes absolute changes too, which may favour it.)
+# *Taylor* was closest to ablation, yet here it keeps no more than a random order. Further down, on other terms, it does about as well as
+# LRP. So mind how much depends on the test. The mean of absolute values ranks channels better than the absolute value of the mean, but
+# prunes no better. (Ablation takes absolute changes too, which may favour it.)
 
 
 # %% tags=["nbval-check-output"]
@@ -445,7 +445,8 @@ check.true(
 check.true("and more than the mean of random orders", not drawn or mean_of(study.LRP) > by_chance)
 check.true("Taylor keeps less than LRP", not drawn or mean_of(study.TAYLOR) < mean_of(study.LRP))
 check.true(
-    "most relevant first does more harm than chance", not drawn or all(a < b for a, b in most)
+    "most relevant first does more harm than a random order",
+    not drawn or all(a < b for a, b in most),
 )
 
 # %% [markdown] slideshow={"slide_type": "slide"}
@@ -466,12 +467,13 @@ if full:
         print(f"{name}, {share:.0%} of all filters removed: {right:.1%} of the pixels right")
 
 # %% [markdown]
-# **What you see.** Over the whole net every kind of relevance is far ahead of magnitude and chance. Relevance has one unit for all layers,
-# which norms do not have. z+ leads: half of all filters can go, and most pixels are still right, without any training.
+# **What you see.** Over the whole net every kind of relevance is far ahead of magnitude and of a random order. Relevance has one unit for
+# all layers, which norms do not have. z+ leads: half of all filters can go, and most pixels are still right, without any training.
 #
-# For single weights it is the other way round. z+ is hardly better than chance, and magnitude ends ahead of epsilon, although ablation ranked
-# it behind. Ablation asks about one weight in an intact net. Where half of the weights are gone, the answer of the intact net is out of date.
-# So *relevance tells which filters matter*. Which of two weights in a filter matters is another question, and lesson 05 comes back to it.
+# For single weights it is the other way round. z+ is hardly better than a random order, and magnitude ends ahead of epsilon, although
+# ablation ranked it behind. Ablation asks about one weight in an intact net. Where half of the weights are gone, the answer of the intact
+# net is out of date. So *relevance tells which filters matter*. Which of two weights in a filter matters is another question, and lesson 05
+# comes back to it.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ### What single channels stand for
@@ -556,7 +558,9 @@ for name, explain in examples.DIGIT_MAPS.items():
 
 # %% tags=["nbval-check-output"]
 lowest, tenth = min(flipped["LRP-ε"]), flipped["LRP-ε"][round(0.1 * steps)]
-check.true("flipping by relevance beats chance", sum(flipped["LRP-ε"]) < sum(flipped["random"]))
+check.true(
+    "flipping by relevance beats a random order", sum(flipped["LRP-ε"]) < sum(flipped["random"])
+)
 check.true(
     "a tenth of the pixels is nearly enough", tenth - lowest < 0.2 * (flipped["LRP-ε"][0] - lowest)
 )
@@ -564,9 +568,9 @@ check.true("little of the ranking is left", max(max(one.values()) for one in lef
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## What it decides
-# B3 and B4 were published on other data and a larger net. What is met here *holds on a stand-in*. This run comes first, then the recorded full
-# run. Compare B4 with B4c: that LRP beats magnitude is clear in both runs. That it beats chance is less certain, because random orders
-# differ so much.
+# B3 and B4 were published on other data and a larger net. What is met here *holds on a stand-in*. This run comes first, then the recorded
+# full run. Compare B4 with B4c: that LRP beats magnitude is clear in both runs. That it beats a random order is less certain, because
+# random orders differ so much.
 
 # %% slideshow={"slide_type": "skip"}
 record = results_of.decided(profile, data.name, nets, results, orders, budget)
@@ -679,3 +683,6 @@ for name, one in maps.items():
 # ## References
 # Bach et al., *On Pixel-Wise Explanations for Non-Linear Classifier Decisions by Layer-Wise Relevance Propagation*, 2015 · Montavon et al., *Layer-Wise Relevance Propagation: An Overview*, 2019 · Shrikumar et al., *Not Just a Black
 # Box*, 2016 (gradient times input) · Yeom et al., *Pruning by Explaining*, 2021 · Achtibat et al., *From attribution maps to human-understandable explanations through Concept Relevance Propagation*, 2023 · Becking et al., *ECQ^x*, 2022
+
+# %% [markdown] tags=["navigation"] slideshow={"slide_type": "skip"}
+# ← [03 Teach a net the railway](03_teach_a_net_the_railway.ipynb) · [Glossary](glossary.md) · [05 Quantize by relevance](05_quantize_by_relevance.ipynb) →

@@ -8,7 +8,7 @@
 # %% [markdown] slideshow={"slide_type": "slide"}
 # # Cut out relevant experts
 # A net that knows seven classes is more than you need if all you ask is where the rails are. Relevance says which filters serve a class. Keep those, and the big net, the *super-net*, yields a small one: an *expert*. Fraunhofer HHI published a rail expert
-# with less than a quarter of the computation. You cut out your own, train it a little, and race it against experts cut by magnitude and by chance.
+# with less than a quarter of the computation. You cut out your own, train it a little, and race it against experts cut by magnitude and at random.
 #
 # | you do | you learn | you need |
 # |---|---|---|
@@ -192,7 +192,7 @@ overlap = [[experts.similarity(a, b)[ALL] for b in per_class.values()] for a in 
 figures.path_similarity(overlap, list(per_class))
 
 # %% [markdown]
-# **What you see.** Two paths of half of the filters, drawn by chance, would overlap by a third. Here all pairs overlap by more, so some filters serve every class. Rail and trackbed overlap most: where there is one, there is the other. The path for anomalies overlaps most with the one for buildings. In these scenes, both are boxes.
+# **What you see.** Two paths of half of the filters, drawn at random, would overlap by a third. Here all pairs overlap by more, so some filters serve every class. Rail and trackbed overlap most: where there is one, there is the other. The path for anomalies overlaps most with the one for buildings. In these scenes, both are boxes.
 
 # %% tags=["nbval-check-output"]
 itself = [row[i] for i, row in enumerate(overlap)]
@@ -275,7 +275,7 @@ for line in results_of.summary(recorded, wanted) if full else ():
     print(line)
 
 # %% [markdown]
-# **What you see.** As cut, an expert of half of the filters has lost most of the rails, whatever chose its filters. How many it keeps is partly luck, as the long vertical lines show, and `quick` above may keep more. At four fifths of the filters, magnitude across the whole net and the average path still keep nearly all of the rails, and relevance of the rail keeps three quarters of them. After 300 steps of training, relevance loses only two points with a quarter of the work, where chance loses seven and magnitude more. Across the whole net, magnitude leaves one of 512 filters in a wide layer, and hardly anything gets through (*layer collapse*). With the same share of every layer, magnitude is a fairer rival, and still behind. At half of the filters even chance is ahead of both kinds of magnitude.
+# **What you see.** As cut, an expert of half of the filters has lost most of the rails, whatever chose its filters. How many it keeps is partly luck, as the long vertical lines show, and `quick` above may keep more. At four fifths of the filters, magnitude across the whole net and the average path still keep nearly all of the rails, and relevance of the rail keeps three quarters of them. After 300 steps of training, relevance loses only two points with a quarter of the work, where random filters lose seven and magnitude more. Across the whole net, magnitude leaves one of 512 filters in a wide layer, and hardly anything gets through (*layer collapse*). With the same share of every layer, magnitude is a fairer rival, and still behind. At half of the filters even random filters are ahead of both kinds of magnitude.
 #
 # But look at the *average*. Relevance of all classes makes a better rail expert than relevance of the rail, with less work. A net that tells rails from their surroundings has to know the surroundings, too. The publication has no such control.
 
@@ -294,7 +294,7 @@ if full:
     )
 
 # %% [markdown]
-# **What you see.** Dots are means of three nets, lines their range; blue is behind magnitude. The rival is whichever magnitude path is better on validation. After the training relevance is ahead of it for every class but one: for *anomaly on track*, the rarest by far, it is behind on average, and which of the two is ahead changes from net to net. A class with few pixels gives few and noisy relevances. Cut for anomalies alone, the expert of one net sees hardly any; joined with the expert for rails it sees them on all three (B10, below). An early warning is better served by the joined expert.
+# **What you see.** Dots are means of three nets, lines their range; blue is behind magnitude. Dots that would cover each other stand side by side. The rival is whichever magnitude path is better on validation. After the training relevance is ahead of it for every class but one. For *anomaly on track*, the rarest by far, it is behind on average, and which of the two is ahead changes from net to net. A class with few pixels gives few and noisy relevances. Cut for anomalies alone, the expert of one net sees hardly any; joined with the expert for rails it sees them on all three (B10, below). An early warning is better served by the joined expert.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Is it fast?
@@ -437,3 +437,6 @@ print(f"{left:.0%} of the multiply-adds, IoU of {wanted} {after:.1%} as cut, bef
 #
 # ## References
 # Fraunhofer HHI in the project BerDiBa, *Mixture of relevant experts* (slides and demonstrator) · Bach et al., *On Pixel-Wise Explanations for Non-Linear Classifier Decisions by Layer-Wise Relevance Propagation*, 2015 · Yeom et al., *Pruning by Explaining*, 2021 · Fang et al., *DepGraph: Towards Any Structural Pruning*, 2023 (Torch-Pruning) · Li et al., *Pruning Filters for Efficient ConvNets*, 2017 (magnitude)
+
+# %% [markdown] tags=["navigation"] slideshow={"slide_type": "skip"}
+# ← [05 Quantize by relevance](05_quantize_by_relevance.ipynb) · [Glossary](glossary.md) · [07 Encode with NNC](07_encode_with_nnc.ipynb) →

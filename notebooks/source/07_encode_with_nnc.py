@@ -94,7 +94,7 @@ check.same("words of these lengths fill the tree", filled, 1.0)
 figures.shrinking_interval(shares, ["0", "+", "0", "0"])
 
 # %% [markdown]
-# **What you see.** Each row is the piece chosen in the row above, drawn at full width, with its ends beside it. The last piece, framed in the lowest row, goes from 0.64 to 0.6912. Its width is worth 4.3 bits. A likely symbol costs little width, and so few bits. The number of bits is rounded up only once, at the end of the whole message.
+# **What you see.** Each row is the piece chosen in the row above, drawn at full width, with its ends beside it. The last piece, framed in the lowest row, goes from 0.64 to 0.6912. Its width is 0.0512, and $-\log_2 0.0512$ is 4.3 bits. A likely symbol costs little width, and so few bits. The number of bits is rounded up only once, at the end of the whole message.
 
 # %%
 exact = {symbol: Fraction(share).limit_denominator(100) for symbol, share in shares.items()}
@@ -242,6 +242,9 @@ for one in (plain, deepcabac):
     streams.append(one.encode_matrix(few, skipped, -7, 7, table, bypass, 11).tobytes())
 check.same("compiled or not, the coder writes the same bytes", streams[0], streams[1])
 
+# %% [markdown]
+# **What you see.** A 0 takes one question, and any other index three or more: the further from 0, the more. Most indices are 0, so the first question matters most.
+
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## The file
 # Now the whole DeepLabV3. A file holds the indices of every tensor, coded by DeepCABAC; all other numbers (steps, biases, batch-norm, counters), bit by bit; a header with names and shapes; and a checksum over everything, the SHA-256. Decoding returns exactly what was encoded.
@@ -259,7 +262,7 @@ for row in parts[-2:]:
 figures.bytes_by_layer({row.name: (row.size, row.bits) for row in parts if row.zeros is not None})
 
 # %% [markdown]
-# **What you see.** The upper panel shows where the bytes go: to the wide layers of the second half. The lower one shows what a weight costs. In the first layers it costs about three bits, because few weights are 0 there; but these layers are small and hardly count. The three lowest bars are the atrous branches of the classifier, with nine in ten weights or more at 0. Lesson 05 says why they are not needed.
+# **What you see.** The upper panel shows where the bytes go: to the wide layers of the second half. The lower one shows what a weight costs. In the first layers it costs about three bits, because few weights are 0 there; but these layers are small and hardly count. The three lowest bars are the atrous branches of the classifier, where most weights are 0. Lesson 05 says why they are not needed.
 
 # %% tags=["nbval-check-output"]
 again, indices, rest = decoded.quantized, quantized.indices, quantized.rest
@@ -455,7 +458,7 @@ print("\n".join(results_of.codec_table(full_rows)))
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # ### Files
-# Whole files, with header and all other numbers, as shares of the float32 super-net. The points lost are pixel accuracy, and for experts IoU of their class. Below the table you see the ladder, and for each net the smallest 4-bit file of DeepLabV3 that loses at most half a point of accuracy on validation.
+# Whole files, with header and all other numbers, as shares of the float32 super-net. The points lost are pixel accuracy, and for experts IoU of their class. Below the two tables you see the ladder, and for each net the smallest 4-bit file of DeepLabV3 that loses at most half a point of accuracy on validation.
 
 # %%
 deep = [row for row in full_rows if row["kind"] != "thesis' net"]
@@ -480,7 +483,7 @@ if full:
 print("\n".join(results_of.slide(full_rows or rows)))
 
 # %% [markdown]
-# **What you see.** The file is smaller than was published, but the same expert saves less computation than was published: it keeps 65 % of the filters, because quantization has used up part of the two points. Lesson 06 found experts that save more computation (B5). They are *other* experts, with float32 weights, and on two of the three nets with half of the filters. Quantized to 4 bit at half of the filters, experts lose more than two points. So do not read the savings of B5 and B6 as those of one expert; one expert must keep both promises, and only the row above says how far ours does.
+# **What you see.** The file is smaller than was published, but the same expert saves less computation. It keeps 65 % of the filters, because quantization has used up part of the two points. Lesson 06 found experts that save more computation (B5). They are *other* experts, with float32 weights, and on two of the three nets with half of the filters. Quantized to 4 bit at half of the filters, experts lose more than two points. So do not read the savings of B5 and B6 as those of one expert; one expert must keep both promises, and only the row above says how far ours does.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## What it decides
@@ -587,3 +590,6 @@ for what, tensors in orders.items():
 #
 # ## References
 # Huffman, *A Method for the Construction of Minimum-Redundancy Codes*, 1952 · Rissanen, *Universal Coding, Information, Prediction, and Estimation*, 1984 · Krichevsky and Trofimov, *The Performance of Universal Encoding*, 1981 · Wiedemann et al., *DeepCABAC: A Universal Compression Algorithm for Deep Neural Networks*, 2020 · Kirchhoffer et al., *Overview of the Neural Network Compression and Representation (NNR) Standard*, 2022 · Becking et al., *NNCodec*, 2023 · Becking et al., *ECQ^x*, 2022
+
+# %% [markdown] tags=["navigation"] slideshow={"slide_type": "skip"}
+# ← [06 Cut out relevant experts](06_cut_out_relevant_experts.ipynb) · [Glossary](glossary.md) · [08 Show relevant experts to an audience](08_demonstrator.ipynb) →

@@ -9,7 +9,7 @@
 # # Show relevant experts to an audience
 # An expert is a small net inside the big one: the filters that matter to *rail*, for example, and no others. Lesson 06 cuts experts out and measures them. Here you *show* them. A page
 # in the browser draws the net's answer, the answers of up to three experts, what they cost and what they get wrong, while you move a slider. It follows the demonstrator that Fraunhofer HHI built in the BerDiBa
-# project. It adds what a sceptic in the last row will ask for: paths by magnitude and by chance, beside relevance.
+# project. It adds what a sceptic in the last row will ask for: paths by magnitude and random paths, beside relevance.
 #
 # | you do | you learn | you need |
 # |---|---|---|
@@ -73,7 +73,7 @@ asked = parse(snow, state)
 Image(png(render(asked, (960, 510))))
 
 # %% [markdown]
-# **What you see.** The same scene in snow, which the net has not met in training, with three experts of 80 %: by relevance, by magnitude, by chance. On this scene, at this size, magnitude is ahead: it keeps the IoU of the super-net, and relevance does not. (In the command, `keep=0.8` counts for the paths after it, until another `keep` comes.) A wrong command changes nothing. You get one sentence that says what is wrong, and often what you may have meant.
+# **What you see.** The same scene in snow, which the net has not met in training, with three experts of 80 %: by relevance, by magnitude, and random. On this scene, at this size, magnitude is ahead: it keeps the IoU of the super-net, and relevance does not. (In the command, `keep=0.8` counts for the paths after it, until another `keep` comes.) A wrong command changes nothing. You get one sentence that says what is wrong, and often what you may have meant.
 
 # %% tags=["nbval-check-output"]
 back = parse(as_line(asked), state)
@@ -109,6 +109,8 @@ shown = [rows[layer].pruned for layer in gone]
 check.same("the pruning ratio counts what is gone", shown, list(gone.values()))
 
 # %% [markdown]
+# **What you see.** The upper row is the whole net, the others are its layers. The parameter is the same everywhere. Yet one layer loses nearly everything and another nearly nothing, because all filters of the net compete for the places. Those that stay hold more of the relevance than their share of the filters.
+#
 # Now look at one layer filter by filter:
 
 # %%
@@ -130,7 +132,7 @@ for kind, classes in (("class", ("rail",)), ("average", ()), ("magnitude", ()), 
     print(f"IoU rail {kind:9}" + "".join(f" {one.iou['rail'] or 0:5.2f} " for one in cut))
 
 # %% [markdown]
-# **What you see.** With 80 % of the filters, magnitude and the average path are ahead of the expert for rail, and chance is last. At 60 % it is the other way round: the expert for rail finds most, the average path a little, magnitude and chance nothing. With less, only the expert for rail finds any rails, and soon hardly any. So the winner depends on the size, and an
+# **What you see.** With 80 % of the filters, magnitude and the average path are ahead of the expert for rail, and the random path is last. At 60 % it is the other way round: the expert for rail finds most, the average path a little, magnitude and the random path nothing. With less, only the expert for rail finds any rails, and soon hardly any. So the winner depends on the size, and an
 # audience that sees one size sees half of the truth.
 #
 # One scene is an anecdote. The page measures the same on as many test scenes as you like: press *Measured*, or type `measure test=40`. It takes some seconds, so it happens only when you ask. The page shows how far it is, and *Stop* ends it. Latency and the bytes of a coded file are measured there, too.
@@ -158,13 +160,13 @@ check.true("half of the filters cost less than half of the multiply-adds", half 
 # | What does the net see in your own photograph? | upload one; it has no ground truth, so there is no IoU |
 #
 # ## To try yourself
-# - Find a scene on which chance beats relevance, and one on which magnitude does. How long did it take? What does that say about anecdotes?
+# - Find a scene on which a random path beats relevance, and one on which magnitude does. How long did it take? What does that say about anecdotes?
 # - HHI says that relevance is not better for every class, least of all for rare ones. Find such a class, then check it on 100 test scenes.
 # - Set the layers of a path to 10 %, one at a time. Which layer does most harm? Is it the one with the highest score?
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Exercise 1: alike by chance ★★
-# The column *similarity* shows 0.35 for two experts. Is that much? A layer has `filters` filters. Two paths keep `one` and `other` of them, drawn by chance. Return their mean overlap: filters in both over filters in either. Hint: how likely is each number of common filters? `math.comb(n, k)` counts the ways to choose k of n.
+# The column *similarity* shows 0.35 for two experts. Is that much? A layer has `filters` filters. Two paths keep `one` and `other` of them, drawn at random. Return their mean overlap: filters in both over filters in either. Hint: how likely is each number of common filters? `math.comb(n, k)` counts the ways to choose k of n.
 
 
 # %% tags=["exercise"]
@@ -201,7 +203,7 @@ check.exercise(kept_per_layer, shown, fresh.kept_per_layer)
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # ## Exercise 3: a fair bet ★★★
-# There are `scenes` test scenes, and relevance beats magnitude on `wins` of them. You draw `shown` different scenes by chance and show them in the hall. Return the probability that relevance is ahead in at least one of them. How many scenes do you have to show until you can "prove" anything?
+# There are `scenes` test scenes, and relevance beats magnitude on `wins` of them. You draw `shown` different scenes at random and show them in the hall. Return the probability that relevance is ahead in at least one of them. How many scenes do you have to show until you can "prove" anything?
 
 
 # %% tags=["exercise"]
@@ -239,3 +241,6 @@ for number in range(6):
 #
 # ## References
 # *Mixture of relevant experts*, Fraunhofer HHI in the BerDiBa project (its demonstrator) · Bach et al., *On Pixel-Wise Explanations for Non-Linear Classifier Decisions by Layer-Wise Relevance Propagation*, 2015 · Achtibat et al., *From attribution maps to human-understandable explanations through Concept Relevance Propagation*, 2023
+
+# %% [markdown] tags=["navigation"] slideshow={"slide_type": "skip"}
+# ← [07 Encode with NNC](07_encode_with_nnc.ipynb) · [Glossary](glossary.md) · [09 Take stock of what reproduced](09_what_reproduced.ipynb) →

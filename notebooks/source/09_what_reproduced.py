@@ -55,7 +55,7 @@ display(Markdown(ledger.headline_table(rows)))
 # 2. Mean and spread belong together. With three seeds, a lead of a few tenths of a point is no lead, and *undecided* is an honest answer.
 # 3. Which weights go matters most where there is no training afterwards. The longer one trains, the less the choice counts. Plain magnitude is a rival to be beaten, not a straw man.
 # 4. "Nine in ten weights removed" is no size. Say which bytes you count, and of which file.
-# 5. What cannot be tested is worth listing, with what is missing: that list is the plan for whoever has the data.
+# 5. What cannot be tested is worth listing, with what is missing: that list is a plan for those who have the data.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## From a margin to a verdict
@@ -129,7 +129,7 @@ def verdict(conditions, published):
 print(verdict({"no loss": (margins, 0.0)}, published=True))
 
 # %% [markdown]
-# *Partly* says that one part of a claim holds and another does not; *undecided*, that the seeds do not tell. The kit's own version knows three cases more: what may be lost is a side condition and no merit of its own, a claim about *some* class of many asks each of them at a stricter level, and where nothing can stand in for the published data, other data decide nothing. On all else it agrees with yours:
+# *Partly* says that one part of a claim holds and another does not; *undecided*, that the seeds do not tell. The kit's own version knows three more cases. A bound on what may be lost is only a side condition: that it holds is no merit of its own. A claim about *some* class of many asks each of them at a stricter level. And where nothing can stand in for the published data, other data decide nothing. In all other cases it agrees with yours:
 
 # %% tags=["nbval-check-output"]
 generator = random.Random(seed)
@@ -162,8 +162,8 @@ counts = ledger.counts(rows)
 figures.verdict_counts(counts)
 
 # %% [markdown]
-# **What you see.** One bar a work. Blue is met, light blue the same but on other data or a smaller net, orange met in one part and missed in another, yellow undecided, red refuted on the published data and scale. Dark grey is not a failure: here it could not be tested. Pale grey is open.
-# Only claims whose data everybody can get, or that need none, can become blue or red. That is a merit of a work too: the thesis took MNIST, so each of its sentences can be checked to the last digit. A rail claim can at best be light blue as long as its data are not at hand, however good the method is.
+# **What you see.** Each work has one bar. Blue is met. Light blue is met too, but on other data or a smaller net. Orange is met in one part and missed in another, yellow is undecided. Red is refuted, on the published data and scale. Dark grey is not a failure: here it could not be tested. Pale grey is open.
+# Only claims whose data everybody can get, or that need none, can become blue or red. That is a merit of a work, too: the thesis took MNIST, so everybody can check its claims. A rail claim can at best be light blue as long as its data are not at hand, however good the method is.
 
 
 # %% slideshow={"slide_type": "skip"}
@@ -202,19 +202,19 @@ check.true(
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## What the controls say
-# A control asks a second question about the same measurement: is it pruning that raised the accuracy, or the training that went on meanwhile? Does relevance choose well, or would chance do? The works asked few of these.
+# A control asks a second question about the same measurement: is it pruning that raised the accuracy, or the training that went on meanwhile? Does relevance choose well, or would a random choice do? The works asked few of these.
 
 # %%
 display(Markdown(ledger.control_table(rows)))
 print(ledger.control_count(rows))
 
 # %% [markdown]
-# **What you see.** Below each claim, in italics, its controls. A claim and its control can differ, and then both sentences are true: what was published did happen, though not for the reason given. Read the last line as the price of leaving a control out.
+# **What you see.** Below each claim, in italics, its controls. A claim and its control can differ, and then both sentences are true: what was published did happen, though not for the reason given. The last line counts how many of the claims that hold also pass each of their controls.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## The whole pipeline in one figure
-# Prune, quantize, cut out an expert, code: how small does a net get, and what is left of its score? Each row is a net, each panel a step. Colours say by what was chosen, as in all lessons: red by relevance or saliency, blue by magnitude, black by neither; purple are files. What the other steps make of the same net is grey. Sizes are shares of the bytes as float32. What counts as bytes differs, so it stands with each family in the list below: an estimate by entropy is not yet a file, and a file has everything in it.
-# Curves, except those of files, begin at 100 % with a net that nothing was done to *but as much training*. Of the quantized nets, a curve shows only those that no net of about the same size, or a smaller one, beats on the validation split; the score drawn is that of the test split. mIoU is over all classes, also for an expert, whose task is one of them.
+# Prune, quantize, cut out an expert, code: how small does a net get, and what is left of its score? Each row is a net, each panel a step. Colours say by what was chosen, as in all lessons: red by relevance or saliency, blue by magnitude (light blue: with the same share of every layer), black by neither. Files are purple. What the other steps make of the same net is grey. Sizes are shares of the bytes as float32. What counts as bytes differs, so it stands with each family in the list below: an estimate by entropy is not yet a file, and a file has everything in it.
+# Curves, except those of files, begin at 100 % with a net that was only trained, *for as long as the others*. Of the quantized nets, a curve shows only those that no net of about the same size, or a smaller one, beats on the validation split; the score drawn is that of the test split. mIoU is over all classes, also for an expert, whose task is one of them.
 
 # %%
 panels = whole_picture.panels()
@@ -222,7 +222,7 @@ figures.whole_picture(panels)
 
 # %% [markdown]
 # **What you see.** Removing single weights saves the fewest bytes: what stays is still 32 bits wide, and where it stood has to be stored too. Quantization with an entropy term saves both, because zero becomes the shortest word of the code. A file can be smaller than the estimate, which leaves biases and batch-norm in 32 bits, or larger, for its header and its tables.
-# Curves of one row, the grey ones too, compare ways to make *one* net small, but mind the training: the pruned nets of the thesis were trained far longer than its quantized ones, and the pruned ones of DeepLabV3 not at all. Within one family the comparison is fair. A curve that leaves the picture at its lower edge goes on in the list: folded below lies every point, with the command that measures it again. After it, each family has one line, its smallest net within a point of its own best. Mind that the bests differ.
+# Curves of one row, the grey ones too, compare ways to make *one* net small. But mind the training. The pruned nets of the thesis were trained far longer than its quantized ones, and the pruned ones of DeepLabV3 not at all. Within one family the comparison is fair. A curve that leaves the picture at its lower edge goes on in the list: folded below lies every point, with the command that measures it again. After it, each family has one line, its smallest net within a point of its own best. Mind that the bests differ.
 
 # %% slideshow={"slide_type": "skip"}
 for panel in panels:
@@ -278,7 +278,7 @@ show("T")
 
 # %% [markdown] slideshow={"slide_type": "skip"}
 # ## Rail segmentation, claim by claim
-# Compression of DeepLabV3 for rail scenes was published on data that this kit may not bring along. Where drawn rail scenes, CamVid or a smaller net takes their place, the row says so. Below the table stands what is missing, and the command that tests the claim as soon as it is there. B5 and B6 look for different experts: B5 for the one that saves the most computation, B6 for the smallest file.
+# Compression of DeepLabV3 for rail scenes was published on data that this kit may not bring along. Where drawn rail scenes, CamVid or a smaller net takes their place, the row says so. Below the table you find what is missing, and the command that tests the claim as soon as it is there. B5 and B6 look for different experts: B5 for the one that saves the most computation, B6 for the smallest file.
 
 # %% slideshow={"slide_type": "skip"}
 show("B")
@@ -329,7 +329,7 @@ check.true(
 print("\n".join(features_count()))
 
 # %% [markdown]
-# **What you see.** Of the thesis most is shown. Of the rail work most is shown on stand-ins, because its data are not at hand. Each work has something that the kit does not have. Folded below is the list.
+# **What you see.** Most of the thesis is shown. Most of the rail work is shown on stand-ins, because its data are not at hand. Each work has something that the kit does not have. Folded below is the list.
 
 # %% slideshow={"slide_type": "skip"}
 links = {name[:2]: page for name, page in lessons.items()}
@@ -450,3 +450,6 @@ for row in rows:
 #
 # ## References
 # Béla H. Böhnke, *Hardware-Beschleunigung von Edge-AI* · Fraunhofer HHI, compression in the BerDiBa project · Becking et al., *ECQ^x: Explainability-Driven Quantization for Low-Bit and Sparse DNNs*, 2022 · Blalock et al., *What is the State of Neural Network Pruning?*, 2020 · Pineau et al., *Improving Reproducibility in Machine Learning Research*, 2021
+
+# %% [markdown] tags=["navigation"] slideshow={"slide_type": "skip"}
+# ← [08 Show relevant experts to an audience](08_demonstrator.ipynb) · [Glossary](glossary.md) · [10 Compress a net of your own](10_compress_a_net_of_your_own.ipynb) →

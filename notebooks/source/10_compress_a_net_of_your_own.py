@@ -7,8 +7,9 @@
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # # Compress a net of your own
-# So far the nets came from this kit. Yours is another one: a class in a file of yours, or a net of torchvision, with weights that a training
-# has saved. Which parts of it can be compressed? What is gained by relevance, and what by the size of the weights or by chance?
+# So far the nets came from this kit. Yours is another one: a class in a file of yours, or a net of torchvision, with weights that a
+# training has saved. Which parts of it can be compressed? What is gained by relevance, and what by the size of the weights or by random
+# choice?
 #
 # In this lesson a net from elsewhere goes all the way. You look at it, measure relevance, quantize, cut and code, and then ask the file about
 # a picture. One command does it all. After that you do it in ten lines of Python that you can take home.
@@ -181,11 +182,11 @@ figures.what_goes(page.curves(found.ladder), f"{task.score} on validation")
 
 # %% [markdown]
 # **What you see.** A quarter of the weights can go almost without loss, whether relevance or size chose them. Filters are missed earlier:
-# after every filter that goes, the next layer has another input than it was trained with, and only training brings the accuracy back (lesson
-# 06). Chance is the control that every measure has to beat, and magnitude is the control that costs nothing. Where the red line does not lie
-# above the blue one, use magnitude. With the ResNet-20 in `quick` that is so for single weights, once half of them are gone, and for filters,
-# where a quarter or half of the multiply-adds is gone: relevance is behind chance there, too. Where hardly any accuracy is left, the order of
-# the lines is luck.
+# after every filter that goes, the next layer has another input than it was trained with, and only training brings the accuracy back
+# (lesson 06). *Random* is the control that every measure has to beat, and magnitude is the control that costs nothing. Where the red line
+# does not lie above the blue one, use magnitude. With the ResNet-20 in `quick` that is so for single weights once half of them are gone.
+# For filters it is so where a quarter or half of the multiply-adds is gone, and there relevance is behind random filters, too. Where hardly
+# any accuracy is left, the order of the lines is luck.
 #
 # The images that choices are made on here are half of the test part. The published net was trained on all training images, and images held
 # out of those would show it better than it is.
@@ -209,10 +210,11 @@ for rung in found.ladder.rungs:
     )
 
 # %% [markdown]
-# **What you see.** Each arm could choose among the same numbers of bits and the same weights of the entropy, Lambda, on the validation images.
-# The table shows the test images. Before you call one arm better, look at how many images there are. With 200 of them, a difference of two
-# points is within the standard error (exercise 2): it may be luck. The arm *without relevance* belongs to the comparison too. If it does as
-# well as the others, the measure has bought nothing. So it is with the ResNet-20, and only chance is behind by more than the standard error.
+# **What you see.** Each arm could choose among the same numbers of bits and the same weights of the entropy, Lambda, on the validation
+# images. The table shows the test images. Before you call one arm better, look at how many images there are. With 200 of them, a difference
+# of two points is within the standard error (exercise 2): it may be luck. The arm *without relevance* belongs to the comparison too. If it
+# does as well as the others, the measure has bought nothing. So it is with the ResNet-20, and only *random* is behind by more than the
+# standard error.
 #
 # The expert is scored on its own classes alone, and the whole net beside it on the same classes. In `quick` nothing has been trained after the
 # cut and after the rounding. So these numbers are what the measures leave, and not what can be reached.
@@ -393,3 +395,6 @@ for name in ("resnet18", "mobilenet_v3_small", "shufflenet_v2_x0_5", "squeezenet
 # Becking et al., *ECQ^x: Explainability-Driven Quantization for Low-Bit and Sparse DNNs*, 2022 · Achtibat et al., *AttnLRP: Attention-Aware
 # Layer-Wise Relevance Propagation for Transformers*, 2024 · Li et al., *Pruning Filters for Efficient ConvNets*, 2017 (magnitude) · Fang et
 # al., *DepGraph: Towards Any Structural Pruning*, 2023
+
+# %% [markdown] tags=["navigation"] slideshow={"slide_type": "skip"}
+# ← [09 Take stock of what reproduced](09_what_reproduced.ipynb) · [Glossary](glossary.md)

@@ -34,8 +34,9 @@ def encode(
 ) -> None:
     """Code a quantized net: a small file, exact unless --fold or --float-bits."""
     from relcomp_kit.compression import nnc
-    from relcomp_kit.files import write_atomic
+    from relcomp_kit.files import check_apart, write_atomic
 
+    check_apart(out, model, paths)
     quantized, info = _read_net(model, bits, lam)
     experts = _read_paths(paths) if paths else None
     data = nnc.encode(quantized, paths=experts, info=info, fold=fold, eps=eps, float_bits=float_bits)
@@ -54,7 +55,10 @@ def decode(
     """Decode a net into a safetensors file, and experts' masks into one beside it."""
     from relcomp_kit.artifacts import write_artifact
     from relcomp_kit.compression import ecqx, nnc
+    from relcomp_kit.files import check_apart
 
+    for written in (out, out.with_suffix(PATHS_SUFFIX)):
+        check_apart(written, file)
     decoded = nnc.decode(_read_bytes(file), source=str(file))
     to_tensors = ecqx.state_dict if plain else ecqx.to_tensors
     written = write_artifact(out, to_tensors(decoded.quantized), decoded.info)

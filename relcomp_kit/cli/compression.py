@@ -55,12 +55,12 @@ def compress(
             help="train or test: what images for choices are held out of; test if the net was trained on all of train.",
         ),
     ] = "train",
-    seed: Annotated[int, typer.Option(help="Of chance, and of the training.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of random choices, and of the training.")] = 0,
 ) -> None:
     """Compress a net of your own: what relevance is worth for it, as files and one page.
 
     It looks at what of the net can be treated, measures relevance, quantizes by ECQ^x, cuts out an expert, and writes
-    both as NNC and ONNX files. Magnitude and chance stand beside relevance. What was measured stays in the cache.
+    both as NNC and ONNX files. Magnitude and random choice stand beside relevance. What was measured is cached.
     """
     from relcomp_kit.datasets.own_folders import load_folder
     from relcomp_kit.files import cache_dir, make_folder

@@ -83,12 +83,15 @@ def lab() -> None:
 
 
 def render(lessons: Lessons = None) -> None:
-    """Make notebooks/*.ipynb from notebooks/source/*.py, executed in the quick profile."""
-    from relcomp_kit.course import notebooks
+    """Make notebooks/*.ipynb from notebooks/source/*.py, executed in the quick profile; and notebooks/glossary.md."""
+    from relcomp_kit.course import glossary, notebooks
+    from relcomp_kit.course.kernel import notebooks_folder
+    from relcomp_kit.files import write_atomic
 
     with interruptible("notebooks rendered so far are kept"):
         for source in notebooks.find_lessons(lessons or []):
             print(f"rendered {notebooks.render(source).name}", flush=True)
+        write_atomic(notebooks_folder() / glossary.FILE, glossary.text())
 
 
 def report(

@@ -63,13 +63,13 @@ def grade(
     if out.resolve().is_relative_to(place.resolve()):
         raise UserError(f"{out} would lie among the packs: choose another --out")
     make_folder(out)
+    seed = graded.kept_seed(out / "graded", seed)
+    work = marks.asked(place, lesson or [], seed)
     if not process.caged():
         print(
             "relcomp: without bubblewrap students' code can read your files: install it, or grade in a virtual machine",
             file=sys.stderr,
         )
-    seed = graded.kept_seed(out / "graded", seed)
-    work = marks.asked(place, lesson or [], seed)
     remarks = {pack.student: pack.remarks for pack, _ in work}
     for student, some in remarks.items():
         for remark in some:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from nbformat import NotebookNode
 
+from relcomp_kit.course import glossary, navigation
 from relcomp_kit.course.notebooks import find_lessons, lesson_title, notebook_text, read_source
 from relcomp_kit.errors import UserError
 from relcomp_kit.files import make_folder, write_atomic
@@ -115,7 +116,7 @@ def write_pack(file: Path, names: Sequence[str] = (), colab: str | None = None) 
 
 
 def student_files(names: Sequence[str] = (), colab: str | None = None) -> dict[str, str]:
-    """Return the texts of a student's files by their names, the README first.
+    """Return the texts of a student's files by their names: README, glossary, and lessons that link to each other.
 
     Parameters
     ----------
@@ -135,7 +136,11 @@ def student_files(names: Sequence[str] = (), colab: str | None = None) -> dict[s
         raise UserError(f"{colab!r} is no address of a clone: it begins with https:// and has no spaces")
     lessons = {source.stem: student_version(read_source(source), colab) for source in find_lessons(names)}
     listing = "\n".join(f"- {name}.ipynb: {lesson_title(lesson)}" for name, lesson in lessons.items())
-    files = {"README.md": README.format(lessons=listing, seconds=SECONDS)}
+    listing += f"\n- {glossary.FILE}: the words of the course"
+    files = {"README.md": README.format(lessons=listing, seconds=SECONDS), glossary.FILE: glossary.text()}
+    titles = {name: lesson_title(lesson) for name, lesson in lessons.items()}
+    for name, lesson in lessons.items():
+        navigation.link(lesson, name, titles)
     return files | {f"{name}.ipynb": notebook_text(lesson) for name, lesson in lessons.items()}
 
 

@@ -8,6 +8,7 @@ from relcomp_kit.course.notebooks import find_lessons
 from relcomp_kit.evidence.claims import read_toml
 from relcomp_kit.evidence.html_frame import frame
 
+FILE = "glossary.md"  # beside the notebooks, for those who read them without the site
 LEAD = "The words of the field as this course uses them, each with the lesson that introduces it."
 STYLE = """
 dl { max-width: 54rem; margin: 1.5rem 0; } dt { font-weight: 600; margin-top: 1.1rem; } dd { margin: .1rem 0 0; }
@@ -35,6 +36,12 @@ def terms() -> list[Term]:
     listed = read_toml("glossary.toml")["term"]
     found = [Term(**one | {"forms": tuple(one.get("forms", [one["name"]]))}) for one in listed]
     return sorted(found, key=lambda term: term.name.lower())
+
+
+def text() -> str:
+    """Return the glossary as Markdown, for `FILE`."""
+    entries = "".join(f"\n**{term.name}** (lesson {term.lesson}): {term.definition}\n" for term in terms())
+    return f"# Glossary\n\n{LEAD}\n{entries}"
 
 
 def page(linked: set[str]) -> str:

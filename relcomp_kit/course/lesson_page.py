@@ -5,6 +5,7 @@ from functools import cache
 from html import escape
 from pathlib import Path
 
+from relcomp_kit.course import navigation
 from relcomp_kit.course.notebooks import lesson_title
 from relcomp_kit.evidence.html_frame import frame
 from relcomp_kit.evidence.mathml import use_mathml
@@ -51,7 +52,7 @@ def lesson_page(notebook: Path, before: tuple[str, str] | None = None, after: tu
     content = nbformat.read(notebook, as_version=4)
     content.metadata.pop("widgets", None)  # a live widget needs a kernel; its text remains
     soup = BeautifulSoup(_exporter().from_notebook_node(content)[0], "html.parser")
-    for part in soup.select("script, .jp-Collapser, .jp-InputPrompt, .jp-OutputPrompt"):
+    for part in soup.select(f"script, .jp-Collapser, .jp-InputPrompt, .jp-OutputPrompt, .celltag_{navigation.TAG}"):
         part.decompose()
     for part in soup.find_all(tabindex=True):
         del part["tabindex"]  # else the tab key stops at every cell

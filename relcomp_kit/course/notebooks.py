@@ -16,7 +16,7 @@ from relcomp_kit.course.kernel import execute, failure_text, notebooks_folder
 from relcomp_kit.errors import UserError
 from relcomp_kit.files import checkout, write_atomic
 
-TAGS = frozenset({"parameters", "exercise", "nbval-check-output"})
+TAGS = frozenset({"parameters", "exercise", "nbval-check-output", "navigation"})
 OUTPUT_LIMIT = 900_000  # bytes of all outputs of a notebook
 IMAGE_LIMIT = 300_000  # bytes of an image
 METADATA = {

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from relcomp_kit.cache import read_record, write_record
+from relcomp_kit.cache import locked, read_record, write_record
 from relcomp_kit.course import glossary, index_page, lesson_states
 from relcomp_kit.course.api_pages import write_api
 from relcomp_kit.course.exercises import student_files, write_pack
@@ -103,6 +103,7 @@ def write_course(folder: Path, run: Path | None = None, on_part: Callable[[], No
             write_atomic(folder / "exercises" / name, text)
     (folder / "exercises.zip").unlink(missing_ok=True)
     write_pack(folder / "exercises.zip", names)
+    write_atomic(folder / "notebooks" / glossary.FILE, glossary.text())
     write_atomic(folder / "glossary.html", glossary.page(set(names)))
     write_api(folder / "api", home="../index.html")
     on_part()
@@ -119,11 +120,12 @@ def keep_course(run: Path, say: Callable[[str], None] = print) -> bool:
         Takes a line that says what takes half a minute.
     """
     made_of = _made_of()
-    if read_record(run / COURSE) == {"made_of": made_of} and (run / "api" / "index.html").is_file():
-        return False
-    say("writing the pages of the course: lessons, slides, exercises, glossary, API")
-    write_course(run, run)
-    write_record(run / COURSE, {"made_of": made_of})
+    with locked(run / COURSE):  # another run into this folder may begin now
+        if read_record(run / COURSE) == {"made_of": made_of} and (run / "api" / "index.html").is_file():
+            return False
+        say("writing the pages of the course: lessons, slides, exercises, glossary, API")
+        write_course(run, run)
+        write_record(run / COURSE, {"made_of": made_of})
     return True
 
 

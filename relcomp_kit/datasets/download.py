@@ -4,13 +4,12 @@ import gzip
 import hashlib
 import os
 import sys
-import tarfile
-import tempfile
 from pathlib import Path
 from threading import Thread
 
 from relcomp_kit import files
 from relcomp_kit.cache import clear_leftovers, locked, set_aside
+from relcomp_kit.datasets import unpacked
 from relcomp_kit.errors import UserError
 
 if sys.version_info >= (3, 11):
@@ -155,26 +154,14 @@ def _fetch_archive(known: dict, url: str, root: Path) -> Path:
     if offline():
         raise Unreachable(f"RELCOMP_OFFLINE is set, so {known['title']} is not downloaded: unset it to download")
     probe(known["title"], url + known["archive"])
-    with locked(files.make_folder(root) / known["archive"]):
+    with locked(files.make_folder(root) / known["archive"]) as alone:
         if not made.is_dir():
+            if alone:
+                unpacked.clear_leftovers(root)
             archive = _download(known["title"], url + known["archive"], known["hash"], root)
-            _unpack(archive, root / known["into"], made)
+            unpacked.unpack(archive, root / known["into"], made)
             archive.unlink()
     return made
-
-
-def _unpack(archive: Path, into: Path, made: Path) -> None:
-    if not hasattr(tarfile, "data_filter"):  # came with 3.10.12 and 3.11.4
-        raise UserError(f"this Python cannot unpack safely: unpack {archive} into {into} yourself")
-    with tempfile.TemporaryDirectory(dir=archive.parent, prefix=".unpacking-") as temporary:
-        try:
-            with tarfile.open(archive) as packed:
-                folder = Path(temporary) / into.relative_to(archive.parent)
-                packed.extractall(folder, filter="data")  # no links or paths that lead outside
-            files.make_folder(made.parent)
-            (Path(temporary) / made.relative_to(archive.parent)).replace(made)
-        except (tarfile.TarError, OSError, EOFError) as error:
-            raise UserError(f"{archive} cannot be unpacked ({error}): make room for it, or delete it") from error
 
 
 def archived(raw: Path, file: str, sha256: str) -> bytes | None:

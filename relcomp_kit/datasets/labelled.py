@@ -10,7 +10,7 @@ from torch import Tensor
 
 from relcomp_kit import files
 from relcomp_kit.artifacts import content_digest, load_or_make
-from relcomp_kit.datasets import cifar10, download, speech_commands, voc_labels
+from relcomp_kit.datasets import cifar10, download, speech_commands, unpacked, voc_labels
 from relcomp_kit.datasets.images import ImageSet, Split, split_indices
 from relcomp_kit.errors import UserError
 
@@ -59,12 +59,15 @@ def load(name: str) -> ImageSet:
     Raises
     ------
     UserError
-        In one sentence, if the set is nowhere, incomplete or damaged.
+        In one sentence, if the set is nowhere, incomplete or damaged. One that was fetched into the cache is checked
+        byte by byte before it is decoded.
     """
     layout, path, source = find(name)
     identity = {"set": name, "layout": layout.place, "files": _listing(path)}
 
     def make(_) -> tuple[dict, dict]:
+        if source == "cache":
+            unpacked.check(name, path)
         tensors = layout.read(path)
         return tensors, {"sha256": content_digest(tensors, {})}
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from relcomp_kit.artifacts import artifact_path, read_artifact, read_cached
+from relcomp_kit.artifacts import artifact_path, peek, read_artifact
 from relcomp_kit.compression import ecqx, experts, nnc
 from relcomp_kit.compression.ecqx import Quantized
 from relcomp_kit.compression.ecqx.qat import fingerprint
@@ -168,7 +168,7 @@ def _from_cache(name: str) -> tuple[nn.Module, dict]:
         )
     size, dataset, seed = match[1], match[2], int(match[3])
     file = _artifact(size, dataset, seed)
-    found = file and read_cached(file)
+    found = file and peek(file)  # who makes it again puts a damaged one aside
     if not found:
         raise UserError(
             f"{name} was not trained on this machine: `relcomp train {size} --dataset {dataset} --seed {seed}` "

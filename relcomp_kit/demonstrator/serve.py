@@ -212,6 +212,7 @@ def configuration(folder: Path, port: int, token: str):
             "file_allowlist": [],  # no file of the folder is served
             "show_tracebacks": False,
         },
+        NotebookNotary={"data_dir": str(folder)},  # the user's own may be where nobody can write
         KernelRestarter={"restart_limit": 0},  # a new kernel would know nothing of the page, which says what to do
         MappingKernelManager={"cull_idle_timeout": ABANDONED, "cull_interval": 60},
     )

@@ -11,6 +11,7 @@ from matplotlib.transforms import Bbox
 from relcomp_kit.figures.parts import asides, behind, spread
 from relcomp_kit.figures.style import AGAINST, FOR, INK, PAPER, SMALL, WHOLE, figure, looks
 
+DOT = 11  # points that the dot of a class is wide
 # where a name may stand beside its dot, the best first: offset in points, alignment
 SIDES = [
     ((10, 0), "left", "center"),
@@ -64,6 +65,8 @@ def expert_curves(
 def advantage_by_frequency(points: dict[str, tuple[float, Sequence[float]]], xlabel: str, ylabel: str) -> None:
     """Draw what classes gain, red, or lose, blue, against how frequent they are: mean as a dot, range over seeds.
 
+    Dots that would cover each other are moved to stand side by side, each with its range.
+
     Parameters
     ----------
     points : dict of str to (float, sequence of float)
@@ -75,17 +78,39 @@ def advantage_by_frequency(points: dict[str, tuple[float, Sequence[float]]], xla
     found = {name: (100 * x, 100 * np.array(seeds)[np.isfinite(seeds)]) for name, (x, seeds) in points.items()}
     found = {name: (x, values) for name, (x, values) in found.items() if x > 0 and len(values)}
     with figure(size=(12, 5.6)) as (made, (axis,)):
-        for x, values in found.values():
-            colour = FOR if values.mean() > 0 else AGAINST
-            axis.vlines(x, values.min(), values.max(), color=colour, linewidth=3)
-            axis.plot(x, values.mean(), "o", color=colour, markersize=11)
         axis.axhline(0, color=INK, linewidth=1.5)
         axis.set(xscale="log", xlabel=f"{xlabel}, %, logarithmic", ylabel=f"{ylabel}, points")
         axis.xaxis.set_major_formatter("{x:g}")
         axis.yaxis.set_major_formatter(lambda value, _: f"{value:+g}".replace("-", "−") if value else "0")
         axis.margins(0.12, 0.12)
+        for x, values in found.values():
+            axis.update_datalim([(x, values.min()), (x, values.max())])
+        axis.autoscale_view()
         made.draw_without_rendering()  # settles where the dots are
+        found = _side_by_side(axis, found)
+        for x, values in found.values():
+            colour = FOR if values.mean() > 0 else AGAINST
+            axis.vlines(x, values.min(), values.max(), color=colour, linewidth=3)
+            axis.plot(x, values.mean(), "o", color=colour, markersize=DOT)
         _names(axis, found)
+
+
+def _side_by_side(axis: Axes, found: dict[str, tuple[float, np.ndarray]]) -> dict[str, tuple[float, np.ndarray]]:
+    """Move dots that would cover each other apart, in the order of their places, as little as needed."""
+    wide = 1.3 * DOT * axis.figure.dpi / 72
+    order = sorted(found, key=lambda name: found[name][0])
+    at = {name: axis.transData.transform((found[name][0], found[name][1].mean())) for name in order}
+    groups: list[list[str]] = []
+    for name in order:
+        near = [one for one in groups if any(np.abs(at[name] - at[other]).max() < wide for other in one)]
+        groups = [one for one in groups if one not in near] + [[*chain.from_iterable(near), name]]
+    moved = {}
+    for group in groups:
+        middle = np.mean([at[name][0] for name in group])
+        for place, name in enumerate(group):
+            x = middle + wide * (place - (len(group) - 1) / 2) if len(group) > 1 else at[name][0]
+            moved[name] = axis.transData.inverted().transform((x, 0))[0], found[name][1]
+    return {name: moved[name] for name in found}
 
 
 def _names(axis: Axes, found: dict[str, tuple[float, np.ndarray]]) -> None:

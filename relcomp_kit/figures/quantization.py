@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.patheffects import withStroke
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
 from relcomp_kit.figures.relevance_weights import _percentiles
@@ -58,6 +59,7 @@ def cost_parabolas(panels: dict[str, tuple[ArrayLike, ArrayLike, Sequence[int]]]
             axis.set(title=title, ylim=(-0.09 * top, top))
             band.set(xlabel="weight", yticks=[], ylim=(0, 1))
             band.grid(False)
+            band.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))  # three panels: more numbers would touch
             for part in (axis, band):
                 part.margins(x=0)
         axes[0].set_ylabel("cost")

@@ -24,6 +24,7 @@ SOFT, REST, FAINT, PAPER = (
 BETWEEN, KEPT = "#cfcfcf", "#8c8c8c"  # greys beside REMOVED
 PLAIN = "#4a6785"  # of bars and dots that belong to no arm
 WHOLE, ORANGE, SKY, MAGENTA, ROSE, PURPLE = "#009e73", "#e69f00", "#6bb5e8", "#aa3377", "#e8907c", "#762a83"
+BROWN = "#7a4b20"
 SYMBOLS = ["#f4b9a7", REST, "#a9c7e2", "#cfe3c8", "#ecd9b0"]  # of an alphabet, light enough to write on
 DIVERGING = LinearSegmentedColormap.from_list("for and against", [AGAINST, PAPER, FOR])
 HEAT = LinearSegmentedColormap.from_list("importance", [PAPER, "#f4b9a7", FOR, "#5e120a"])
@@ -78,7 +79,8 @@ LOOKS = {
         ("expected output", "", (MAGENTA, "-.", "h")),
         ("activation-aware", "", (ROSE, "--", "p")),
         ("average", "", (ORANGE, "-.", "P")),
-        ("gradient", "", _GRADIENT),
+        ("gradient", "", (SKY, ":", "v")),
+        ("gradient × ", "", _GRADIENT),
         ("weight x gradient", "", _GRADIENT),
         ("weight times gradient", "", _GRADIENT),
         ("Taylor", "", _GRADIENT),
@@ -104,7 +106,7 @@ LOOKS = {
         ("compact", "", (PURPLE, "-", "o")),
         ("compact, this run", "", (MAGENTA, "-", "*")),
         ("resnet50", "", (ORANGE, "-.", "s")),
-        ("resnet101", "", (WHOLE, "--", "^")),
+        ("resnet101", "", (BROWN, "--", "^")),
         ("entropy", "", (REMOVED, "-", "")),
         ("Huffman", "", (ORANGE, "--", "s")),
         ("DeepCABAC", "", (PURPLE, "-", "D")),

@@ -97,8 +97,8 @@ def likely(things, marked, drawn, both):
     )
 
 
-def middle(left, at_start, sf, power):
-    return sorted(left.tolist())[(len(left) - 1) // 2] * sf**power
+def middle(left):
+    return sorted(left.tolist())[(len(left) - 1) // 2]
 
 
 def words(lengths, order):
@@ -149,10 +149,11 @@ WRONG = {
         lambda weight, step: max(-4, min(3, round(weight / step))) * step,
     ],
     "cumulated": [
-        lambda inputs, neurons: inputs.T @ neurons,
-        lambda inputs, neurons: neurons[:1].T @ inputs[:1],
-        lambda inputs, neurons: neurons.T @ inputs / len(inputs),
-        lambda inputs, neurons: torch.outer(neurons.sum(0), inputs.sum(0)),
+        lambda inputs, neurons, right: neurons.T @ inputs,
+        lambda inputs, neurons, right: inputs[right].T @ neurons[right],
+        lambda inputs, neurons, right: neurons[~right].T @ inputs[~right],
+        lambda inputs, neurons, right: neurons[right].T @ inputs[right] / len(inputs),
+        lambda inputs, neurons, right: torch.outer(neurons[right].sum(0), inputs[right].sum(0)),
     ],
     "scale_rows": [
         lambda v: (v - v.amin(1, True)) / (v.amax(1, True) - v.amin(1, True)).clamp(min=1),
@@ -171,12 +172,12 @@ WRONG = {
         lambda inputs, neurons, sf: inputs * limit(neurons, sf) if neurons > 1 else inputs,
         lambda inputs, neurons, sf: round(neurons * limit(inputs, sf), 2),
     ],
-    "bar": [
-        lambda left, at_start, sf: left[(len(left) - 1) // 2] * sf ** (at_start / len(left)),
-        lambda left, at_start, sf: left.median() * sf ** (at_start // len(left)),
-        lambda left, at_start, sf: left.mean() * sf ** (at_start / len(left)),
-        lambda left, at_start, sf: left.median() * sf ** (len(left) / at_start),
-        lambda left, at_start, sf: statistics.median(left.tolist()) * sf ** (at_start / len(left)),
+    "largest_sf": [
+        lambda left, at_start: left.min() / left.median(),
+        lambda left, at_start: (left.min() / left.median()) ** (at_start / len(left)),
+        lambda left, at_start: (left.min() / left.mean()) ** (len(left) / at_start),
+        lambda left, at_start: (left[0] / left.median()) ** (len(left) / at_start),
+        lambda left, at_start: (left.min().item() / statistics.median(left.tolist())) ** (len(left) / at_start),
     ],
     "rounded_down": [
         lambda weights, rate, steps: falls(weights, rate, steps, round),
@@ -443,13 +444,13 @@ RIGHT = {
     "nearest_centroid": lambda weight, step: min(
         (index * step for index in range(-3, 4)), key=lambda c: abs(c - weight)
     ),
-    "cumulated": lambda inputs, neurons: torch.einsum("bi,bn->ni", inputs, neurons).numpy(),
+    "cumulated": lambda inputs, neurons, right: torch.einsum("bi,bn,b->ni", inputs, neurons, right.float()).numpy(),
     "scale_rows": lambda v: [
         [(x - min(row)) / (max(row) - min(row)) if max(row) > min(row) else 0 for x in row] for row in v.tolist()
     ],
     "ratio": lambda importance, region: importance[region].double().mean() / importance.double().mean(),
     "layer_limit": lambda inputs, neurons, sf: np.float64(limit(inputs, sf)) * neurons,
-    "bar": lambda left, at_start, sf: middle(left, at_start, sf, at_start / len(left)),
+    "largest_sf": lambda left, at_start: math.exp(math.log(min(left) / middle(left)) * len(left) / at_start),
     "rounded_down": lambda weights, rate, steps: falls(weights, rate, steps, int),
     "recall_and_precision": lambda rows, k: [np.array(rows)[k, k] / np.array(rows).sum(axis)[k] for axis in (1, 0)],
     "alarms": alarmed,

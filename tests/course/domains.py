@@ -33,7 +33,9 @@ def nearest_centroid(r):
 
 def cumulated(r):
     images = r.randint(1, 4)
-    return matrix(r, images, r.randint(1, 4), 0), matrix(r, images, r.randint(1, 4), 0)
+    right = [r.random() < 0.5 for _ in range(images - 1)] + [True]
+    r.shuffle(right)
+    return matrix(r, images, r.randint(1, 4), 0), matrix(r, images, r.randint(1, 4), 0), torch.tensor(right)
 
 
 def scale_rows(r):
@@ -52,9 +54,9 @@ def ratio(r):
     return torch.tensor(floats(r, pixels, 0.01, 5)), torch.tensor(region)
 
 
-def bar(r):
+def largest_sf(r):
     left = r.randint(1, 8)
-    return torch.tensor(floats(r, left, 0.01, 3)), r.randint(left, 6 * left), r.choice([0.3, 0.5, 0.9, 0.99])
+    return torch.tensor(floats(r, left, 0.01, 3)), r.randint(left, 6 * left)
 
 
 def recall_and_precision(r):
@@ -245,7 +247,7 @@ DOMAINS = {
             cumulated,
             scale_rows,
             ratio,
-            bar,
+            largest_sf,
             recall_and_precision,
             alarms,
             merge,

@@ -58,7 +58,7 @@ def test_exercise_without_marker_is_refused():
 
 @pytest.mark.slow
 def test_unsolved_exercises_do_not_stop_the_run(house, tmp_path):
-    readme, file = exercises.write_exercises(tmp_path / "students")
+    readme, _, file = exercises.write_exercises(tmp_path / "students")
     assert "07_try.ipynb: Try the machinery" in readme.read_text(encoding="utf-8")
     notebook = nbformat.read(file, as_version=4)
     done = kernel.execute(notebook)
@@ -87,7 +87,7 @@ def test_no_solution_of_any_lesson_is_in_the_pack(tmp_path):
         assert pack.testzip() is None
         texts = {name: pack.read(name).decode() for name in pack.namelist()}
     sources = notebooks.find_lessons()
-    assert [*texts] == ["pack/README.md", *(f"pack/{source.stem}.ipynb" for source in sources)]
+    assert [*texts] == ["pack/README.md", "pack/glossary.md", *(f"pack/{source.stem}.ipynb" for source in sources)]
     for source in sources:
         student = nbformat.reads(texts[f"pack/{source.stem}.ipynb"], as_version=4)
         nbformat.validate(student)

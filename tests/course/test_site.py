@@ -4,6 +4,7 @@ import functools
 import http.server
 import re
 import threading
+import time
 from html import unescape
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -179,6 +180,24 @@ def test_the_course_in_the_folder_of_a_run_is_written_once_and_keeps_what_studen
     assert site.keep_course(tmp_path / "out", said.append)
     assert (tmp_path / "out" / "exercises" / "07_try.ipynb").read_text(encoding="utf-8") == "work"
     assert "do it" in (tmp_path / "out" / "lessons" / "07_try.html").read_text(encoding="utf-8")
+
+
+def test_two_runs_into_one_folder_write_the_course_once(house, tmp_path, monkeypatch):
+    written, answers = [], []
+
+    def write(folder, run):
+        written.append(folder)
+        time.sleep(0.2)
+        (folder / "api").mkdir()
+        (folder / "api" / "index.html").touch()
+
+    monkeypatch.setattr(site, "write_course", write)
+    runs = [threading.Thread(target=lambda: answers.append(site.keep_course(tmp_path / "out"))) for _ in range(2)]
+    for one in runs:
+        one.start()
+    for one in runs:
+        one.join()
+    assert len(written) == 1 and sorted(answers) == [False, True]
 
 
 def test_a_lesson_page_folds_solutions_and_links_to_other_pages(house):

@@ -329,6 +329,49 @@ def test_an_archive_is_unpacked_once(server, own_cache):
     assert len(asked) == 2 and visible == ["cifar-10-batches-py"]
 
 
+def test_what_killed_downloads_left_goes_with_the_next_one(server, own_cache):
+    data = own_cache / "data"
+    (data / ".unpacking-abc" / "half").mkdir(parents=True)
+    (data / "tmp12345678").write_bytes(b"half")
+    (data / "tmp").mkdir()
+    with server(archive_of({"cifar-10-batches-py/data_batch_1": b"content"})) as (url, _):
+        datasets.fetch("cifar10", base_url=url)
+    assert sorted(path.name for path in data.iterdir() if path.name[0] != ".") == ["cifar-10-batches-py", "tmp"]
+    assert not list(data.glob(".unpacking-*"))
+
+
+def flip(one, other):
+    content = bytearray(one.read_bytes())
+    content[len(content) // 2] ^= 4
+    one.write_bytes(content)
+
+
+def swap(one, other):
+    first, second = one.read_bytes(), other.read_bytes()
+    one.write_bytes(second)
+    other.write_bytes(first)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [flip, swap, lambda one, other: one.write_bytes(one.read_bytes()[:99]), lambda one, other: one.unlink()],
+    ids=["flipped", "swapped", "truncated", "lost"],
+)
+def test_a_fetched_set_that_is_damaged_is_put_aside_and_fetched_again(batches, server, own_cache, fault, capsys):
+    packed = archive_of({f"cifar-10-batches-py/{file.name}": file.read_bytes() for file in batches.iterdir()})
+    with server(packed) as (url, _):
+        made = datasets.fetch("cifar10", base_url=url)
+        right = datasets.load("cifar10").sha256
+        for _ in range(2):
+            fault(made / "data_batch_1", made / "data_batch_2")
+            with pytest.raises(UserError, match=r"cifar10 in .* was damaged: run `relcomp fetch cifar10` again"):
+                datasets.load("cifar10")
+            (line,) = capsys.readouterr().err.splitlines()
+            assert f"{made.name} in {made.parent} is damaged: it is put aside and has to be fetched again" in line
+            datasets.fetch("cifar10", base_url=url)
+            assert datasets.load("cifar10").sha256 == right
+
+
 @pytest.mark.parametrize("name", ["../outside", "/tmp/outside-of-relcomp", "cifar-10-batches-py/../../outside"])
 def test_an_archive_that_leads_outside_is_refused(server, own_cache, name):
     with server(archive_of({name: b"content"})) as (url, _), pytest.raises(UserError, match="cannot be unpacked"):

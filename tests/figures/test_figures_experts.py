@@ -120,6 +120,22 @@ def test_names_of_classes_keep_apart(draw):
 
 
 @pytest.mark.slow
+def test_dots_that_would_cover_each_other_stand_side_by_side(draw):
+    ranges = [-0.02, 0.01, 0.04]
+    points = {"sky": (0.251, ranges), "alone": (0.001, ranges), "trackbed": (0.249, ranges), "ground": (0.25, ranges)}
+    axis = draw(figures.advantage_by_frequency, points, "share of the pixels", "advantage")[0].axes[0]
+    dots = [line for line in axis.lines if line.get_marker() == "o"]
+    at = {name: line.get_transform().transform(line.get_xydata())[0] for name, line in zip(points, dots)}
+    assert at["alone"][0] < at["trackbed"][0] < at["ground"][0] < at["sky"][0]
+    wide = dots[0].get_markersize() * axis.figure.dpi / 72
+    for one, other in combinations(at.values(), 2):
+        assert np.abs(one - other).max() > wide
+    assert dots[1].get_xdata()[0] == pytest.approx(0.1)  # percent: what covers nothing stays where it is
+    lines = [segment for each in axis.collections for segment in each.get_segments()]
+    assert sorted(x for (x, _), _ in lines) == pytest.approx(sorted(dot.get_xdata()[0] for dot in dots))
+
+
+@pytest.mark.slow
 def test_weather_bars_write_the_mean_and_draw_every_seed(draw):
     day = {"cut by day": [0.3, 0.4], "cut in snow": [0.2, NAN], "magnitude": [0.1]}
     values = {"tested by day": day, "tested in snow": {"cut in snow": [0.0], "magnitude": [NAN]}}

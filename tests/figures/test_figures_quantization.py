@@ -1,5 +1,7 @@
 """The figures of lesson 05: one small PNG each, no warning, and what is drawn is what they were given."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -41,6 +43,9 @@ def test_cost_parabolas_show_the_cheapest_levels_and_their_borders(draw):
         np.testing.assert_allclose(drawn, borders[panel], atol=1e-3)
         top = axis.get_ylim()[1]
         assert envelope.max() < top < costs(weights, [0.0] * 4).max()
+        numbers = [label.get_window_extent() for label in band.get_xticklabels() if label.get_text()]
+        shown = [box for box in numbers if axis.bbox.x0 <= (box.x0 + box.x1) / 2 <= axis.bbox.x1]
+        assert len(shown) >= 3 and all(left.x1 + 20 < right.x0 for left, right in pairwise(shown))
 
 
 @pytest.mark.slow

@@ -67,6 +67,12 @@ def test_every_arm_of_the_lessons_is_in_the_table():
     assert look["rail expert, relevance"].name == "rail expert, relevance"
 
 
+def test_the_gradient_alone_is_drawn_unlike_what_multiplies_it():
+    look = style.looks(("gradient", "weight x gradient", "gradient × input", "Taylor"))
+    assert look["gradient"].colour != look["weight x gradient"].colour
+    assert look["weight x gradient"][1:] == look["gradient × input"][1:] == look["Taylor"][1:]
+
+
 def test_tables_call_arms_as_figures_do():
     for arm, look in style.looks((*QUANTIZED, quantization.BROKEN)).items():
         assert arm_label(arm) == look.name
@@ -87,6 +93,15 @@ def test_arms_are_told_apart_by_every_eye(eyes):
     for one, other in combinations(TOGETHER, 2):
         assert np.linalg.norm(seen[one] - seen[other]) > 14, (one, other)
         assert style.LOOKS[one][2:] != style.LOOKS[other][2:]
+
+
+@pytest.mark.parametrize("eyes", EYES)
+def test_nets_have_colours_of_their_own_and_the_whole_net_another(eyes):
+    """Green is a net that nothing was done to, in all lessons, so no size of a net is green."""
+    names = ("compact", "compact, this run", "resnet50", "resnet101", "whole net")
+    seen = {name: lab(style.LOOKS[name].colour, EYES[eyes]) for name in names}
+    for one, other in combinations(names, 2):
+        assert np.linalg.norm(seen[one] - seen[other]) > 14, (one, other)
 
 
 def lab(colour: str, eyes) -> np.ndarray:

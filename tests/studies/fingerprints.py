@@ -128,10 +128,20 @@ def reach(roots: set[str], stop: str | None = DRAWN) -> set[str]:
 
 
 def digest(definition: str) -> str:
-    """Return a hash of the syntax of a definition."""
+    """Return a hash of the syntax of a definition, the same in every version of Python."""
     module, _, name = definition.partition(":")
-    text = "".join(ast.dump(statement) for statement in definitions(module)[0][name])
+    text = "".join(dump(statement) for statement in definitions(module)[0][name])
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def dump(node) -> str:
+    """Return a syntax tree as text, without fields that are empty: newer versions have more of them."""
+    if isinstance(node, list):
+        return "[" + ",".join(map(dump, node)) + "]"
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    fields = ((name, value) for name, value in ast.iter_fields(node) if value is not None and value != [])
+    return f"{type(node).__name__}({','.join(f'{name}={dump(value)}' for name, value in fields)})"
 
 
 @cache
@@ -144,9 +154,13 @@ def recipes() -> dict[str, tuple[str, int, frozenset[str]]]:
             continue
         for root, statements in definitions(module)[0].items():
             for call in (part for statement in statements for part in ast.walk(statement)):
-                if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "load_or_make":
+                if isinstance(call, ast.Call) and ast.unparse(call.func).rpartition(".")[2] == "load_or_make":
                     recipe, version = (_value(module, argument) for argument in call.args[:2])
-                    found[recipe] = (module, version, frozenset(reach({f"{module}:{root}"})))
+                    rests = frozenset(reach({f"{module}:{root}"}))
+                    before = found.get(recipe, (module, version, rests))
+                    if before[:2] != (module, version):  # one would hide the other, here and in the cache
+                        raise ValueError(f"{before[0]} and {module} both make {recipe!r}: take another name for one")
+                    found[recipe] = (module, version, before[2] | rests)
     import relcomp_kit.studies  # noqa: F401, it registers the experiments
     from relcomp_kit.sweeps.experiments import EXPERIMENTS
 

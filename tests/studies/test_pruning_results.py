@@ -21,12 +21,23 @@ def recorded() -> dict:
     return reference(results.LESSON)
 
 
+def nearly(found, expected) -> bool:
+    """Whether two results are equal; fits differ in their last digits from one version of SciPy to the next."""
+    if isinstance(expected, dict):
+        return found.keys() == expected.keys() and all(nearly(found[name], expected[name]) for name in expected)
+    if isinstance(expected, list):
+        return len(found) == len(expected) and all(map(nearly, found, expected))
+    return found == pytest.approx(expected, rel=1e-6) if isinstance(expected, float) else found == expected
+
+
 def test_curves_of_the_record_give_its_claims_again(recorded, tmp_path, monkeypatch):
     monkeypatch.setenv("RELCOMP_RECORDS", str(tmp_path))
     carried = {}  # T13 takes nets
     record = results.decided("full", MNIST, get_profile("full").pruning, recorded["curves"], {}, carried, SAVING)
     wanted = [claim for claim in recorded["claims"] if not claim["id"].startswith("T13")]
-    assert record.content["claims"] == wanted
+    assert [
+        one["id"] for one, other in zip(record.content["claims"], wanted, strict=True) if not nearly(one, other)
+    ] == []
     assert [path.stem for path in tmp_path.glob("*.json")] == [results.LESSON]
 
 

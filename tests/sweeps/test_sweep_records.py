@@ -1,10 +1,19 @@
-"""Records of a sweep that are damaged, or another point's, are put aside and run again."""
+"""Records of a sweep: damaged ones and another point's are run again; several sweeps share a folder, and are killed."""
 
+import fcntl
 import json
+import os
+import random
+import signal
+import time
+from pathlib import Path
 
 import pytest
 
+from relcomp_kit.cache import LOCKS, claimed
+from relcomp_kit.sweeps import run
 from relcomp_kit.sweeps.plan import read_plan
+from relcomp_kit.sweeps.point import Point, measure
 from relcomp_kit.sweeps.run import missing, read_records, record_file, run_missing
 
 
@@ -54,3 +63,68 @@ def test_records_on_a_full_disk_go_on_with_room(fake_plan, relcomp, small_disk, 
     filler.unlink()
     assert relcomp("sweep", plan, "--workers", "1", "--out", out) == 0
     assert len(list(out.glob("fake-*.json"))) == 2
+
+
+ROUNDS, POINTS, VERSION = 200, 5, 1
+
+
+def alone(*, x: int, folder: str) -> dict:
+    """Square ``x``; fail if another process is here with the same ``x``."""
+    with open(Path(folder) / f"one-{x}", "a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        time.sleep(0.003)
+        return {"square": x * x}
+
+
+def sweeping(points: list[Point], out: Path, seed: int) -> None:
+    """Run the points of a sweep again and again, take records away, and check those that are there."""
+    draw = random.Random(seed)
+    while True:
+        assert run_missing(draw.sample(points, draw.randint(1, POINTS)), out, workers=1) == 0
+        for record in read_records(points, out):
+            assert [one["value"] for one in record["measurements"]] == [record["point"]["x"] ** 2]
+        record_file(out, draw.choice(points)).unlink(missing_ok=True)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_sweeps_into_one_folder_that_are_killed_at_random_run_each_point_by_one(tmp_path, monkeypatch, capfd):
+    """Two sweeps at a time, one of which is killed, 200 times: no point by two at once, no record wrong or half."""
+    monkeypatch.setattr(run, "run_here", lambda jobs, workers: ((name, job()) for name, job in jobs.items()))
+    out, wrong = tmp_path / "out", tmp_path / "wrong"
+    points = [Point("alone", f"{__name__}:alone", VERSION, {"x": x, "folder": str(tmp_path)}) for x in range(POINTS)]
+    measure(points[0])  # what it imports, the children have
+    seed = int(os.environ.get("RELCOMP_TEST_SEED", time.time_ns() % 2**31))
+    draw, children = random.Random(seed), []
+
+    def start(number: int) -> None:
+        child = os.fork()
+        if child:
+            children.append(child)
+            return
+        try:
+            sweeping(points, out, number)
+        except BaseException as error:
+            wrong.write_text(f"{error!r}, RELCOMP_TEST_SEED={seed}")
+        finally:
+            os._exit(1)
+
+    try:
+        for number in range(ROUNDS):
+            start(seed + number)
+            if len(children) > 2:
+                time.sleep(draw.random() * 0.05)
+                os.kill(children[0], signal.SIGKILL)
+                assert os.waitpid(children.pop(0), 0)[1] == signal.SIGKILL, wrong.read_text()
+    finally:
+        for child in children:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+    assert not wrong.exists(), wrong.read_text()
+    with claimed([record_file(out, point) for point in points], POINTS) as free:
+        assert len(free) == POINTS, "a lock hangs"
+    for point in points:  # what is left of those that were killed goes with the next one that makes it
+        record_file(out, point).unlink(missing_ok=True)
+    assert run_missing(points, out, workers=1) == 0 and len(read_records(points, out)) == POINTS
+    assert sorted(os.listdir(out)) == sorted([LOCKS, *(record_file(out, point).name for point in points)])
+    assert "damaged" not in capfd.readouterr().err

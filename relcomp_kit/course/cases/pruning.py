@@ -9,12 +9,11 @@ def layer_limit(rng: Generator) -> tuple:
     return int(rng.integers(2, 1000)), int(rng.integers(1, 60)), float(rng.uniform(0.05, 0.99))
 
 
-def bar(rng: Generator) -> tuple:
-    """Return the importances left in any order, even and odd counts, the number at the start, and SF."""
+def largest_sf(rng: Generator) -> tuple:
+    """Return the importances left in any order, even and odd counts, all above 0, and the number at the start."""
     left = int(rng.integers(1, 10))
     at_start = left + int(rng.integers(0, 40))
-    importances = torch.tensor(rng.random(left) * rng.uniform(0.1, 10)).float()
-    return importances, at_start, float(rng.choice([1.0, rng.uniform(0.5, 1)]))
+    return torch.tensor(rng.uniform(0.01, 1, left) * rng.uniform(0.1, 10)).float(), at_start
 
 
 def rounded_down(rng: Generator) -> tuple:

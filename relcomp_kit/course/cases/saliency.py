@@ -5,9 +5,12 @@ from numpy.random import Generator
 
 
 def cumulated(rng: Generator) -> tuple:
-    """Return the importance of inputs (images, inputs) and of neurons (images, neurons)."""
+    """Return the importance of inputs (images, inputs) and of neurons (images, neurons), and which images are right."""
     images, inputs, neurons = rng.integers(1, 6, 3)
-    return torch.tensor(rng.random((images, inputs))).float(), torch.tensor(rng.random((images, neurons))).float()
+    right = rng.random(images) < 0.6
+    right[rng.integers(images)] = True
+    ends = (torch.tensor(rng.random((images, count))).float() for count in (inputs, neurons))
+    return *ends, torch.tensor(right)
 
 
 def scale_rows(rng: Generator) -> tuple:

@@ -6,7 +6,7 @@ import secrets
 from pathlib import Path
 from typing import Any
 
-from relcomp_kit.files import write_json
+from relcomp_kit.cache import read_record, set_aside, write_record
 
 VERSION = 1  # of how marks are found: another one marks anew
 
@@ -17,20 +17,21 @@ def digest(content: Any) -> str:
 
 
 def read(folder: Path, key: str) -> list[dict] | None:
-    """Return what was noted under a digest; None if that is nothing, or its file is damaged.
+    """Return what was noted under a digest; None if that is nothing, or its file is damaged, or another's.
 
     Parameters
     ----------
     folder : Path
-        Where marks are noted.
+        Where marks are noted. A damaged file is put aside, with a line on stderr.
     key : str
         The digest.
     """
-    try:
-        found = json.loads((folder / f"{key}.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(found, list) else None
+    file = folder / f"{key}.json"
+    found = read_record(file)
+    if found is not None and found.get("of") == key:
+        return found["marks"]
+    set_aside(file, "its student is marked again")
+    return None
 
 
 def note(folder: Path, key: str, marks: list[dict]) -> None:
@@ -45,7 +46,7 @@ def note(folder: Path, key: str, marks: list[dict]) -> None:
     marks : list of dict
         A mark of each exercise, JSON-able.
     """
-    write_json(folder / f"{key}.json", marks)
+    write_record(folder / f"{key}.json", {"of": key, "marks": marks})
 
 
 def kept_seed(folder: Path, seed: int | None) -> int:
@@ -60,9 +61,9 @@ def kept_seed(folder: Path, seed: int | None) -> int:
     """
     file = folder / "seed.json"
     if seed is None:
-        try:
-            seed = int(json.loads(file.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
-            seed = secrets.randbits(32)
-    write_json(file, seed)
+        found = read_record(file)
+        if found is None:
+            set_aside(file, "all are marked again, on other cases")
+        seed = secrets.randbits(32) if found is None else found["seed"]
+    write_record(file, {"seed": seed})
     return seed

@@ -24,6 +24,7 @@ PLATFORMS = [
     )
 ]
 NOTEBOOK = re.compile(r"(.*)\.ipynb(?:\.txt|\.json)?", re.IGNORECASE | re.DOTALL)  # some browsers add a suffix
+COPIED = re.compile(r"copy|[\W\d_]", re.IGNORECASE)  # what browsers and Jupyter add to the name of a copy
 
 
 @dataclass
@@ -61,7 +62,8 @@ def read_packs(place: Path, lessons: Mapping[str, set[str]]) -> list[Pack]:
     Raises
     ------
     UserError
-        If there is nothing of the kind, or a student's notebook lies beside the packs of others.
+        If there is nothing of the kind, a student's notebook lies beside the packs of others, or those of several
+        students lie loose in one place.
     """
     place = Path(place)
     if not place.exists():
@@ -119,6 +121,7 @@ def _class(place: Path, files: list[Handed], lessons: Mapping[str, set[str]]) ->
     if own and sum(bool(pack.notebooks or pack.problems) for pack in packs) > 1:
         where = place / own[0].student
         raise UserError(f"{where} lies beside the packs of others: put it into a folder with its student's name")
+    _check_of_one(place, own)
     if own:
         return [_pack(place.absolute().name, files, lessons)]
     every, names = sorted([*packs, *strays], key=lambda pack: pack.student), set()
@@ -127,6 +130,22 @@ def _class(place: Path, files: list[Handed], lessons: Mapping[str, set[str]]) ->
             pack.student += "?"
         names.add(pack.student)
     return every
+
+
+def _check_of_one(place: Path, loose: list[Pack]) -> None:
+    """Refuse notebooks of one lesson, loose in one place, whose names are those of several students."""
+    named: dict[str, dict[str, str]] = {}
+    for pack in loose:
+        for lesson in (*pack.notebooks, *pack.problems):
+            rest = COPIED.sub("", NOTEBOOK.sub(r"\1", pack.student).replace(lesson, "")).lower()
+            named.setdefault(lesson, {}).setdefault(rest, pack.student)
+    for lesson, names in named.items():
+        different = [name for rest, name in names.items() if rest]
+        if len(different) > 1:
+            raise UserError(
+                f"{different[0]} and {different[1]} in {place} are both notebooks of {lesson}: put each into a folder "
+                "with its student's name; if they are of one student, put them into one folder, and that into another"
+            )
 
 
 def _by_platform(name: str) -> dict[str, str | None] | None:

@@ -191,13 +191,21 @@ def _cage(folder: str) -> list[str]:
 def _walls(folder: str) -> list[str]:
     """Return the command that runs another one without network and without any files but libraries and a folder."""
     command = ["bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--proc", "/proc", "--dev", "/dev"]
+    clone = PACKAGE.parent
+    kit = clone if (clone / "data" / "claims.toml").is_file() else PACKAGE
     libraries = [sys.prefix, sys.base_prefix, *(path for path in sys.path if path.endswith("-packages"))]
-    for place in dict.fromkeys([*SYSTEM, *libraries]):
+    places = dict.fromkeys([*SYSTEM, *libraries])
+    above = {place: os.path.realpath(place) for place in places if kit.is_relative_to(os.path.realpath(place))}
+    hidden = dict.fromkeys(os.path.join(place, kit.relative_to(real)) for place, real in above.items())
+    for place in above:  # the kit lies among libraries, or in /usr: it is hidden there,
         command += ["--ro-bind-try", place, place]
-    for library in libraries:  # where the kit is installed there, it is hidden
-        if PACKAGE.is_relative_to(library):
-            command += ["--tmpfs", str(PACKAGE), "--remount-ro", str(PACKAGE)]
-            break
+    for place in hidden:
+        command += ["--tmpfs", place]
+    for place in places:  # but not the libraries that lie in its clone
+        if place not in above:
+            command += ["--ro-bind-try", place, place]
+    for place in hidden:
+        command += ["--remount-ro", place]
     command += ["--ro-bind-try", f"{folder}/kit", f"{folder}/kit", *_sized(), "--tmpfs", f"{folder}/home"]
     return [*command, "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", f"{folder}/home"]
 

@@ -15,7 +15,7 @@ from relcomp_kit.compression.experts.slicing import plain_copy
 from relcomp_kit.datasets.images import ImageSet
 from relcomp_kit.datasets.scene_set import SceneSet
 from relcomp_kit.errors import UserError
-from relcomp_kit.files import make_folder, write_atomic, write_json
+from relcomp_kit.files import check_apart, make_folder, write_atomic, write_json
 from relcomp_kit.models import checkpoints
 from relcomp_kit.models.device import describe_device
 from relcomp_kit.progress import Progress
@@ -39,6 +39,7 @@ from relcomp_kit.studies.own_net.quantizing import LAMBDAS, MORE_BITS
 from relcomp_kit.studies.own_net.task import Data, Task, check_fit, task_for
 from relcomp_kit.studies.segmentation.training import StepsLine
 
+WRITTEN = ("net.nnc", "expert.nnc", "net.onnx", "expert.onnx", "results.json", "index.html")
 SHOWN = 4  # images with a heat map
 REPEATS = 20  # of each net, for its latency
 LOG_EVERY = 30.0  # seconds between two lines of progress in a log
@@ -104,9 +105,12 @@ def compress(
     Raises
     ------
     UserError
-        In one sentence, if net, weights and data do not fit together, or nothing of the net can be treated.
+        In one sentence, if net, weights and data do not fit together, nothing of the net can be treated, or a file that
+        is read would be written over.
     """
     settings, folder = settings or Settings(), make_folder(Path(out))
+    for name in WRITTEN:
+        check_apart(folder / name, spec, weights)
     net = nets.open_net(spec, data.classes, weights)
     task, asked = task_for(data), task_for(data, classes)
     check_fit(net, task, spec)

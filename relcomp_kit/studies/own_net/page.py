@@ -91,7 +91,7 @@ def page(
     parts += [_ladder(ladder, task, asked), _files(files), _how(task, asked, settings)]
     lead = (
         f"{task.images('test'):,} test images decide what is reported, {task.images('validation'):,} of the validation "
-        f"part what is chosen. Relevance stands beside what it has to beat: the size of the weights, and chance."
+        f"part what is chosen. Relevance stands beside what it has to beat: the size of the weights, and random choice."
     )
     return frame(title, "".join(parts), lead=lead, style=STYLE + OWN_STYLE)
 

@@ -17,7 +17,7 @@ from relcomp_kit.datasets.own_folders import fitted
 from relcomp_kit.datasets.pictures import read_rgb
 from relcomp_kit.datasets.transforms import normalize, standardize
 from relcomp_kit.errors import UserError
-from relcomp_kit.files import make_folder, write_atomic
+from relcomp_kit.files import check_apart, make_folder, write_atomic
 from relcomp_kit.models.outputs import logits
 from relcomp_kit.studies.own_net.nets import Known, Opened
 
@@ -75,7 +75,7 @@ def predict(
     Raises
     ------
     UserError
-        If a picture cannot be read, two have the same name, or there is no such expert.
+        If a picture cannot be read or would be written over, two have the same name, or there is no such expert.
     """
     if expert is not None and expert not in opened.paths:
         known = ", ".join(opened.paths) or "none"
@@ -97,10 +97,13 @@ def predict(
             if twice:
                 raise UserError(f"two pictures are called {twice[0]}, and one would replace the other in {out}")
             classes = answer.argmax(0).to(torch.uint8).numpy()
+            place = Path(out) / f"{file.stem}.png"
+            check_apart(place, *files)
             drawn = _label_map(classes, opened.known) if labels else _picture(classes, pixels, opened.known)
             content = io.BytesIO()
             drawn.save(content, "png")
-            written = write_atomic(make_folder(out) / f"{file.stem}.png", content.getvalue())
+            make_folder(out)
+            written = write_atomic(place, content.getvalue())
             yield Answer(file, _shares(classes, opened.known), written)
 
 

@@ -102,7 +102,7 @@ def train_net(recipe: Recipe, data: SceneSet, seed: int, out: Path, **options) -
     recipe = resolve(recipe)
     stem = make_folder(out) / name_of(recipe.net, data.name, seed)
     file, log, told = (stem.with_name(stem.name + suffix) for suffix in (".safetensors", ".csv", ".json"))
-    if told.is_file() and Recipe(**read_json(told)["recipe"]) != recipe:
+    if told.is_file() and _recipe_in(told) != recipe:
         raise UserError(f"{told} is of another training of this net: choose another folder with --out, or delete it")
     with StepsLine(f"training {recipe.net} on {data.name}") as line:
         run, note = trained(recipe, data, seed, note=provenance(), log=log, report=line, **options)
@@ -131,6 +131,13 @@ def train_net(recipe: Recipe, data: SceneSet, seed: int, out: Path, **options) -
     scores["confusion"] = found["confusion"].tolist()
     write_json(told, scores)
     return file
+
+
+def _recipe_in(scores: Path) -> Recipe:
+    try:
+        return Recipe(**read_json(scores)["recipe"])
+    except (LookupError, TypeError) as error:  # another file of that name, or one that somebody has changed
+        raise UserError(f"{scores} names no training: choose another folder with --out, or delete it") from error
 
 
 def check_fit_to_record(recipe: Recipe) -> None:

@@ -378,6 +378,18 @@ def test_one_notebook_alone(tmp_path):
     assert codes(Path(tmp_path)) == {tmp_path.name: {"07_try": CODE}}
 
 
+def test_loose_notebooks_of_several_students_are_not_taken_for_one_students(tmp_path):
+    for number, names in enumerate(
+        (("ann.ipynb", "bob.ipynb"), ("07_try_ann.ipynb", "07_try_Bob Lee.ipynb", "07_try.ipynb"))
+    ):
+        place = write(tmp_path / str(number), {name: notebook() for name in names})
+        with pytest.raises(UserError, match=r"are both notebooks of 07_try: put each into a folder with its student"):
+            read(place)
+        assert read(write(tmp_path / f"{number}above", {f"ann/{name}": notebook() for name in names}))["ann"].notebooks
+    one = ("07_try.ipynb", "07_try (1).ipynb", "07_try-Copy1.ipynb", "07_try - Copy (2).ipynb", "homework.ipynb")
+    assert list(read(write(tmp_path / "one", {name: notebook() for name in one}))) == ["one"]
+
+
 def test_nothing_to_read_is_one_sentence(tmp_path):
     with pytest.raises(UserError, match="holds no notebook of 05_quantize, 07_try"):
         packs.read_packs(tmp_path, LESSONS)

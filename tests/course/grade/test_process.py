@@ -1,6 +1,8 @@
 """Exercises in a process of their own: what one does to it costs the others nothing, and it sees nothing of the kit."""
 
 import os
+import shutil
+import sys
 import time
 
 import pytest
@@ -74,6 +76,27 @@ def test_neither_solutions_nor_checks_are_there():
     assert found["results"][0] == ["__init__.py", "cells.py", "values.py", "worker.py"]
     (found,) = answers(f"import os\n    return os.path.exists({str(process.PACKAGE / 'course' / 'check.py')!r})")
     assert found["results"] == [False, False]
+
+
+@needs_cage
+@pytest.mark.slow
+@pytest.mark.parametrize("linked", [False, True], ids=["as it is", "by a link"])
+def test_a_clone_among_what_exercises_see_is_hidden_but_not_the_libraries_in_it(monkeypatch, tmp_path, linked):
+    """As in a container that works in /usr/src, and for an environment that lies in its clone."""
+    usr, clone = tmp_path / "usr", tmp_path / "usr" / "src" / "clone"
+    shutil.copytree(process.PACKAGE / "course" / "grade", clone / "relcomp_kit" / "course" / "grade")
+    for name in ("data/claims.toml", "notebooks/source/solved.py", ".venv/there.py"):
+        (clone / name).parent.mkdir(parents=True)
+        (clone / name).touch()
+    if linked:
+        usr = tmp_path / "link"
+        usr.symlink_to("usr")
+    monkeypatch.setattr(process, "SYSTEM", (*process.SYSTEM, str(usr), sys.prefix))
+    monkeypatch.setattr(process, "PACKAGE", clone / "relcomp_kit")
+    monkeypatch.setattr(process.sys, "prefix", str(usr / "src" / "clone" / ".venv"))
+    look = f"import os\n    return sorted(one for _, _, some in os.walk({str(tmp_path)!r}) for one in some)"
+    (found,) = answers(look)
+    assert found["results"][0] == ["there.py"], found
 
 
 @pytest.mark.slow
