@@ -4,13 +4,18 @@ import dataclasses
 import json
 
 import pytest
+from typer.testing import CliRunner
 
+from relcomp_kit.cache import write_record
+from relcomp_kit.cli import app
 from relcomp_kit.errors import UserError
 from relcomp_kit.evidence import record
+from relcomp_kit.files import checkout
 from relcomp_kit.studies.experts import results, sweep_claims
 from relcomp_kit.studies.experts.experiment import SCORES
 from relcomp_kit.studies.plans import points as points_of
 from relcomp_kit.sweeps.point import Point
+from relcomp_kit.sweeps.run import record_file
 from relcomp_kit.sweeps.table import select
 
 PUBLISHED = points_of("experts-berdiba-widths")  # with arms with widths of their own, which rail scenes have on record
@@ -90,6 +95,19 @@ def test_the_figure_has_every_arm_under_both_widths(points, when):
     rows = [results.row(cut(point)) for point in PUBLISHED]
     own, equal = sweep_claims.by_widths(rows, "rail", "trained").values()
     assert own["relevance"] == equal["relevance"] and own["random"] == pytest.approx([0.27, 0.271, 0.272])
+
+
+def test_the_command_decides_and_writes(tmp_path):
+    plan = checkout() / "data" / "sweeps" / "experts-rail-scenes-widths-as-cut.toml"
+    for point in AS_CUT:
+        write_record(record_file(tmp_path, point), cut(point))
+    result = CliRunner().invoke(app.app, ["sweep", str(plan), "--out", str(tmp_path), "--decide"])
+    assert result.exit_code == 0, result.output
+    (file,) = (tmp_path / "claims").iterdir()
+    assert file.name == "06_cut_out_relevant_experts.rail-scenes-widths-as-cut.json"
+    content = json.loads(file.read_text(encoding="utf-8"))
+    assert "B5f" in result.output and [claim["id"] for claim in content["claims"]] == ["B5f"]
+    assert len(results.recorded(content)) == len(AS_CUT)
 
 
 @pytest.mark.parametrize("plan", ["experts-berdiba-widths", "experts-berdiba-widths-as-cut"])
