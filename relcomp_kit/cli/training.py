@@ -148,7 +148,7 @@ def sweep(
 
 def _deciding(points: list) -> ModuleType:
     """Return the module that makes claims of the records of these points."""
-    study = "pruning" if points[0].experiment == "prune" else "quantization"
+    study = {"prune": "pruning", "expert": "experts"}.get(points[0].experiment, "quantization")
     return importlib.import_module(f"relcomp_kit.studies.{study}.sweep_claims")
 
 
@@ -161,7 +161,7 @@ def _decide(points: list, plan: Path, out: Path, record: bool) -> None:
 
     content = _deciding(points).decided(points, read_records(points, out)).content
     print(claims_text(content))
-    name = f"{content['lesson']}.{plan.stem.removeprefix('ecqx-')}.json"
+    name = f"{content['lesson']}.{plan.stem.removeprefix('ecqx-').removeprefix('experts-')}.json"
     kept = [out / "claims" / name, *([reference_folder() / name] if record else [])]
     for file in kept:
         file.parent.mkdir(exist_ok=True)

@@ -183,6 +183,22 @@ EXAMPLES = {
         {"own": three(0.8), "average": three(0.6), "lost": three(0.01)},
         ({"average": three(0.85)}, "the class's own path saves more"),
     ),
+    **{
+        name: (
+            {"relevance": three(0.33), "rivals": {"chance": three(0.30), "magnitude": three(0.28)}},
+            ({"rivals": {"chance": three(0.32), "magnitude": three(0.28)}}, "relevance is above chance"),
+            ({"rivals": {"chance": three(0.30), "magnitude": three(0.32)}}, "relevance is above magnitude"),
+        )
+        for name in ("B5d", "B5f")
+    },
+    "B5e": (
+        {
+            "own": {"chance": three(0.05), "magnitude": three(0.1)},
+            "equal": {"chance": [0.0] * 3, "magnitude": three(0.04)},
+        },
+        ({"equal": {"chance": three(0.03), "magnitude": three(0.04)}}, "widths bring half of the lead over chance"),
+        ({"equal": {"chance": [0.0] * 3, "magnitude": three(0.06)}}, "widths bring half of the lead over magnitude"),
+    ),
     "B6": (
         {"saved": three(0.98), "lost": three(0.01), "before": three(0.34), "macs": three(0.6)},
         ({"saved": three(0.96)}, "over 97% of the bytes are saved"),
@@ -396,3 +412,10 @@ def test_figures_as_text():
     assert series.percent([0.891, 0.893]) == "89.2 (89.1 to 89.3) %"
     assert series.above([1.0, 2.0], 0.5) == [0.5, 1.5]
     assert series.below([1.0, 2.0], [3.0, 3.0]) == [2.0, 1.0]
+
+
+def test_without_a_lead_there_is_none_to_share_out():
+    ruling = RULES["B5e"](own={"chance": [0.05, 0.04, -0.01]}, equal={"chance": [0.01, 0.01, 0.0]})
+    assert set(verdicts.states(row_of("B5e"), ruling).values()) == {verdicts.UNDECIDED}
+    assert "not reached" in ruling.measured
+    assert ruling.measured.startswith("lead over chance: 2.7 (-1.0 to 5.0) points with its own widths, 0.7")

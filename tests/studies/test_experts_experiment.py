@@ -29,6 +29,24 @@ def test_a_point_says_what_an_expert_costs_and_how_good_it_is():
 
 
 @pytest.mark.slow
+def test_at_the_widths_of_relevance_every_arm_costs_what_relevance_does(monkeypatch):
+    def weights(when, net, data):  # instead of scores, which take longer: a number that tells one expert from another
+        return {"weights": (sum(value.double().square().sum().item() for value in net.parameters()), "")}
+
+    monkeypatch.setattr(module, "_scores", weights)
+    point = {"seed": 0, "keep": 0.5, "steps": 0, "relevance_scenes": 4}
+    found = {arm: expert(**point, arm=arm, widths="relevance") for arm in module.ARMS}
+    costs = [{name: one[name][0] for name in ("MACs", "parameters", "filters")} for one in found.values()]
+    assert all(cost == costs[0] for cost in costs)
+    which = {arm: one["weights"] for arm, one in found.items()}
+    assert which["relevance"] == expert(**point)["weights"], "its own widths are these"
+    assert which["magnitude"] == which["magnitude per layer"], "how many each layer keeps is given"
+    assert len(set(which.values())) == len(which) - 1
+    own = expert(**point, arm="random per filter")
+    assert own["MACs"][0] != costs[0]["MACs"] and own["filters"][0] == pytest.approx(0.5, abs=0.02)
+
+
+@pytest.mark.slow
 def test_a_short_training_comes_from_the_cache_the_second_time():
     point = {"seed": 0, "keep": 0.4, "arm": "average", "steps": 2, "batch": 2, "relevance_scenes": 4}
     first, again = expert(**point), expert(**point)
@@ -40,6 +58,7 @@ def test_a_short_training_comes_from_the_cache_the_second_time():
 @pytest.mark.parametrize(
     ("change", "words"),
     [
+        ({"widths": "broad"}, "no widths 'broad'; choose one of own, relevance"),
         ({"arm": "taste"}, "no arm 'taste'; choose one of relevance, average"),
         ({"wanted": ("tram",)}, "has no class 'tram'; choose one of rail, trackbed"),
         ({"wanted": ()}, "no expert for no class"),

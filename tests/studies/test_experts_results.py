@@ -17,7 +17,8 @@ FREQUENCY = {"rail": 0.02, "sky": 0.3, "sign": 0.001}
 def made(arm, keep, seed, wanted=("rail",), trained=0.33, validation=None):
     scores = {"test as cut": dict.fromkeys(CLASSES, trained / 2), "test trained": dict.fromkeys(CLASSES, trained)}
     scores["validation trained"] = dict.fromkeys(CLASSES, trained if validation is None else validation)
-    how = {"arm": arm, "keep": keep, "seed": seed, "steps": 10, "net": "compact", "dataset": "rail-scenes"}
+    how = {"arm": arm, "widths": "own", "keep": keep, "seed": seed, "steps": 10}
+    how |= {"net": "compact", "dataset": "rail-scenes"}
     return how | {"wanted": wanted, "macs": keep**2, "parameters": keep**2, "filters": keep, "made_by": "x"} | scores
 
 

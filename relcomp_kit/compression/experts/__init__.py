@@ -2,7 +2,7 @@
 
 - `overview`: what of a net can be cut, and why not the rest.
 - `coupling`: which filters can only go together, found by `tracing` a pass with `labels`.
-- `scores`, `multiply_adds`, `paths`: which filters an expert keeps, joining experts.
+- `scores`, `multiply_adds`, `paths`, `joining`: which filters an expert keeps, joining experts.
 - `gating`: an expert switched on in the running net. `cutting`, `slicing`: an expert as a net of its own, from float or
   quantized. `measures`: what is left of the net.
 - `folding`: batch-norms folded for use. `exporting`: the expert as a file for `torch.export` or ONNX Runtime.
@@ -15,6 +15,7 @@ from relcomp_kit.compression.experts.cutting import compact, cut
 from relcomp_kit.compression.experts.exporting import export_onnx, export_program, open_onnx
 from relcomp_kit.compression.experts.folding import folded
 from relcomp_kit.compression.experts.gating import gate, gate_each
+from relcomp_kit.compression.experts.joining import intersection, join
 from relcomp_kit.compression.experts.measures import (
     coded_bytes,
     latencies,
@@ -28,8 +29,6 @@ from relcomp_kit.compression.experts.multiply_adds import ALL, macs
 from relcomp_kit.compression.experts.overview import Overview, overview
 from relcomp_kit.compression.experts.paths import (
     average_rel_path,
-    intersection,
-    join,
     magnitude_path,
     most_critical,
     random_path,

@@ -1,4 +1,4 @@
-"""Choosing units by score within a budget: of filters, of scores, or of multiply-adds."""
+"""Choosing units by score: within a budget of filters, of scores or of multiply-adds, or at the widths of a path."""
 
 import math
 from bisect import bisect_left
@@ -6,7 +6,7 @@ from bisect import bisect_left
 import torch
 from torch import Tensor, nn
 
-from relcomp_kit.compression.experts.coupling import Groups, Path, first_reason
+from relcomp_kit.compression.experts.coupling import Groups, Path, first_reason, kept_units
 from relcomp_kit.compression.experts.multiply_adds import macs, macs_left, unit_macs
 from relcomp_kit.errors import UserError
 from relcomp_kit.relevance.channels import inner_layers
@@ -18,7 +18,8 @@ NORMS = {
     "mean": lambda score: score / score.mean(),
 }
 ROUNDING = 1e-9  # so that 0.3 of 10 filters are 3, although 0.3 * 10 is a little more in floating point
-Keep = float | dict[str, float]
+Shares = float | dict[str, float]
+Keep = Shares | Path
 
 
 def _members(found: Groups) -> list[Tensor]:
@@ -55,11 +56,34 @@ def choose(
     Raises
     ------
     UserError
-        If a value is outside its range, or no filter can be removed.
+        If a value is outside its range, no filter can be removed, or a path to be as wide as is not of this net.
     """
-    _check(found, keep, by, normalize, minimum, multiple)
+    path, shares = _told_apart(keep)
+    if path and (by, minimum, multiple) != ("filters", 1, 1):
+        raise UserError("the widths of a path leave nothing to budget: leave out by, minimum and multiple")
+    _check(found, shares, by, normalize, minimum, multiple)
     if not found.layers:
         raise UserError(f"no filter of this net can be removed: {first_reason(found)}")
+    if path:
+        kept = _as_wide(found, scores, kept_units(net, path, found))
+    else:
+        kept = _within_budget(net, example, found, scores, shares, by, normalize, minimum, multiple)
+    full = {name: torch.ones(len(layer.weight), dtype=torch.bool) for name, layer in inner_layers(net).items()}
+    return full | {name: kept[unit] for name, unit in found.units.items()}
+
+
+def _within_budget(
+    net: nn.Module,
+    example: Tensor,
+    found: Groups,
+    scores: Tensor,
+    keep: Shares,
+    by: str,
+    normalize: str,
+    minimum: int,
+    multiple: int,
+) -> Tensor:
+    """Return the units that a budget keeps, (units,) bool."""
     kept = torch.ones(found.count, dtype=torch.bool)
     filters = torch.cat(list(found.units.values())).bincount(minlength=found.count)  # of each unit
     scored = [(members, unit) for members, unit in zip(found.layers, _members(found)) if scores[unit].any()]
@@ -83,8 +107,25 @@ def choose(
             wanted = -(-int(kept[unit].sum()) // multiple) * multiple
             order = (scores[unit] + kept[unit] * (scores.max() + 1)).argsort(descending=True, stable=True)
             kept[unit[order[:wanted]]] = True
-    full = {name: torch.ones(len(layer.weight), dtype=torch.bool) for name, layer in inner_layers(net).items()}
-    return full | {name: kept[unit] for name, unit in found.units.items()}
+    return kept
+
+
+def _as_wide(found: Groups, scores: Tensor, like: Tensor) -> Tensor:
+    """Return the units of the highest scores, (units,) bool, as many of each kind as are in ``like``, (units,) bool.
+
+    Units are of one kind if each layer has as many filters and as many inputs of the one as of the other. So which of
+    them stay changes no width, and no multiply-add.
+    """
+    kind = torch.zeros(found.count, dtype=torch.int64)
+    for unit in (*found.units.values(), *found.reads.values()):
+        channels = unit[unit >= 0].bincount(minlength=found.count)
+        kind = (kind * (int(channels.max()) + 1) + channels).unique(return_inverse=True)[1]
+    kept = torch.zeros(found.count, dtype=torch.bool)
+    order = scores.argsort(descending=True, stable=True)
+    for one in range(int(kind.max()) + 1):
+        ranked = order[kind[order] == one]
+        kept[ranked[: int(like[ranked].sum())]] = True
+    return kept
 
 
 def _rank(scores: Tensor) -> Tensor:
@@ -118,7 +159,7 @@ def _best_for_macs(
     return kept(bisect_left(enough, (share - ROUNDING) * whole, key=lambda count: left(kept(count))))
 
 
-def _share(members: tuple[str, ...], keep: Keep) -> float:
+def _share(members: tuple[str, ...], keep: Shares) -> float:
     """Return the share that a group of layers keeps."""
     if not isinstance(keep, dict):
         return keep
@@ -128,7 +169,15 @@ def _share(members: tuple[str, ...], keep: Keep) -> float:
     return wanted.pop() if wanted else 1.0
 
 
-def _check(found: Groups, keep: Keep, by: str, normalize: str, minimum: int, multiple: int) -> None:
+def _told_apart(keep: Keep) -> tuple[Path, Shares]:
+    """Return the path whose widths are wanted and the shares that are; the former is empty where the latter count."""
+    if not isinstance(keep, dict):
+        return {}, keep
+    path = {name: value for name, value in keep.items() if isinstance(value, Tensor)}
+    return path, {name: value for name, value in keep.items() if not isinstance(value, Tensor)}
+
+
+def _check(found: Groups, keep: Shares, by: str, normalize: str, minimum: int, multiple: int) -> None:
     if by == "macs" and isinstance(keep, dict):
         raise UserError("multiply-adds are shared out in the whole net: give one number to keep, or the budget filters")
     for what, value, known in (("budget", by, BUDGETS), ("normalization", normalize, tuple(NORMS))):

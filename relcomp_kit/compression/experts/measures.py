@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from relcomp_kit.compression.ecqx import Quantized
 from relcomp_kit.compression.experts.coupling import Path
+from relcomp_kit.compression.experts.joining import check_alike
 from relcomp_kit.compression.experts.multiply_adds import ALL
-from relcomp_kit.compression.experts.paths import check_alike
 from relcomp_kit.compression.experts.scores import filter_scores
 from relcomp_kit.errors import UserError
 from relcomp_kit.relevance.channels import channel_layers

@@ -37,9 +37,11 @@ def relevant_path(
         Of filters, layer name to (output channels,), or of weights, from which `filter_relevance` makes it; 0 or more.
         It may be that of a class, of a concept, or any other score. Layers without any (all 0), such as those behind
         a concept's, keep all their filters.
-    keep : float or dict of str to float
+    keep : float, dict of str to float, or dict of str to Tensor
         In (0, 1]. A number is a budget for the net, see ``by``; a dict gives the shares of single layers, and layers
-        that it does not name keep all. 1 always keeps everything.
+        that it does not name keep all. 1 always keeps everything. Or a path of this net: then every layer keeps as many
+        filters as there, those of the highest scores (of equal ones the first). So what remains of the difference
+        between two paths is which filters they keep, and not how wide they leave each layer.
     example : Tensor
         An input of the net, as in `groups`.
     by : {"filters", "score", "macs"}
@@ -51,7 +53,8 @@ def relevant_path(
         How scores of different layers are made comparable before they are ranked together. "none": as they are, which
         suits relevance, because every layer hands on what it received. "sum" and "mean": divided by those of their
         layer, for scores in units of their own. A filter of a narrow layer starts with a larger part of the sum, so
-        that wide layers are cut more; with "mean" all layers start alike. Not for "score" or shares of single layers.
+        that wide layers are cut more; with "mean" all layers start alike. Not for "score", shares of single layers, or
+        the widths of a path.
     minimum : int
         As many filters are kept in every layer at least, even if the budget is exceeded.
     multiple : int
@@ -93,7 +96,7 @@ def most_critical(
         Class to relevance, as `relcomp_kit.relevance.lrp.weight_relevance_per_class` gives it, or that of filters.
     classes : sequence
         Keys of it.
-    keep : float or dict of str to float
+    keep : float, dict of str to float, or dict of str to Tensor
         As in `relevant_path`.
     example : Tensor
         An input of the net, as in `groups`.
@@ -136,7 +139,7 @@ def average_rel_path(
         As in `relevant_path`.
     relevance_per_class : dict
         Class to relevance, as in `most_critical`.
-    keep : float or dict of str to float
+    keep : float, dict of str to float, or dict of str to Tensor
         As in `relevant_path`.
     example : Tensor
         An input of the net, as in `groups`.
@@ -166,7 +169,7 @@ def magnitude_path(net: nn.Module, keep: Keep, example: Tensor, **options) -> Pa
     ----------
     net : nn.Module
         As in `relevant_path`.
-    keep : float or dict of str to float
+    keep : float, dict of str to float, or dict of str to Tensor
         As in `relevant_path`.
     example : Tensor
         An input of the net, as in `groups`.
@@ -187,19 +190,27 @@ def magnitude_path(net: nn.Module, keep: Keep, example: Tensor, **options) -> Pa
     return relevant_path(net, magnitude, keep, example, **{"normalize": "sum"} | options)
 
 
-def random_path(net: nn.Module, keep: Keep, example: Tensor, generator: torch.Generator, **options) -> Path:
+def random_path(
+    net: nn.Module, keep: Keep, example: Tensor, generator: torch.Generator, *, per: str = "unit", **options
+) -> Path:
     """Return a path by chance, as a control.
+
+    A unit of several coupled filters has one score by default. With a score for each filter it has their sum, as it has
+    the sum of their relevances: then more of the coupled layers stays, and less of the others. At the widths of a path
+    the two are alike, because there only units with the same number of filters are compared.
 
     Parameters
     ----------
     net : nn.Module
         As in `relevant_path`.
-    keep : float or dict of str to float
+    keep : float, dict of str to float, or dict of str to Tensor
         As in `relevant_path`.
     example : Tensor
         An input of the net, as in `groups`.
     generator : torch.Generator
-        Draws one score in [0, 1) for each unit; on the CPU.
+        Draws scores in [0, 1); on the CPU.
+    per : {"unit", "filter"}
+        What each score is for.
     **options
         ``by``, ``normalize``, ``minimum`` and ``multiple`` of `relevant_path`.
 
@@ -213,84 +224,10 @@ def random_path(net: nn.Module, keep: Keep, example: Tensor, generator: torch.Ge
     UserError
         If an argument is outside its range.
     """
+    if per not in ("unit", "filter"):
+        raise UserError(f"chance cannot draw a score per {per!r}; choose one of unit, filter")
     found = groups(net, example)
-    chance = torch.rand(found.count, generator=generator, dtype=torch.float64)
+    drawn = torch.arange(found.count) if per == "unit" else torch.cat(list(found.units.values()))
+    scores = torch.rand(len(drawn), generator=generator, dtype=torch.float64)
+    chance = torch.zeros(found.count, dtype=torch.float64).index_add_(0, drawn, scores)
     return choose(net, example, found, chance, keep, **options)
-
-
-def join(*paths: Path | Sequence[Path]) -> Path:
-    """Return the union of paths: what any of several experts keeps.
-
-    Parameters
-    ----------
-    *paths : dict of str to Tensor
-        Paths of one net, one by one or as one list; each layer to (output channels,) bool.
-
-    Returns
-    -------
-    dict of str to Tensor
-        Layer to the filters kept, (output channels,) bool.
-
-    Raises
-    ------
-    UserError
-        If there is no path, or they are of different nets.
-
-    Examples
-    --------
-    >>> rail = {"conv1": torch.tensor([True, False, False])}
-    >>> person = {"conv1": torch.tensor([False, False, True])}
-    >>> join(rail, person)
-    {'conv1': tensor([ True, False,  True])}
-    """
-    return _combine(paths, torch.logical_or)
-
-
-def intersection(*paths: Path | Sequence[Path]) -> Path:
-    """Return what all of several experts keep; a layer may be left without filters, and then no net can use it.
-
-    Parameters
-    ----------
-    *paths : dict of str to Tensor
-        Paths of one net, one by one or as one list; each layer to (output channels,) bool.
-
-    Returns
-    -------
-    dict of str to Tensor
-        Layer to the filters kept, (output channels,) bool.
-
-    Raises
-    ------
-    UserError
-        If there is no path, or they are of different nets.
-    """
-    return _combine(paths, torch.logical_and)
-
-
-def _combine(paths: tuple, function) -> Path:
-    if len(paths) == 1 and not isinstance(paths[0], Mapping):
-        paths = tuple(paths[0])
-    if not paths:
-        raise UserError("there is no path to combine: give one at least")
-    result = dict(paths[0])
-    for path in paths[1:]:
-        check_alike(result, path)
-        result = {name: function(mask, path[name]) for name, mask in result.items()}
-    return result
-
-
-def check_alike(path: Path, other: Path) -> None:
-    """Raise a `UserError` unless two paths are of one net.
-
-    Parameters
-    ----------
-    path, other : dict of str to Tensor
-        Layer to the filters kept, (output channels,) bool.
-
-    Raises
-    ------
-    UserError
-        If their layers or widths differ.
-    """
-    if {name: mask.shape for name, mask in path.items()} != {name: mask.shape for name, mask in other.items()}:
-        raise UserError("the paths are of different nets: make both on the same one")

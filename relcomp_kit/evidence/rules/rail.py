@@ -145,6 +145,50 @@ def b5c(own: Series, average: Series, lost: Series, before: Series = ()) -> Ruli
     )
 
 
+def b5d(relevance: Series, rivals: dict[str, Series]) -> Ruling:
+    """Compare relevance with what else chooses filters, at equal widths of all layers.
+
+    Parameters
+    ----------
+    relevance : sequence of float
+        One a seed: IoU of the expert by its class's relevance, on its class, in [0, 1].
+    rivals : dict of str to sequence of float
+        By rival the same, of an expert that is as wide in every layer.
+    """
+    return Ruling(
+        {f"relevance is above {name}": better(relevance, values, IOU) for name, values in rivals.items()},
+        "; ".join(f"{name} {percent(values)}" for name, values in ({"relevance": relevance} | rivals).items()),
+    )
+
+
+b5f = b5d
+
+
+def b5e(own: dict[str, Series], equal: dict[str, Series]) -> Ruling:
+    """Judge whether at least half of the lead of relevance is gone once its rivals leave layers as wide.
+
+    Parameters
+    ----------
+    own : dict of str to sequence of float
+        By rival one value a seed: IoU by relevance minus IoU by the rival, whose ranking says how wide layers stay.
+    equal : dict of str to sequence of float
+        The same, of the rival at the widths of relevance.
+    """
+    # where relevance does not lead there is nothing to share out
+    shares = {
+        name: [1 - left / lead if lead > 0 else math.nan for lead, left in zip(leads, equal[name], strict=True)]
+        for name, leads in own.items()
+    }
+    told = [
+        f"lead over {name}: {points_lost(leads)} points with its own widths, {points_lost(equal[name])} at equal widths"
+        for name, leads in own.items()
+    ]
+    return Ruling(
+        {f"widths bring half of the lead over {name}": at_least(values, 0.5) for name, values in shares.items()},
+        "; ".join([*told, *(f"widths bring {percent(values)} of the lead over {n}" for n, values in shares.items())]),
+    )
+
+
 def b8(saved: Series, lost: Series, before: Series = ()) -> Ruling:
     """Judge what the smallest expert for vegetation saves, and what it loses.
 

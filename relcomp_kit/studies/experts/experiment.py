@@ -13,6 +13,7 @@ from relcomp_kit.datasets.download import NAMES
 from relcomp_kit.datasets.scene_set import SceneSet
 from relcomp_kit.errors import UserError
 from relcomp_kit.models.metrics import evaluate, plain
+from relcomp_kit.relevance import filter_saliency
 from relcomp_kit.relevance.lrp import filter_relevance, weight_relevance_per_class
 from relcomp_kit.studies.quantization.experiment import kept
 from relcomp_kit.studies.relevance.measurement import batches
@@ -21,7 +22,10 @@ from relcomp_kit.studies.segmentation.training import provenance
 __all__ = ["VERSION", "class_relevance", "expert"]
 
 VERSION = 1
-ARMS = ("relevance", "average", "magnitude", "magnitude per layer", "random")
+SCORES = ("batch-norm scale", "expected output", "activation-aware")  # of filters, which know no classes either
+ARMS = ("relevance", "average", "magnitude", "magnitude per layer", "random", "random per filter", *SCORES)
+OWN, RELEVANCE = "own", "relevance"
+WIDTHS = (OWN, RELEVANCE)
 
 
 def expert(
@@ -30,6 +34,7 @@ def expert(
     keep: float,
     wanted: tuple[str, ...] = ("rail",),
     arm: str = "relevance",
+    widths: str = OWN,
     net: str = "compact",
     dataset: str = "rail-scenes",
     steps: int = 200,
@@ -48,10 +53,14 @@ def expert(
         The share of all filters that the path keeps, in (0, 1].
     wanted : tuple of str
         The class that the expert is for; of several, the experts are joined.
-    arm : {"relevance", "average", "magnitude", "magnitude per layer", "random"}
-        What the path is made by: relevance of the class wanted, of all classes, weight magnitude, chance. Relevance of
-        one class has one unit in all layers and is ranked as it is; magnitude by its part of the layer's sum, which can
-        leave hardly a filter of a wide layer, or with the same share kept of every layer.
+    arm : str
+        What the path is made by, one of `ARMS`: relevance of the class wanted, of all classes, weight magnitude,
+        chance, or the scores of `relcomp_kit.relevance.filter_saliency`. Relevance of one class has one unit in all
+        layers and is ranked as it is; magnitude by its part of the layer's sum, which can leave hardly a filter of a
+        wide layer, or with the same share kept of every layer. Chance has a number for each unit, or for each filter.
+    widths : {"own", "relevance"}
+        How wide layers stay: as the arm's own scores leave them, or all as the relevance of the class wanted leaves
+        them, so that the arm only says which filters these are.
     net, dataset : str
         A size of DeepLabV3 and a set of scenes, as in the experiment "quantize".
     steps, batch, learning_rate
@@ -66,8 +75,9 @@ def expert(
     UserError
         If the arm, the class or the data set does not exist or fit.
     """
-    if arm not in ARMS:
-        raise UserError(f"there is no arm {arm!r}; choose one of {', '.join(ARMS)}")
+    for what, value, known in (("arm", arm, ARMS), ("widths", widths, WIDTHS)):
+        if value not in known:
+            raise UserError(f"there is no {what} {value!r}; choose one of {', '.join(known)}")
     if dataset in NAMES:
         raise UserError(f"{dataset} has nothing to segment: take a set of scenes")
     model, data = kept(net, dataset, seed, profile)
@@ -76,7 +86,7 @@ def expert(
         what = f"no class {unknown[0]!r}" if unknown else "no expert for no class"
         raise UserError(f"{data.name} has {what}; choose one of {', '.join(data.classes)}")
     example = example_of(data)
-    path = _path(model, data, arm, wanted, keep, seed, relevance_scenes, example)
+    path = _path(model, data, arm, widths, wanted, keep, seed, relevance_scenes, example)
     small = experts.compact(model, path, example)
     found = {
         "MACs": (experts.macs(small, example)[ALL] / experts.macs(model, example)[ALL], "share"),
@@ -94,22 +104,36 @@ def _path(
     net: nn.Module,
     data: SceneSet,
     arm: str,
+    widths: str,
     wanted: Sequence[str],
     keep: float,
     seed: int,
     scenes: int,
     example: Tensor,
 ) -> dict[str, Tensor]:
-    if arm == "magnitude":
-        return experts.magnitude_path(net, keep, example)
+    own = class_path(net, data, wanted, keep, scenes) if RELEVANCE in (arm, widths) else {}
+    if arm == "relevance":
+        return own
+    kept = own or keep
     if arm == "magnitude per layer":
         layers = [name for members in experts.groups(net, example).layers for name in members]
-        return experts.magnitude_path(net, dict.fromkeys(layers, keep), example)
-    if arm == "random":
-        return experts.random_path(net, keep, example, torch.Generator().manual_seed(seed))
+        return experts.magnitude_path(net, own or dict.fromkeys(layers, keep), example)
+    if arm == "magnitude":
+        return experts.magnitude_path(net, kept, example)
+    if arm.startswith("random"):
+        per = "filter" if arm == "random per filter" else "unit"
+        return experts.random_path(net, kept, example, torch.Generator().manual_seed(seed), per=per)
     if arm == "average":
-        return experts.average_rel_path(net, class_relevance(net, data, scenes), keep, example)
-    return class_path(net, data, wanted, keep, scenes)
+        return experts.average_rel_path(net, class_relevance(net, data, scenes), kept, example)
+    return experts.relevant_path(net, _scores_of_filters(net, data, arm, scenes), kept, example, normalize="sum")
+
+
+def _scores_of_filters(net: nn.Module, data: SceneSet, arm: str, scenes: int) -> dict[str, Tensor]:
+    if arm == "batch-norm scale":
+        return filter_saliency.batch_norm_scale(net)
+    if arm == "expected output":
+        return filter_saliency.expected_output(net)
+    return filter_saliency.activation_aware_magnitude(net, batches(data.train, scenes))
 
 
 def class_path(net: nn.Module, data: SceneSet, wanted: Sequence[str], keep: float, scenes: int) -> dict[str, Tensor]:

@@ -3,7 +3,7 @@
 from statistics import fmean
 
 from relcomp_kit.evidence.record import Record, claims_text
-from relcomp_kit.studies.experts.experiment import ARMS
+from relcomp_kit.studies.experts.experiment import ARMS, OWN
 from relcomp_kit.studies.setting import segmenter
 from relcomp_kit.sweeps.table import Rows, select
 
@@ -23,7 +23,7 @@ def row(record: dict) -> dict:
         for when in WHEN
         if f"{split} IoU {when}" in found
     }
-    how = {name: point[name] for name in ("arm", "keep", "seed", "steps", "net", "dataset")}
+    how = {name: point[name] for name in ("arm", "widths", "keep", "seed", "steps", "net", "dataset")}
     costs = {name.lower(): found[name] for name in ("MACs", "parameters", "filters")}
     return how | {"wanted": tuple(point["wanted"])} | costs | scores | {"made_by": found["made by"]}
 
@@ -47,10 +47,9 @@ def curves(rows: Rows, wanted: str, when: str) -> dict[str, list[list[tuple[floa
     when : {"as cut", "trained"}
         Before or after the short training.
     """
-    whole, found = supers(rows), {}
-    for arm in ARMS:
-        found[arm] = []
-        for seed, start in whole.items():
+    found: dict[str, list] = {arm: [] for arm in ARMS if select(rows, arm=arm)}
+    for arm in found:
+        for seed, start in supers(rows).items():
             some = [one for one in select(rows, arm=arm, seed=seed, wanted=(wanted,)) if one["keep"] < 1]
             points = [(one["macs"], one[f"test {when}"][wanted]) for one in sorted(some, key=lambda one: -one["keep"])]
             found[arm].append([(1.0, start[f"test {when}"][wanted]), *points])
@@ -267,8 +266,9 @@ def weather_lines(record: dict) -> list[str]:
 
 
 def recorded(record: dict) -> list[dict]:
-    """Return the rows of a record, as `note` took them."""
-    return [one | {"wanted": tuple(one["wanted"])} for one in record["measurements"] if one["name"] == "expert"]
+    """Return the rows of a record, as `note` took them; before widths were noted, all arms had their own."""
+    found = select(record["measurements"], name="expert")
+    return [{"widths": OWN} | one | {"wanted": tuple(one["wanted"])} for one in found]
 
 
 def summary(rows: Rows, wanted: str) -> list[str]:

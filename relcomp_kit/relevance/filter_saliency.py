@@ -1,0 +1,145 @@
+"""Scores of filters beside relevance and the size of weights: by batch-norm alone, and by weights and their inputs.
+
+They know no classes. A batch-norm behind a layer rescales every filter, so the size of its weights says little about
+what leaves it; its scale and shift do, without any data.
+"""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from relcomp_kit.errors import UserError
+from relcomp_kit.relevance.channels import batch_norms, check_eval, inner_layers
+
+Scores = dict[str, Tensor]
+TINY = 1e-30  # in the place of a deviation of 0
+
+
+def batch_norm_scale(model: nn.Module) -> Scores:
+    """Return the absolute scale of the batch-norm behind every filter.
+
+    Source: Liu, Li, Shen, Huang, Yan, Zhang: "Learning Efficient Convolutional Networks through Network Slimming",
+    2017; there the scales are pushed towards 0 in training, here they are as the net has them.
+
+    Parameters
+    ----------
+    model : nn.Module
+        With a batch-norm behind every layer but the last.
+
+    Returns
+    -------
+    dict of str to Tensor
+        Layer name to (output channels,), 0 or more.
+
+    Raises
+    ------
+    UserError
+        If a layer has no batch-norm, or one without scale, shift and statistics.
+    """
+    return {name: scale for name, (scale, _, _) in _of_norms(model).items()}
+
+
+def expected_output(model: nn.Module) -> Scores:
+    """Return what ReLU lets through of every filter on average, computed from its batch-norm alone.
+
+    If what the batch-norm normalizes is normally distributed, with the mean and the variance that it has kept, its
+    output has its shift as mean b and nearly its scale as deviation s, and ``E[ReLU] = b Phi(b / s) + s phi(b / s)``
+    with distribution Phi and density phi of the standard normal distribution. Where a residual sum lies between
+    batch-norm and ReLU, its other summands are left out.
+
+    Parameters
+    ----------
+    model : nn.Module
+        With a batch-norm behind every layer but the last.
+
+    Returns
+    -------
+    dict of str to Tensor
+        Layer name to (output channels,), 0 or more.
+
+    Raises
+    ------
+    UserError
+        If a layer has no batch-norm, or one without scale, shift and statistics.
+    """
+    normal, found = torch.distributions.Normal(0.0, 1.0), {}
+    for name, (scale, shift, normalized) in _of_norms(model).items():
+        deviation = scale * normalized
+        ratio = shift / deviation.clamp_min(TINY)
+        found[name] = (shift * normal.cdf(ratio) + deviation * normal.log_prob(ratio).exp()).clamp_min(0)
+    return found
+
+
+def _of_norms(model: nn.Module) -> dict[str, tuple[Tensor, Tensor, Tensor]]:
+    """Return of the batch-norm behind every layer but the last |scale|, shift, and the deviation before both."""
+    norms, found = batch_norms(model), {}
+    for name in inner_layers(model):
+        norm = model.get_submodule(norms[name]) if name in norms else None
+        if not isinstance(norm, _BatchNorm) or norm.weight is None or norm.running_var is None:
+            raise UserError(f"{name} has no batch-norm with scale and statistics: score its filters by something else")
+        variance = norm.running_var.double()
+        normalized = (variance / (variance + norm.eps)).sqrt()  # 1 but for eps
+        found[name] = norm.weight.detach().double().abs(), norm.bias.detach().double(), normalized
+    return found
+
+
+def activation_aware_magnitude(model: nn.Module, batches: Iterable[tuple[Tensor, object]]) -> Scores:
+    """Return the sum over every filter's weights of their absolute value times the norm of the input that they meet.
+
+    The norm of an input channel is that over all images and places.
+    Source: the score of single weights in Sun, Liu, Bair, Kolter: "A Simple and Effective Pruning Approach for Large
+    Language Models" (Wanda), 2024; the sum over a filter is ours.
+
+    Parameters
+    ----------
+    model : nn.Module
+        In eval mode.
+    batches : iterable of (Tensor, object)
+        Inputs as the net wants them; what stands beside them is not read.
+
+    Returns
+    -------
+    dict of str to Tensor
+        Layer name to (output channels,), 0 or more, of every layer but the last.
+
+    Raises
+    ------
+    UserError
+        If the net is in train mode, or there is no batch.
+    """
+    check_eval(model)
+    layers = inner_layers(model)
+    squares: dict[str, Tensor] = {}
+
+    def hook(name: str, axis: int):
+        def add(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            found = inputs[0].double().square().movedim(axis, 0).flatten(1).sum(1)
+            squares[name] = squares[name] + found if name in squares else found
+
+        return add
+
+    hooks = [
+        layer.register_forward_pre_hook(hook(name, -3 if isinstance(layer, nn.Conv2d) else -1))
+        for name, layer in layers.items()
+    ]
+    device = next(model.parameters()).device
+    try:
+        with torch.inference_mode():
+            for x, _ in batches:
+                model(x.to(device))
+    finally:
+        for one in hooks:
+            one.remove()
+    if not squares:
+        raise UserError("there is nothing to measure on: give one batch at least")
+    found = {}
+    for name, layer in layers.items():
+        groups, filters = getattr(layer, "groups", 1), len(layer.weight)
+        norm = (
+            squares[name].sqrt().view(groups, -1).repeat_interleave(filters // groups, 0)
+        )  # of what each filter reads
+        size = layer.weight.detach().double().abs().view(filters, norm.shape[1], -1).sum(2)
+        found[name] = (size * norm).sum(1)
+    return found
