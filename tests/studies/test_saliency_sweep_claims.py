@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from relcomp_kit.cli.training import _deciding
 from relcomp_kit.errors import UserError
 from relcomp_kit.studies import saliency_sweep_claims
 from relcomp_kit.studies.plans import points as points_of
@@ -55,3 +56,9 @@ def test_plans_that_lack_a_partner_decide_nothing():
         with pytest.raises(UserError, match="--decide is for plans that run every seed with all activations"):
             saliency_sweep_claims.check(points)
     assert saliency_sweep_claims.check(ACTIVATIONS) == saliency_sweep_claims.check(INPUTS) == "mnist"
+
+
+def test_the_command_line_finds_who_decides():
+    assert _deciding(ACTIVATIONS) is saliency_sweep_claims
+    assert _deciding(points_of("pruning-rise")).__name__ == "relcomp_kit.studies.pruning.sweep_claims"
+    assert _deciding(points_of("ecqx-voc")).__name__ == "relcomp_kit.studies.quantization.sweep_claims"
