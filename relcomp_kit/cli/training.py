@@ -148,8 +148,9 @@ def sweep(
 
 def _deciding(points: list) -> ModuleType:
     """Return the module that makes claims of the records of these points."""
-    study = {"prune": "pruning", "expert": "experts"}.get(points[0].experiment, "quantization")
-    return importlib.import_module(f"relcomp_kit.studies.{study}.sweep_claims")
+    modules = {"prune": "pruning.sweep_claims", "expert": "experts.sweep_claims", "saliency": "saliency_sweep_claims"}
+    module = modules.get(points[0].experiment, "quantization.sweep_claims")
+    return importlib.import_module(f"relcomp_kit.studies.{module}")
 
 
 def _decide(points: list, plan: Path, out: Path, record: bool) -> None:

@@ -75,6 +75,8 @@ class MaskedNet(nn.Module):
     initial : {"torch", "glorot"}
         Weights uniform in +-1 / sqrt(inputs), PyTorch's default for linear layers, biases alike; or uniform in
         +-sqrt(6 / (inputs + outputs)), Keras' default, biases 0. Source of the latter: Glorot and Bengio 2010.
+    cold : float
+        What the outputs of all classes but the true one shall give: -1 as published ("others cold"), or 0 ("one hot").
     """
 
     layers: Sequence[MaskedLayer]  # an nn.ModuleList, which has no type for what it holds
@@ -85,8 +87,10 @@ class MaskedNet(nn.Module):
         activations: str | Sequence[str] = "tanh",
         seed: int = 0,
         initial: str = "torch",
+        cold: float = -1.0,
     ):
         super().__init__()
+        self.cold = cold
         count = len(sizes) - 1
         names = [activations] * count if isinstance(activations, str) else list(activations)
         if len(names) != count:

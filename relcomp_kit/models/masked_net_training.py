@@ -59,7 +59,7 @@ def prepare(split: Split, seed: int, noise: bool = True, signed: bool = True) ->
     return Samples(corrupt(images, seed) if noise else images, split.labels)
 
 
-def one_hot_others_cold(labels: Tensor, classes: int) -> Tensor:
+def one_hot_others_cold(labels: Tensor, classes: int, cold: float = -1.0) -> Tensor:
     """Return the targets of training: 1 for the class of an image, -1 for all others.
 
     Parameters
@@ -68,13 +68,15 @@ def one_hot_others_cold(labels: Tensor, classes: int) -> Tensor:
         Class of each image, (images,), int64.
     classes : int
         Number of classes.
+    cold : float
+        What the other classes get instead, such as 0.
 
     Returns
     -------
     Tensor
         Targets, (images, classes), float32.
     """
-    targets = torch.full((len(labels), classes), -1.0)
+    targets = torch.full((len(labels), classes), cold)
     return targets.scatter_(1, labels[:, None], 1.0)
 
 

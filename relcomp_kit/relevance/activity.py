@@ -1,4 +1,4 @@
-"""Measures from the thesis' literature part that look at the neurons' activity alone, without a loss."""
+"""Measures from the thesis' literature part that look at the neurons' activity, or their weights, without a loss."""
 
 import torch
 from sklearn.metrics import mutual_info_score
@@ -7,7 +7,7 @@ from torch import Tensor
 from relcomp_kit.errors import UserError
 from relcomp_kit.models.masked_net import MaskedNet, weight_names
 
-STATISTICS = ("mean", "std", "apoz", "information")
+STATISTICS = ("mean", "std", "apoz", "information", "minimum weight")
 
 
 def neuron_importance(net: MaskedNet, x: Tensor, labels: Tensor, statistic: str, bins: int = 16) -> list[Tensor]:
@@ -21,10 +21,11 @@ def neuron_importance(net: MaskedNet, x: Tensor, labels: Tensor, statistic: str,
         Inputs (images, inputs), one image at least.
     labels : Tensor
         Classes (images,); used by "information" only.
-    statistic : {"mean", "std", "apoz", "information"}
+    statistic : {"mean", "std", "apoz", "information", "minimum weight"}
         Mean absolute activation; standard deviation of the activation over the images; 1 - APoZ, the share of images
         for which the neuron is active (above 0; the average percentage of zeros counts the others); mutual information
-        of the activation, cut into ``bins`` equal intervals, with the class, in nats (also called information gain).
+        of the activation, cut into ``bins`` equal intervals, with the class, in nats (also called information gain);
+        mean square of the weights that lead to the neuron, 1 for the inputs, to which none lead (minimum weight).
     bins : int
         Intervals between a neuron's lowest and highest activation, for "information".
 
@@ -37,12 +38,19 @@ def neuron_importance(net: MaskedNet, x: Tensor, labels: Tensor, statistic: str,
     ------
     UserError
         If there is no such statistic, or no image.
+
+    Notes
+    -----
+    Source of the minimum weight: Molchanov et al. 2017.
     """
     if statistic not in STATISTICS:
         raise UserError(f"there is no statistic {statistic!r}; choose one of {', '.join(STATISTICS)}")
     if len(x) == 0:
         raise UserError("there is no image to measure activity on")
     with torch.no_grad():
+        if statistic == "minimum weight":
+            weights = [layer.weight * layer.weight_mask for layer in net.layers]
+            return [torch.ones_like(weights[0][0]), *(weight.square().mean(1) for weight in weights)]
         values = net.trace(x)
     if statistic == "mean":
         return [value.abs().mean(0) for value in values]

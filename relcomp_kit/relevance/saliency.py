@@ -20,7 +20,7 @@ def loss_per_image(net: MaskedNet, output: Tensor, labels: Tensor, loss: str = "
     Parameters
     ----------
     net : MaskedNet
-        The net that gave the output; only its output mask is read.
+        The net that gave the output; only its output mask and the targets that it is trained for are read.
     output : Tensor
         The net's output, (images, classes); more dimensions may come before these.
     labels : Tensor
@@ -43,7 +43,7 @@ def loss_per_image(net: MaskedNet, output: Tensor, labels: Tensor, loss: str = "
     if loss == "pruning":
         return output.gather(-1, labels.expand(*output.shape[:-1])[..., None])[..., 0]
     kept = net.layers[-1].output_mask
-    error = (output - one_hot_others_cold(labels, output.shape[-1])) ** 2 * kept
+    error = (output - one_hot_others_cold(labels, output.shape[-1], net.cold)) ** 2 * kept
     return error.sum(-1) / kept.sum()
 
 

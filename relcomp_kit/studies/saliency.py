@@ -25,6 +25,7 @@ HIDDEN = {  # hidden layers; the output is tanh throughout, since the targets ar
     "tanh, then ReLU": ("tanh", "relu", "tanh"),
 }
 MIXTURES = ("ReLU, then tanh", "tanh, then ReLU")
+EVERYWHERE = {name: (first, second, second) for name, (first, second, _) in HIDDEN.items()}  # the output, too
 
 
 def input_maps(net: MaskedNet, x: Tensor, labels: Tensor) -> dict[str, Tensor]:
@@ -93,6 +94,23 @@ def region_ratios(importance: Tensor, parts: dict[str, Tensor]) -> dict[str, flo
     """
     share = importance / importance.sum(1, keepdim=True)
     return {name: ((share * part).sum(1).mean() / part.float().mean()).item() for name, part in parts.items()}
+
+
+def region_signs(slopes: Tensor, parts: dict[str, Tensor]) -> dict[str, float]:
+    """Return per region the sum of a map over the sum of its absolute values, mean over the images: in [-1, 1].
+
+    At 1 every pixel of the region is positive, at -1 negative; at 0 they cancel.
+
+    Parameters
+    ----------
+    slopes : (images, pixels)
+        A map with its signs.
+    parts : dict of str to Tensor
+        As `regions` returns them; images in which a region is empty, or nothing has a slope, do not count.
+    """
+    return {
+        name: ((slopes * part).sum(1) / (slopes.abs() * part).sum(1)).nanmean().item() for name, part in parts.items()
+    }
 
 
 def weight_measures(net: MaskedNet, x: Tensor, labels: Tensor, oracle_images: int, seed: int = 0) -> dict[str, dict]:
@@ -232,6 +250,27 @@ def weight_costs(net: MaskedNet, x: Tensor, labels: Tensor) -> dict[str, float]:
     }
     direct = functools.partial(saliency.direct_importance, net, x, labels)
     return {name: time_ratio(one, direct, repeats=3) for name, one in measures.items()}
+
+
+def all_neurons_time_ratio(net: MaskedNet, x: Tensor, labels: Tensor, repeats: int) -> float:
+    """Return the run time of the importance of all neurons, inputs to outputs, by impact over that by saliency.
+
+    Parameters
+    ----------
+    net : MaskedNet
+        The thesis' net.
+    x : (images, pixels)
+        Its input.
+    labels : (images,)
+        The true classes.
+    repeats : int
+        As in `time_ratio`.
+    """
+    impact, slope = (
+        functools.partial(saliency.input_importance, net, x, labels, measure=measure)
+        for measure in ("impact", "saliency")
+    )
+    return time_ratio(impact, slope, repeats)
 
 
 def time_ratio(slow: Callable[[], object], fast: Callable[[], object], repeats: int = 9) -> float:

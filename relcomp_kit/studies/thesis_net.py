@@ -28,6 +28,7 @@ def trained_net(
     signed: bool = True,
     like: Trained | None = None,
     report: Callable[[int, float], None] | None = None,
+    cold: float = -1.0,
 ) -> Trained:
     """Train the thesis' net, or take it from the cache.
 
@@ -49,14 +50,16 @@ def trained_net(
         A net of the same seed, noise and range whose images are used again, so that the noise is not drawn twice.
     report : callable, optional
         Called every 100 steps with the step and the accuracy on its batch; not for a net from the cache.
+    cold : float
+        Target of the outputs of the other classes, as in `MaskedNet`.
     """
     if like:
         images, test = like.train, like.test
     else:
         images = prepare(dataset.train, seed * 10, noise, signed)
         test = prepare(dataset.test, seed * 10 + 2, noise, signed)
-    net = MaskedNet((images.x.shape[1], 36, 25, len(dataset.classes)), activations, seed=seed)
-    config = {"noise": noise, "signed": signed}
+    net = MaskedNet((images.x.shape[1], 36, 25, len(dataset.classes)), activations, seed, cold=cold)
+    config = {"noise": noise, "signed": signed, "cold": cold}
     net.load_state_dict(trained_state(dataset, images, seed, steps, activations, report, **config))
     return Trained(net, images, test)
 
@@ -71,6 +74,7 @@ def trained_state(
     *,
     noise: bool = True,
     signed: bool = True,
+    cold: float = -1.0,
 ) -> dict[str, Tensor]:
     """Return the state of a net trained by the published program, from the cache or made now.
 
@@ -90,13 +94,17 @@ def trained_state(
         As in `trained_net`.
     noise, signed : bool
         As in `trained_net`.
+    cold : float
+        As in `trained_net`.
     """
 
     def make(_) -> tuple[dict[str, Tensor], dict]:
-        net = MaskedNet((images.x.shape[1], 36, 25, len(dataset.classes)), activations, seed=seed)
-        targets = one_hot_others_cold(images.labels, len(dataset.classes))
+        net = MaskedNet((images.x.shape[1], 36, 25, len(dataset.classes)), activations, seed, cold=cold)
+        targets = one_hot_others_cold(images.labels, len(dataset.classes), cold)
         train(net, images, targets, Batches(len(images), seed), 0, steps, report)
         return net.state_dict(), {}
 
     config = {"seed": seed, "steps": steps, "activations": activations, "noise": noise, "signed": signed}
+    if cold != -1:  # nets of before there was a choice are found again
+        config["cold"] = cold
     return load_or_make("net", 1, config, dataset.sha256, make)[0]

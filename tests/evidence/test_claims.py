@@ -16,7 +16,7 @@ from relcomp_kit.evidence import claims, record, verdicts
 from relcomp_kit.evidence.rules import RULES
 from relcomp_kit.studies.profiles import get_profile
 
-THESIS = "1a 1b 1c 1d 2 3 3c 4 4c 5 5c 6 7 8a 8b 8c 8d 8e 9 9c 10 11 11c 12 13 13a 13b 14 14c 14d"
+THESIS = "1a 1b 1c 1d 1e 1f 2 3 3c 4 4c 5 5c 6 7 7c 8a 8b 8c 8d 8e 9 9c 10 11 11c 12 12c 13 13a 13b 14 14c 14d"
 RAIL = "1 2 3 4 4c 4d 5 5c 6 7 8 9 10 11 12 13 13c"
 SETS = ("", "-rail", "-gsc", "-cifar10", "-voc")
 QUANTIZED = [f"{claim}{ending}" for claim in ("1", "1c", "2", "2c", "3") for ending in SETS]
@@ -179,6 +179,19 @@ def test_a_record_on_the_published_data_goes_before_the_lesson_s_own(monkeypatch
     assert shown("rail-scenes", "camvid")["measured"] == "rail-scenes"
     assert shown("rail-scenes", "camvid", "berdiba")["measured"] == "berdiba"
     assert shown("camvid")["measured"] == "camvid"  # better than nothing
+
+
+def test_of_two_records_on_the_published_data_the_one_with_more_seeds_counts(monkeypatch):
+    def made(seeds):
+        claim = {"id": "T3", "measured": str(seeds), "verdict": "partly", "dataset": "mnist"}
+        claim["seeds"] = list(range(seeds))
+        return {"lesson": "02_x", "profile": "full", "dataset": "mnist", "commit": "c", "claims": [claim]}
+
+    def shown(**seeds):
+        monkeypatch.setattr(claims, "recorded", lambda profile="full": {n: made(count) for n, count in seeds.items()})
+        return {row["id"]: row for row in claims.table([])}["T3"]["recorded"]["measured"]
+
+    assert shown(a=3, b=20) == shown(a=20, b=3) == "20"
 
 
 def measured(value, unit="share", versions=("2.0", "1.0"), **changes) -> dict:

@@ -58,6 +58,13 @@ EXAMPLES = {
         ({"blob": {"digit": three(2.1), "edges": three(1.2)}}, "digit: more to the net than to the mean image"),
         ({"blob": {"digit": three(1.5), "edges": three(1.6)}}, "edges: more to the net than to the mean image"),
     ),
+    "T1e": (
+        {"digit": three(0.3), "others": three(-0.2), "edges": three(0.1)},
+        ({"digit": three(-0.1)}, "brighter pixels of the digit speak for the class"),
+        ({"others": three(0.03)}, "brighter pixels at other digits' places speak against it"),
+        ({"edges": three(0.02)}, "brighter pixels of the edges speak for it"),
+    ),
+    "T1f": ({"ratio": three(1.6)}, ({"ratio": three(1.0)}, "the impact takes 1.5 times as long")),
     "T2": (
         T2,
         ({"direct": three(0.7)}, "two maps are closer to the oracle"),
@@ -86,19 +93,22 @@ EXAMPLES = {
         ({"r_squared": three(0.9)}, "a line fits above SF 0.5"),
         ({"miss_below": three(0.01)}, "that line misses below"),
     ),
-    "T7": (
-        T7,
-        *(
-            change
-            for what in ("accuracy", "maps")
-            for change in (
-                ({what: T7[what] | {"sigmoid": three(0.95)}}, f"{what}: tanh is above sigmoid"),
-                ({what: T7[what] | {"tanh": three(0.2)}}, f"{what}: tanh is above ReLU"),
-                ({what: T7[what] | {"ReLU": three(0.85)}}, f"{what}: ReLU is below sigmoid"),
-                ({what: T7[what] | {"tanh, ReLU": three(0.99)}}, f"{what}: tanh, ReLU is no better than tanh"),
-            )
-        ),
-    ),
+    **{
+        name: (
+            T7,
+            *(
+                change
+                for what in ("accuracy", "maps")
+                for change in (
+                    ({what: T7[what] | {"sigmoid": three(0.95)}}, f"{what}: tanh is above sigmoid"),
+                    ({what: T7[what] | {"tanh": three(0.2)}}, f"{what}: tanh is above ReLU"),
+                    ({what: T7[what] | {"ReLU": three(0.85)}}, f"{what}: ReLU is below sigmoid"),
+                    ({what: T7[what] | {"tanh, ReLU": three(0.99)}}, f"{what}: tanh, ReLU is no better than tanh"),
+                )
+            ),
+        )
+        for name in ("T7", "T7c")
+    },
     "T8a": ({"limit": 40.14213}, ({"limit": 40.1423}, "4 decimals agree")),
     "T8b": (
         {"numeric": PUBLISHED, "analytic": [value + 0.5 for value in PUBLISHED]},
@@ -128,6 +138,11 @@ EXAMPLES = {
         {"unit_range": three(0.2), "signed_noisy": [0.0] * 3},
         ({"unit_range": [0.0] * 3}, "on [0, 1] some weights get no gradient"),
         ({"signed_noisy": three(0.01)}, "on [-1, 1] with noise all get one"),
+    ),
+    "T12c": (
+        {"signed_maps": three(0.9), "unit_maps": three(0.5), "signed_biases": three(1.0), "unit_biases": three(1.5)},
+        ({"unit_maps": three(0.89)}, "maps are closer to the oracle on [-1, 1] with noise"),
+        ({"unit_biases": three(1.1)}, "biases move more against weights on [0, 1]"),
     ),
     **{
         name: (

@@ -148,6 +148,7 @@ def test_text_protocol_goes_on_while_validation_rises_and_stops_when_it_does_not
 
 def test_targets_are_one_hot_others_cold():
     assert one_hot_others_cold(torch.tensor([2, 0]), 3).tolist() == [[-1, -1, 1], [1, -1, -1]]
+    assert one_hot_others_cold(torch.tensor([2, 0]), 3, 0).tolist() == [[0, 0, 1], [1, 0, 0]]
 
 
 def test_masked_outputs_do_not_compete():

@@ -29,6 +29,18 @@ def test_statistics_neuron_by_neuron(make_net, make_images, activations):
                 assert float(found[name][layer][neuron]) == pytest.approx(expected, abs=1e-7), (name, layer, neuron)
 
 
+def test_minimum_weight_is_the_mean_square_of_what_leads_to_a_neuron(make_net, make_images):
+    net, (x, labels) = make_net(masked=False), make_images(3)
+    with torch.no_grad():
+        net.layers[1].weight_mask[0, 1:] = 0
+    inputs, first, second, *_ = neuron_importance(net, x, labels, "minimum weight")
+    assert inputs.tolist() == [1] * x.shape[1]
+    row = net.layers[0].weight[2].tolist()
+    assert float(first[2]) == pytest.approx(sum(one**2 for one in row) / len(row))
+    left = net.layers[1].weight[0].tolist()
+    assert float(second[0]) == pytest.approx(left[0] ** 2 / len(left))
+
+
 def test_active_share_is_one_minus_the_average_percentage_of_zeros(make_net, make_images):
     net, (x, labels) = make_net("relu"), make_images(20)
     hidden = net.trace(x)[1]

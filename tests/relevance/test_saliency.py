@@ -243,3 +243,11 @@ def test_loss_per_image_is_its_definition(make_net, make_images, classes):
     if not classes:
         mse = torch.nn.functional.mse_loss(output, one_hot_others_cold(labels, 3).double())
         torch.testing.assert_close(saliency.loss_per_image(net, output, labels).mean(), mse)
+
+
+def test_loss_is_that_of_the_targets_that_a_net_is_trained_for(make_net, make_images):
+    net, (x, labels) = make_net(), make_images()
+    net.cold = 0.0
+    output = net(x).detach()
+    mse = torch.nn.functional.mse_loss(output, torch.nn.functional.one_hot(labels, 3).double())
+    torch.testing.assert_close(saliency.loss_per_image(net, output, labels).mean(), mse)

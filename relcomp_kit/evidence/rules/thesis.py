@@ -18,6 +18,8 @@ from relcomp_kit.evidence.rules.series import (
 from relcomp_kit.evidence.verdicts import Condition, Ruling
 
 REGION = 0.2  # of a ratio of shares: what T1c calls more than chance
+SIGN = 0.05  # a twentieth of what the sum of a map can be, over the sum of its absolute values
+BIASES = 1.2  # a ratio of ratios: as much more as T1c asks for
 # Shares of the weights left in layers 0, 1 and 2 after 150 steps, by SF. Source: Böhnke, section 5.3 and appendix.
 PUBLISHED_SHARES = {
     0.55: (0.975, 0.92, 0.86),
@@ -100,6 +102,32 @@ def t1d(net: dict[str, Series], blob: dict[str, Series]) -> Ruling:
         },
         ", ".join(f"{region} {fmean(net[region]):.2f} against {fmean(blob[region]):.2f}" for region in net),
     )
+
+
+def t1e(digit: Series, others: Series, edges: Series) -> Ruling:
+    """Judge whether brighter pixels speak for the true class or against it, by region.
+
+    Parameters
+    ----------
+    digit : sequence of float
+        One a seed: gradient of the true class's score by the region's pixels, summed, over the sum of its absolute
+        values; in [-1, 1].
+    others : sequence of float
+        The same, of the places of other digits.
+    edges : sequence of float
+        The same, of the edges.
+    """
+    return Ruling(
+        {
+            "brighter pixels of the digit speak for the class": Condition(digit, SIGN),
+            "brighter pixels at other digits' places speak against it": Condition([-value for value in others], SIGN),
+            "brighter pixels of the edges speak for it": Condition(edges, SIGN),
+        },
+        f"digit {spread(digit, 2)}, other digits {spread(others, 2)}, edges {spread(edges, 2)}",
+    )
+
+
+t1f = t1b
 
 
 def t2(outer: Series, direct: Series, outer_accuracy: Series, direct_accuracy: Series) -> Ruling:
@@ -248,6 +276,9 @@ def t7(accuracy: dict[str, Series], maps: dict[str, Series], mixtures: Sequence[
     return Ruling(conditions, ", ".join(f"{name} {100 * fmean(accuracy[name]):.1f}" for name in ranked))
 
 
+t7c = t7
+
+
 def t8a(limit: float) -> Ruling:
     """The worked example."""
     return Ruling({"4 decimals agree": Condition([0.00005 - abs(limit - 40.1421)])}, f"{limit:.4f}")
@@ -373,6 +404,27 @@ def t12(unit_range: Series, signed_noisy: Series) -> Ruling:
             "on [-1, 1] with noise all get one": at_most(signed_noisy, 0.0),
         },
         f"{percent(unit_range)} on [0, 1], {percent(signed_noisy)} on [-1, 1] with noise",
+    )
+
+
+def t12c(signed_maps: Series, unit_maps: Series, signed_biases: Series, unit_biases: Series) -> Ruling:
+    """Judge what the range of the inputs and noise do to maps and biases: one value a seed.
+
+    Parameters
+    ----------
+    signed_maps, unit_maps : sequence of float
+        Rank correlation of the saliency map with the oracle on [-1, 1] with noise, and on [0, 1] without, in [-1, 1].
+    signed_biases, unit_biases : sequence of float
+        How far training moves the first layer's biases, over how far it moves its weights, in the same order.
+    """
+    more = [unit / signed for unit, signed in zip(unit_biases, signed_biases, strict=True)]
+    return Ruling(
+        {
+            "maps are closer to the oracle on [-1, 1] with noise": better(signed_maps, unit_maps, CORRELATION, ""),
+            "biases move more against weights on [0, 1]": at_least(more, BIASES),
+        },
+        f"correlation {spread(signed_maps, 2)} on [-1, 1] with noise, {spread(unit_maps, 2)} on [0, 1]; "
+        f"biases against weights {spread(signed_biases, 1)} and {spread(unit_biases, 1)}",
     )
 
 

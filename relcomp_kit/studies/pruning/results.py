@@ -14,6 +14,8 @@ from relcomp_kit.studies.profiles import PruningBudget
 from relcomp_kit.studies.pruning import measurement as study
 
 LESSON = "02_prune_until_it_converges"
+RISE = 30  # pruning steps after which the thesis sees the accuracy at its highest
+SMALL = {"T4": (0.0, 0.3), "T5": (0.1, 0.25)}  # share of all weights left, lowest and highest
 
 
 def layer_shares(curves: study.Curves, group: str) -> dict[float, np.ndarray]:
@@ -89,11 +91,9 @@ def decided(
     record = Record(LESSON, profile, data.name)
     scale = {"at_scale": budget.at_scale, "seeds": budget.seeds}
     pruned, unpruned = curves["pruned"], study.select(curves["unpruned"], 0.95)  # its SF plays no part
-    _rise(record, study.select(pruned, 0.6), unpruned, min(30, budget.steps), scale)
-    for claim, low, high in (("T4", 0.0, 0.3), ("T5", 0.1, 0.25)):
-        found = study.small_enough(pruned, unpruned, low, high)
-        record.claim(claim, accuracy=found["accuracy"], reference=found["start"], **scale)
-        record.claim(claim + "c", accuracy=found["accuracy"], reference=found["unpruned"], **scale)
+    decide_rise(record, study.select(pruned, 0.6), unpruned, min(RISE, budget.steps), scale)
+    for claim in SMALL:
+        decide_small_enough(record, pruned, unpruned, claim, scale)
     record.claim("T6", **study.linearity(pruned), **scale)
     _limits(record, curves, data, scale)
     record.claim("T10", **study.last_layer_fall(study.select(pruned, 0.6)), **scale)
@@ -118,8 +118,20 @@ def decided(
     return record
 
 
-def _rise(record: Record, pruned: list[dict], unpruned: list[dict], step: int, scale: dict) -> None:
-    """Decide what the rise of the accuracy is due to (T3)."""
+def decide_rise(record: Record, pruned: list[dict], unpruned: list[dict], step: int, scale: dict) -> None:
+    """Decide what the rise of the accuracy is due to (T3, T3c).
+
+    Parameters
+    ----------
+    record : Record
+        The verdicts go into it.
+    pruned, unpruned : list of dict
+        Curves by seed, of SF 0.6 and of the same training without pruning.
+    step : int
+        The pruning step that counts.
+    scale : dict
+        ``at_scale`` and ``seeds``, as `Record.claim` takes them.
+    """
     rise = {
         "start": [curve["test"][0] for curve in pruned],
         "pruned": [curve["test"][step] for curve in pruned],
@@ -127,6 +139,25 @@ def _rise(record: Record, pruned: list[dict], unpruned: list[dict], step: int, s
     }
     record.claim("T3", **rise, **scale)
     record.claim("T3c", **rise, **scale)
+
+
+def decide_small_enough(record: Record, pruned: list[dict], unpruned: list[dict], claim: str, scale: dict) -> None:
+    """Decide whether few weights are enough, against the start and against as much training (T4, T5; T4c, T5c).
+
+    Parameters
+    ----------
+    record : Record
+        The verdicts go into it.
+    pruned, unpruned : list of dict
+        Curves to choose from, and those of the same training without pruning.
+    claim : {"T4", "T5"}
+        Which share of the weights counts.
+    scale : dict
+        ``at_scale`` and ``seeds``, as `Record.claim` takes them.
+    """
+    found = study.small_enough(pruned, unpruned, *SMALL[claim])
+    record.claim(claim, accuracy=found["accuracy"], reference=found["start"], **scale)
+    record.claim(claim + "c", accuracy=found["accuracy"], reference=found["unpruned"], **scale)
 
 
 def _limits(record: Record, curves: study.Curves, data: ImageSet, scale: dict) -> None:
