@@ -1,5 +1,6 @@
 """Splits that lie in memory as a whole, drawn or decoded beforehand by all cores."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -71,4 +72,8 @@ def in_memory(data: SceneSet, processes: int, most: int | None = None) -> SceneS
 
 def _piece(split: Scenes, start: int, end: int) -> tuple[Tensor, Tensor]:
     images, labels = zip(*(split[index] for index in range(start, end)))
-    return tuple(torch.stack([one.as_subclass(Tensor) for one in part]) for part in (images, labels))
+    return _together(images), _together(labels)
+
+
+def _together(tensors: Sequence[Tensor]) -> Tensor:
+    return torch.stack([one.as_subclass(Tensor) for one in tensors])

@@ -3,6 +3,7 @@
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 
@@ -80,7 +81,7 @@ def full_precision() -> Iterator[None]:
 
     By default cuDNN reads them in TF32, of 10 bits. That is enough for training; relevance would not be conserved.
     """
-    places = torch.backends.cudnn.conv, torch.backends.cuda.matmul
+    places: tuple[Any, ...] = (torch.backends.cudnn.conv, torch.backends.cuda.matmul)
     before = [place.fp32_precision for place in places]
     for place in places:
         place.fp32_precision = "ieee"
