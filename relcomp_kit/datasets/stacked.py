@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 from joblib import Parallel, delayed
@@ -63,7 +64,7 @@ def in_memory(data: SceneSet, processes: int, most: int | None = None) -> SceneS
         (name, start, min(start + PIECE, counts[name])) for name in splits for start in range(0, counts[name], PIECE)
     ]
     made = Parallel(processes)(delayed(_piece)(splits[name], start, end) for name, start, end in jobs)
-    parts = {
+    parts: dict[str, Any] = {
         name: Stacked(*map(torch.cat, zip(*(pair for job, pair in zip(jobs, made) if job[0] == name))))
         for name in splits
     }

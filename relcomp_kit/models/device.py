@@ -81,7 +81,8 @@ def full_precision() -> Iterator[None]:
 
     By default cuDNN reads them in TF32, of 10 bits. That is enough for training; relevance would not be conserved.
     """
-    places: tuple[Any, ...] = (torch.backends.cudnn.conv, torch.backends.cuda.matmul)
+    backends: Any = torch.backends  # whose stubs do not know the settings of convolutions
+    places = backends.cudnn.conv, backends.cuda.matmul
     before = [place.fp32_precision for place in places]
     for place in places:
         place.fp32_precision = "ieee"
