@@ -71,7 +71,9 @@ def write_artifact(path: Path, tensors: dict[str, torch.Tensor], info: dict) -> 
     Path
         The file.
     """
-    own = {name: tensor.detach().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()}
+    # from a GPU once, as digest and file both need it here
+    here = {name: tensor.detach().cpu() for name, tensor in tensors.items()}
+    own = {name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in here.items()}
     about = {"info": info, "name": Path(path).name, "sha256": content_digest(own, info)}
     return write_atomic(path, save(own, metadata={"about": json.dumps(about)}))  # keys come in any order
 

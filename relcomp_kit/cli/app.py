@@ -11,7 +11,7 @@ from relcomp_kit.errors import UserError, printable
 from relcomp_kit.threads import patient
 
 COMMANDS = (
-    *(machine.check, lessons.run, lessons.lab, training.fetch, training.train, training.sweep),
+    *(machine.check, lessons.run, lessons.lab, training.fetch, training.train, training.large, training.sweep),
     *(compression.compress, compression.predict, coding.encode, coding.decode, coding.info),
     *(teaching.slides, teaching.exercises, teaching.grade, demonstration.demo, teaching.api),
     *(lessons.render, machine.lock, lessons.report, lessons.site),

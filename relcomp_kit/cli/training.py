@@ -9,8 +9,9 @@ from typing import Annotated
 import typer
 
 from relcomp_kit.cli.options import DEFAULT_OUT, interruptible
+from relcomp_kit.errors import UserError
 
-DEFAULT_SWEEP = DEFAULT_OUT / "sweep"
+DEFAULT_SWEEP, DEFAULT_LARGE = DEFAULT_OUT / "sweep", DEFAULT_OUT / "large"
 
 
 def fetch(names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Data sets, for example mnist.")]) -> None:
@@ -101,6 +102,33 @@ def train(
     )
     if record:
         print(f"recorded in {commit_checkpoint(file)}")
+
+
+def large(
+    net: Annotated[str, typer.Option(metavar="NET", help="compact, resnet50 or resnet101.")] = "resnet101",
+    size: Annotated[str, typer.Option(metavar="HxW", help="Height and width of the scenes.")] = "192x320",
+    minutes: Annotated[float, typer.Option(min=1, help="All that it may take; the training takes what is left.")] = 9,
+    seed: Annotated[int, typer.Option(min=0, help="Decides initial weights and the order of the scenes.")] = 0,
+    batch: Annotated[int, typer.Option(min=2, metavar="N", help="Scenes a step.")] = 16,
+    steps: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Rehearse it: N steps a training, on 16 scenes, no clock.")
+    ] = None,
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where files and record go.")] = DEFAULT_LARGE,
+) -> None:
+    """Make a large net for rail scenes on a GPU that is lent for minutes: trained, quantized, cut, as small files."""
+    from relcomp_kit.files import cache_dir
+    from relcomp_kit.models.deeplab import SIZES
+    from relcomp_kit.studies.large_net.run import Settings
+    from relcomp_kit.studies.large_net.stages import large as run
+    from relcomp_kit.studies.segmentation.training import read_size
+
+    if net not in SIZES:
+        raise UserError(f"there is no net {net!r}; choose one of {', '.join(SIZES)}")
+    with interruptible(f"what was trained up to the last validation is in {cache_dir()}"):
+        record = run(
+            Settings(net, read_size(size), seed, batch, steps), minutes, out, lambda line: print(line, flush=True)
+        )
+    print(f"wrote {record}")
 
 
 def _train_classifier(net: str, seed: int, out: Path, changes: dict) -> None:

@@ -89,7 +89,7 @@ class Remembered(Dataset):
     def __init__(self, dataset: Scenes, limit: int):
         self._dataset, self._free = dataset, limit
         self._samples: list[tuple[Tensor, Tensor] | None] = [None] * len(dataset)
-        self.size = getattr(dataset, "size", None)
+        self.size, self.at_hand = getattr(dataset, "size", None), getattr(dataset, "at_hand", False)
 
     def __len__(self) -> int:
         return len(self._samples)

@@ -166,7 +166,7 @@ def heatmaps(
             axes[row * len(images)].set_ylabel(textwrap.fill(name, 12))
             for column, values in enumerate(maps):
                 axis, grain = axes[row * len(images) + column], 1 + (values.shape[1] > FINE)
-                values = avg_pool2d(values.detach().float()[None], grain, ceil_mode=True)[0].numpy()
+                values = avg_pool2d(values.detach().float()[None], grain, ceil_mode=True)[0].cpu().numpy()
                 peak = np.quantile(np.abs(values), 0.995) or np.abs(values).max() or 1.0
                 right, bottom = (grain * length - 0.5 for length in reversed(values.shape))
                 axis.imshow(values, shades, vmin=-peak, vmax=peak, extent=(-0.5, right, bottom, -0.5))

@@ -59,7 +59,7 @@ def _corner(axis: Axes, name: str, at: tuple[float, float], inside: np.ndarray) 
 
 def _percentiles(values: Tensor, generator: np.random.Generator) -> np.ndarray:
     """Return the rank of every absolute value in percent, from 0 to just below 100; equal ones in random order."""
-    values = values.detach().abs().flatten().numpy()
+    values = values.detach().abs().flatten().cpu().numpy()
     order = np.lexsort((generator.random(len(values)), values))
     ranks = np.empty(len(values))
     ranks[order] = 100 * np.arange(len(values)) / len(values)
@@ -79,7 +79,7 @@ def gradient_identity(pairs: dict[str, tuple[Tensor, Tensor]]) -> None:
     """
     fields, bounds, titles = [], [], []
     for rule, pair in pairs.items():
-        products, relevance = (values.detach().flatten().double().numpy() for values in pair)
+        products, relevance = (values.detach().flatten().double().cpu().numpy() for values in pair)
         length = np.linalg.norm(products) * np.linalg.norm(relevance)
         cosine = f"{products @ relevance / length:.4f}".replace("-", "−") if length else "undefined"
         titles.append(f"{rule}: cosine {cosine}")

@@ -1,6 +1,9 @@
 """Where a net runs and in which precision."""
 
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import torch
 
@@ -14,9 +17,9 @@ def choose_device() -> torch.device:
     return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
 
 
-def describe_device() -> str:
-    """Return what `choose_device` chooses, for people."""
-    if choose_device().type == "cuda":
+def describe_device(device: torch.device | None = None) -> str:
+    """Return what computes, for people: by default what `choose_device` chooses."""
+    if (device or choose_device()).type == "cuda":
         return torch.cuda.get_device_name()
     return f"{platform.machine()}, {torch.get_num_threads()} threads"
 
@@ -70,3 +73,21 @@ def autocast(precision: str, device: torch.device) -> torch.autocast:
         The context manager.
     """
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+
+
+@contextmanager
+def full_precision() -> Iterator[None]:
+    """Let a GPU's convolutions and products read float32 numbers as they are, within a ``with``.
+
+    By default cuDNN reads them in TF32, of 10 bits. That is enough for training; relevance would not be conserved.
+    """
+    backends: Any = torch.backends  # whose stubs do not know the settings of convolutions
+    places = backends.cudnn.conv, backends.cuda.matmul
+    before = [place.fp32_precision for place in places]
+    for place in places:
+        place.fp32_precision = "ieee"
+    try:
+        yield
+    finally:
+        for place, precision in zip(places, before):
+            place.fp32_precision = precision

@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -72,7 +73,7 @@ class Group:
         """Return in every process the value that the first one passed."""
         box = [content]
         if self.size > 1:
-            distributed.broadcast_object_list(box, device=self.device)
+            distributed.broadcast_object_list(box)
         return box[0]
 
 
@@ -94,13 +95,38 @@ def count(devices: int, machines: int) -> int:
     Raises
     ------
     UserError
-        If a number is below 1, or this machine has GPUs, but fewer than ``devices``.
+        If a number is below 1, or this is one of several machines and has GPUs, but fewer than ``devices``.
     """
     if devices < 1 or machines < 1:
         raise UserError(f"{devices} devices on {machines} machines cannot train: take 1 at least")
-    if choose_device().type == "cuda" and devices > torch.cuda.device_count():
-        raise UserError(f"this machine has {torch.cuda.device_count()} GPUs, not {devices}: take fewer devices")
+    gpus = torch.cuda.device_count()
+    if machines > 1 and 0 < gpus < devices:
+        raise UserError(f"this machine has {_gpus(gpus)}, not {devices}: take fewer devices on each machine")
     return devices * machines
+
+
+def _gpus(count: int) -> str:
+    return f"{count} GPU{'s' if count > 1 else ''}"
+
+
+def place(local_rank: int, processes: int, gpus: int) -> tuple[str, torch.device]:
+    """Return the backend by which the processes of a machine meet, and where one of them computes.
+
+    NCCL wants a GPU for each process. Where there are fewer, they share them and meet by Gloo: so a single GPU can test
+    what several run.
+
+    Parameters
+    ----------
+    local_rank : int
+        Number of the process among those of its machine.
+    processes : int
+        How many run on the machine.
+    gpus : int
+        How many GPUs it has; with 0, all processes compute on the CPU.
+    """
+    if not gpus:
+        return "gloo", torch.device("cpu")
+    return "nccl" if processes <= gpus else "gloo", torch.device("cuda", local_rank % gpus)
 
 
 def launch(work: Callable[[Group], None], devices: int = 1, machines: int = 1) -> None:
@@ -111,19 +137,21 @@ def launch(work: Callable[[Group], None], devices: int = 1, machines: int = 1) -
     work : callable
         Has to be picklable where there are several processes. They share the memory of its tensors.
     devices : int
-        Processes on this machine, a GPU each, or all on the CPU.
+        Processes on this machine, a GPU each, or all on the CPU; more than there are GPUs share them.
     machines : int
         How many machines make this same call; they meet at ``$MASTER_ADDR:$MASTER_PORT``, an address of one of them.
 
     Raises
     ------
     UserError
-        If one is raised in a process, the machine has fewer GPUs, the meeting point is no address that can be reached,
-        or a machine does not come there within `WAIT` seconds.
+        If one is raised in a process, one of several machines has too few GPUs, the meeting point is no address that
+        can be reached, or a machine does not come there within `WAIT` seconds.
     """
     if count(devices, machines) == 1:
         work(Group(0, 0, 1, choose_device()))
         return
+    if 0 < (gpus := torch.cuda.device_count()) < devices:
+        print(f"relcomp: {devices} processes share {_gpus(gpus)}: slower than one for each GPU", file=sys.stderr)
     meeting_point = _meeting_point() if machines > 1 else "localhost:0"
     config = LaunchConfig(
         min_nodes=machines,
@@ -181,10 +209,10 @@ def _meeting_point() -> str:
 
 def _join(work: Callable[[Group], None]) -> None:
     """Meet the other processes and work with them; torchrun's launcher has set the variables that are read here."""
-    local_rank, on_gpu = int(os.environ["LOCAL_RANK"]), torch.cuda.is_available()
-    device = torch.device("cuda", local_rank) if on_gpu else torch.device("cpu")
-    if on_gpu:
+    local_rank, processes = int(os.environ["LOCAL_RANK"]), int(os.environ["LOCAL_WORLD_SIZE"])
+    backend, device = place(local_rank, processes, torch.cuda.device_count())
+    if device.type == "cuda":
         torch.cuda.set_device(device)
-    distributed.init_process_group("nccl" if on_gpu else "gloo")
+    distributed.init_process_group(backend)
     work(Group(distributed.get_rank(), local_rank, distributed.get_world_size(), device))
     distributed.destroy_process_group()

@@ -83,6 +83,11 @@ class TrainingBatches(Dataset):
         self.chosen = Batches(len(split), seed, recipe.batch)
         self.augment = training_transform(recipe.size) if recipe.augment else None
 
+    @property
+    def at_hand(self) -> bool:
+        """Whether a batch costs nothing but copies, so that no other process need prepare it."""
+        return self.augment is None and getattr(self.split, "at_hand", False)
+
     def __getitem__(self, step: int) -> tuple[Tensor, Tensor]:
         indices = self.chosen[step].tolist()
         images, labels = stack(

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 import torch
 from torch import Tensor
 
-from relcomp_kit.artifacts import artifact_path, load_or_make, read_artifact
+from relcomp_kit.artifacts import artifact_path, load_or_make, peek, read_artifact
 from relcomp_kit.datasets.scene_set import SceneSet
 from relcomp_kit.datasets.scenes import class_frequencies
 from relcomp_kit.errors import UserError
@@ -22,7 +22,7 @@ from relcomp_kit.models.recipe import Recipe, resolve
 from relcomp_kit.models.training_log import write_tensorboard
 from relcomp_kit.models.training_loop import Files, Report, best_row, fit
 
-__all__ = ["Recipe", "Trained", "class_weights", "resolve", "train", "trained"]
+__all__ = ["Recipe", "Trained", "class_weights", "reached", "resolve", "train", "trained"]
 
 VERSION = 1  # of the training: a change that gives other weights raises it
 FREQUENCY_SCENES = 400  # that class weights are counted on
@@ -89,6 +89,23 @@ def trained(
     if log_dir and not any(log_dir.glob("events.out.tfevents.*")):  # the net has come from the cache
         write_tensorboard(log_dir, info["history"])
     return Trained(state, info["history"], info["metrics"]), info["note"]
+
+
+def reached(recipe: Recipe, data: SceneSet, seed: int) -> Trained | None:
+    """Return the best state of a training by `trained` that was stopped before its end; None before a validation.
+
+    Parameters
+    ----------
+    recipe, data, seed
+        As in `trained`, for a training by one process.
+    """
+    config = {"recipe": asdict(resolve(recipe)), "seed": seed}
+    found = peek(artifact_path("segmentation", VERSION, config, data.sha256).with_suffix(".partial"))
+    if found is None:
+        return None
+    tensors, info = found
+    best = {name.removeprefix("best."): value for name, value in tensors.items() if name.startswith("best.")}
+    return Trained(best, info["history"], info["history"][best_row(info["history"])])
 
 
 def train(

@@ -87,7 +87,7 @@ def fit(
         run.batches,
         batch_size=None,
         sampler=range(run.done, recipe.steps),
-        num_workers=workers(group),
+        num_workers=0 if run.batches.at_hand else workers(group),
     )
     with torch.random.fork_rng(devices=[group.device] if group.device.type == "cuda" else []):
         for images, labels in () if run.stopped() else loader:

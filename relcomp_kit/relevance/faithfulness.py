@@ -36,7 +36,8 @@ def rank_correlation(one: Tensor, other: Tensor) -> Tensor:
     """
     if one.shape != other.shape:
         raise UserError(f"ranks can be compared for equal shapes only, not {tuple(one.shape)} and {tuple(other.shape)}")
-    ranks = [torch.from_numpy(rankdata(part.double().reshape(-1, part.shape[-1]), axis=1)) for part in (one, other)]
+    rows = [part.double().cpu().reshape(-1, part.shape[-1]) for part in (one, other)]
+    ranks = [torch.from_numpy(rankdata(part, axis=1)) for part in rows]
     left, right = (rank - rank.mean(1, keepdim=True) for rank in ranks)
     return (left * right).sum(1) / (left.norm(dim=1) * right.norm(dim=1))
 

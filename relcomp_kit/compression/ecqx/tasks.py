@@ -131,7 +131,7 @@ class Pictures:
 
     def _logits(self, net: nn.Module, x: Tensor) -> Tensor:
         with autocast(self.precision, self.device):
-            return _checked(logits(net(x)), self.classes).float()
+            return _checked(logits(net(x.to(next(net.parameters()).device))), self.classes).float()
 
     @torch.no_grad()
     def scores(self, net: nn.Module, split: str) -> dict[str, float]:

@@ -19,6 +19,7 @@ from relcomp_kit.compression.experts.coupling import (
 from relcomp_kit.compression.experts.gating import gate
 from relcomp_kit.compression.experts.slicing import compact_like, sliced
 from relcomp_kit.errors import UserError
+from relcomp_kit.models.device import full_precision
 from relcomp_kit.models.outputs import logits
 from relcomp_kit.relevance.channels import check_eval
 
@@ -38,7 +39,7 @@ def compact(net: nn.Module, path: Path, example: Tensor) -> nn.Module:
     path : dict of str to Tensor
         As `relevant_path` gives it for this net.
     example : Tensor
-        An input of the net, such as an image, or random numbers; on the net's device.
+        An input of the net, such as an image, or random numbers.
 
     Returns
     -------
@@ -53,14 +54,15 @@ def compact(net: nn.Module, path: Path, example: Tensor) -> nn.Module:
     """
     check_eval(net)
     found = groups(net, example)
+    example = example.to(next(net.parameters()).device)
     small = compact_like(net, sliced(net.state_dict(), kept_units(net, path, found), found.axes))
-    with torch.inference_mode(), fitting_example(), gate(net, path):
+    with torch.inference_mode(), full_precision(), fitting_example(), gate(net, path):
         wanted = logits(net(example))
     if not wanted.isfinite().all():
         raise UserError("the net's logits on the example are not all finite: take finite weights and inputs")
     largest = wanted.abs().max()
     try:
-        with torch.inference_mode():
+        with torch.inference_mode(), full_precision():
             apart = (logits(small(example)) - wanted).abs().max()
     except BAD_INPUT as error:
         raise UserError(f"cut out, the expert does not run ({reason(error)}): keep more filters, or others") from error

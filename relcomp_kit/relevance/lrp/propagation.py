@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from relcomp_kit.errors import UserError
+from relcomp_kit.models.device import full_precision
 from relcomp_kit.relevance.lrp.functional_operations import Survey
 from relcomp_kit.relevance.lrp.working_copy import output_of
 
@@ -75,7 +76,7 @@ class Propagation:
     def forward(self, x: Tensor, strict: bool = True) -> Tensor:
         """Return the logits; with ``strict`` a net that relevance cannot be traced through is an error."""
         self.entered.clear()
-        with torch.enable_grad():
+        with torch.enable_grad(), full_precision():
             images = self.survey.begin(x)
             with self.survey:
                 output = output_of(self.net(images))
@@ -90,7 +91,9 @@ class Propagation:
 
     @torch.no_grad()
     def _compare(self, original: nn.Module, x: Tensor, output: Tensor) -> None:
-        expected, self.original = output_of(original(x)), None
+        with full_precision():
+            expected = output_of(original(x))
+        self.original = None
         if (output - expected).abs().max() > 1e-3 * expected.abs().max():
             raise UserError(
                 "zennit's canonizer changes what this net computes, since its modules do not stand in the order in "
@@ -119,7 +122,8 @@ class Propagation:
         """
         listeners, self.listeners = self.listeners, self.listeners if listen else []
         try:
-            back = torch.autograd.grad(output, tensors, carried, retain_graph=again, allow_unused=True)
+            with full_precision():
+                back = torch.autograd.grad(output, tensors, carried, retain_graph=again, allow_unused=True)
         except RuntimeError as error:
             if "modified by an inplace operation" not in str(error):
                 raise

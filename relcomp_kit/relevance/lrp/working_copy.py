@@ -102,7 +102,7 @@ def read_batch(batch: tuple | list | Tensor, device: torch.device) -> tuple[Tens
     batch : Tensor, or tuple or list of two
         Images (N, ...), floating-point; alone, or with targets, a tensor or None.
     device : torch.device
-        Where the images go; targets stay where they are.
+        Where both go.
 
     Returns
     -------
@@ -123,4 +123,4 @@ def read_batch(batch: tuple | list | Tensor, device: torch.device) -> tuple[Tens
         raise UserError("a batch is empty: drop it, or look at what made it")
     if not x.is_floating_point():
         raise UserError(f"images must be floating-point numbers, not {x.dtype}: normalise them first")
-    return x.detach().to(device), target
+    return x.detach().to(device), target if target is None else target.to(device)

@@ -18,6 +18,7 @@ from relcomp_kit.datasets.images import ImageSet
 from relcomp_kit.datasets.scene_set import SceneSet
 from relcomp_kit.datasets.transforms import normalize
 from relcomp_kit.errors import UserError
+from relcomp_kit.models.device import choose_device
 from relcomp_kit.models.metrics import evaluate, plain
 from relcomp_kit.models.scene_batches import stack
 from relcomp_kit.models.states import load_state
@@ -237,6 +238,6 @@ def _apart(one: nn.Module, other: nn.Module, data: Data) -> float | None:
     """Return the largest difference of two nets' outputs over the largest output; None without batch-norm."""
     if not isinstance(data, SceneSet):
         return None
-    x = normalize(stack([data.test[i] for i in range(min(COMPARED, len(data.test)))])[0])
+    x = normalize(stack([data.test[i] for i in range(min(COMPARED, len(data.test)))])[0].to(choose_device()))
     first, second = one(x)["out"], other(x)["out"]
     return ((first - second).abs().max() / first.abs().max()).item()

@@ -14,6 +14,7 @@ from relcomp_kit.datasets.images import ImageSet
 from relcomp_kit.datasets.scene_set import SceneSet
 from relcomp_kit.datasets.transforms import normalize
 from relcomp_kit.errors import UserError
+from relcomp_kit.models.device import choose_device
 from relcomp_kit.models.scene_batches import stack
 from relcomp_kit.models.states import load_state
 from relcomp_kit.studies import plans
@@ -174,7 +175,7 @@ def mask_bytes(quantized: Quantized, paths: dict[str, dict[str, Tensor]]) -> lis
 
 
 def images(data: SceneSet, count: int) -> Tensor:
-    """Return the first test scenes as a net takes them, (count, 3, height, width).
+    """Return the first test scenes as a net takes them, (count, 3, height, width), where nets are.
 
     Parameters
     ----------
@@ -183,7 +184,7 @@ def images(data: SceneSet, count: int) -> Tensor:
     count : int
         How many scenes.
     """
-    return normalize(stack([data.test[place] for place in range(count)])[0])
+    return normalize(stack([data.test[place] for place in range(count)])[0].to(choose_device()))
 
 
 def told(data: bytes) -> str:

@@ -8,10 +8,12 @@ from torch import Tensor, nn
 
 from relcomp_kit.compression import ecqx, experts
 from relcomp_kit.compression.ecqx.qat import QatRecipe, quantized_net
+from relcomp_kit.compression.ecqx.qat_loop import Report
 from relcomp_kit.compression.experts import ALL
 from relcomp_kit.datasets.download import NAMES
 from relcomp_kit.datasets.scene_set import SceneSet
 from relcomp_kit.errors import UserError
+from relcomp_kit.models.device import choose_device
 from relcomp_kit.models.metrics import evaluate, plain
 from relcomp_kit.relevance import filter_saliency
 from relcomp_kit.relevance.lrp import filter_relevance, weight_relevance_per_class
@@ -167,12 +169,18 @@ def class_path(net: nn.Module, data: SceneSet, wanted: Sequence[str], keep: floa
 
 
 def example_of(data: SceneSet) -> Tensor:
-    """Return an input of a net by its size alone, (1, 3, height, width)."""
-    return data.train[0][0].as_subclass(Tensor)[None].float()
+    """Return an input of a net by its size alone, (1, 3, height, width), where nets are."""
+    return data.train[0][0].as_subclass(Tensor)[None].float().to(choose_device())
 
 
 def train_on(
-    net: nn.Module, data: SceneSet, seed: int, steps: int, batch: int = 8, learning_rate: float = 1e-3
+    net: nn.Module,
+    data: SceneSet,
+    seed: int,
+    steps: int,
+    batch: int = 8,
+    learning_rate: float = 1e-3,
+    report: Report | None = None,
 ) -> float:
     """Train an expert on all classes after its cut, in place; return the seconds that it took.
 
@@ -190,9 +198,11 @@ def train_on(
         Scenes a step.
     learning_rate : float
         At the start; it falls by the schedule "poly".
+    report : callable, optional
+        ``report(step, steps, text)`` after every step; if it raises, the net stays as it was.
     """
     recipe = QatRecipe("float", steps=steps, batch=batch, learning_rate=learning_rate, schedule="poly")
-    state, history = quantized_net(recipe, net, data, seed)
+    state, history = quantized_net(recipe, net, data, seed, report=report)
     net.load_state_dict(ecqx.state_dict(state))
     return history[-1]["seconds"]
 

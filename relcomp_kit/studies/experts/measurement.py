@@ -1,5 +1,6 @@
 """What lesson 06 measures: whom filters serve, experts of every size, in other weather, and how fast they are."""
 
+import copy
 import functools
 import tempfile
 from pathlib import Path
@@ -14,6 +15,7 @@ from relcomp_kit.datasets.rail_scenes import RailScenes
 from relcomp_kit.datasets.scene_set import SceneSet
 from relcomp_kit.datasets.scenes import remember
 from relcomp_kit.datasets.transforms import normalize
+from relcomp_kit.models.device import choose_device
 from relcomp_kit.models.metrics import evaluate, plain
 from relcomp_kit.relevance.channels import batch_norms
 from relcomp_kit.relevance.lrp import filter_relevance, weight_relevance_per_class
@@ -56,8 +58,8 @@ def first_net(plan: str, seed: int) -> tuple[nn.Module, SceneSet]:
 
 
 def as_example(data: SceneSet) -> Tensor:
-    """Return one image as a net takes it, (1, 3, height, width)."""
-    return normalize(data.test[0][0].as_subclass(Tensor)[None])
+    """Return one image as a net takes it, (1, 3, height, width), where nets are."""
+    return normalize(data.test[0][0].as_subclass(Tensor)[None].to(choose_device()))
 
 
 @torch.no_grad()
@@ -76,7 +78,7 @@ def channel_means(net: nn.Module, x: Tensor, layer: str, mask: Tensor) -> tuple[
         True for a channel that stays.
     """
     found = {}
-    kept = mask.float()[:, None, None]
+    kept = mask.to(x)[:, None, None]
     convolution, norm = net.get_submodule(layer), net.get_submodule(batch_norms(net)[layer])
     hooks = [
         convolution.register_forward_hook(lambda module, inputs, output: output * kept),
@@ -233,6 +235,8 @@ def all_weathers(budget: ExpertBudget, plan: str, wanted: str) -> dict[str, dict
 def times(net: nn.Module, small: nn.Module, example: Tensor) -> list[str]:
     """Return a line for every way to run super-net and expert on one image: milliseconds, and how many times faster.
 
+    All of them run on the processor, as ONNX Runtime does here.
+
     Parameters
     ----------
     net, small : nn.Module
@@ -240,6 +244,7 @@ def times(net: nn.Module, small: nn.Module, example: Tensor) -> list[str]:
     example : (1, 3, H, W)
         The image; it is also tried at twice the height and width.
     """
+    net, small, example = copy.deepcopy(net).cpu(), copy.deepcopy(small).cpu(), example.cpu()
     lines = []
     for scale in (1, 2):
         x = nn.functional.interpolate(example, scale_factor=scale) if scale > 1 else example

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from relcomp_kit import figures
@@ -249,8 +250,9 @@ def _how(task: Task, asked: Task, settings: Settings) -> str:
         f"Allowed to lose on validation: {100 * settings.lose:g} points. Bits and Lambda (what entropy weighs) are the "
         "smallest file that keeps to it, or the best score where none does. ECQ^x: Becking et al. 2022."
     )
+    processor = describe_device(torch.device("cpu"))  # where nets of one's own are measured, beside a GPU, too
     lines.append(
-        f"Latency: the median of one image at a time on {describe_device()}, batch-norms folded, nets taking turns. A "
+        f"Latency: the median of one image at a time on {processor}, batch-norms folded, nets taking turns. A "
         "quantized net is decoded into floats and runs as fast as the float one. ONNX Runtime ran the nets that are "
         "written, which stand for all of their shape."
     )

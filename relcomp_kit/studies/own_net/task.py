@@ -98,9 +98,10 @@ class Task:
                 )
             return values.nanmean().item()
         split, wanted, right = _of_classes(getattr(self.data, part), self.asked), torch.tensor(self.asked), 0
+        device = next(net.parameters()).device
         size = max(1, PIECE // split.images[0, 0].numel())
         for images, labels in zip(split.images.split(size), split.labels.split(size)):
-            output = logits(net(self.scaled(images)))
+            output = logits(net(self.scaled(images.to(device)))).cpu()
             right += int((wanted[output[:, wanted].argmax(1)] == labels).sum())
         return right / len(split.labels)
 
@@ -176,7 +177,7 @@ def check_fit(net: nn.Module, task: Task, spec: str) -> None:
     x, label = next(task.relevance_batches(1))
     try:
         with torch.inference_mode():
-            answer = logits(net(x))
+            answer = logits(net(x.to(next(net.parameters()).device)))
     except (RuntimeError, ValueError, TypeError, IndexError, AttributeError, AssertionError) as error:
         what = (str(error) or type(error).__name__).splitlines()[0]
         raise UserError(

@@ -9,6 +9,7 @@ from torch.utils.data import Dataset
 from relcomp_kit.datasets.scene_set import SceneSet
 from relcomp_kit.datasets.transforms import normalize
 from relcomp_kit.models import checkpoints
+from relcomp_kit.models.device import choose_device
 from relcomp_kit.models.masked_net import MaskedNet
 from relcomp_kit.relevance import lrp, saliency
 from relcomp_kit.relevance.concepts import concept_heatmaps, receptive_crop, reference_images
@@ -75,8 +76,8 @@ def rare_classes(net: nn.Module, data: SceneSet, classes: int = 2, scenes: int =
 
 
 def as_input(images: Sequence[Tensor]) -> Tensor:
-    """Return uint8 images as one batch of a net's input."""
-    return normalize(torch.stack([image.as_subclass(Tensor) for image in images]))
+    """Return uint8 images as one batch of a net's input, where nets are."""
+    return normalize(torch.stack([image.as_subclass(Tensor) for image in images]).to(choose_device()))
 
 
 def heat(net: nn.Module, image: Tensor, class_: int, **how) -> Tensor:

@@ -13,6 +13,7 @@ from relcomp_kit.artifacts import load_or_make
 from relcomp_kit.datasets.scene_set import VOID, SceneSet
 from relcomp_kit.datasets.scenes import remember
 from relcomp_kit.datasets.transforms import normalize
+from relcomp_kit.models.device import choose_device
 from relcomp_kit.models.metrics import evaluate
 from relcomp_kit.models.scene_batches import stack
 from relcomp_kit.provenance import commit
@@ -38,7 +39,7 @@ MEASURES = (LRP, OTHER_AGGREGATE, TAYLOR, PLUS, MAGNITUDE, RANDOM)
 
 
 def batches(split: Dataset, scenes: int, size: int = 8) -> list[tuple[Tensor, Tensor]]:
-    """Return the first scenes of a split as batches of (input of the net, classes).
+    """Return the first scenes of a split as batches of (input of the net, classes), where nets are.
 
     Parameters
     ----------
@@ -49,12 +50,12 @@ def batches(split: Dataset, scenes: int, size: int = 8) -> list[tuple[Tensor, Te
     size : int
         Scenes a batch.
     """
-    some = firsts(split, scenes)
+    some, device = firsts(split, scenes), choose_device()
     stacked = (
         stack([some[index] for index in range(first, min(first + size, len(some)))])
         for first in range(0, len(some), size)
     )
-    return [(normalize(images), labels) for images, labels in stacked]
+    return [(normalize(images.to(device)), labels.to(device)) for images, labels in stacked]
 
 
 def loss_start(output: Tensor, target: Tensor) -> Tensor:

@@ -84,9 +84,10 @@ def settle(net: nn.Module, split: Dataset, scenes: int = 40) -> nn.Module:
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = None  # the plain average of all batches
     net.train()
+    device = next(net.parameters()).device
     for first in range(0, min(scenes, len(split)), 8):
         images, _ = stack([split[index] for index in range(first, min(first + 8, len(split)))])
-        net(normalize(images))
+        net(normalize(images.to(device)))
     return net.eval()
 
 
