@@ -15,8 +15,8 @@
 # | draw maps of pixels and of weights, rank every measure by its agreement with the oracle | which measures are worth their price, and why a product of two maps is no substitute for the weight itself | lesson 00, a quarter of an hour |
 #
 # The lesson takes about a minute on two cores in `quick`. `full` differs only in the small convolutional net at the end. The lesson
-# decides the claims T1a to T1d, T2, T7 and T12 of the ledger, the list of published claims in `data/claims.toml`. The table at the end
-# says what each of them states.
+# decides the claims T1a to T1d, T2, T7 and T12 of the ledger, the list of published claims in `data/claims.toml`. Sweeps of more nets decide
+# T1e, T1f, T7c and T12c. The tables at the end say what each of them states.
 
 # %% slideshow={"slide_type": "skip"}
 import torch
@@ -572,6 +572,21 @@ print(claims_text(record.content))
 full = reference("01_find_important_weights")
 missing = "no full run has been recorded yet: relcomp run 01 --profile full --record"
 print(claims_text(full) if full else missing)
+
+# %% [markdown] slideshow={"slide_type": "subslide"}
+# ### Ten more nets
+# Three nets do not settle how activations differ, or what kinds of input do. Two recorded sweeps train ten nets of each kind, with seeds that
+# the lesson does not use. One compares six activations, in the hidden layers alone (T7) and everywhere (T7c). The other compares inputs on
+# [-1, 1] with noise and on [0, 1] without (T12c). It also measures what the thesis says of signs and of costs (T1e, T1f).
+
+# %%
+for name in ("saliency-activations", "saliency-inputs"):
+    run = reference(f"01_find_important_weights.{name}")
+    print(
+        f"--- {name} ---\n{claims_text(run)}\n"
+        if run
+        else f"relcomp sweep {name} has no record yet"
+    )
 
 # %% [markdown]
 # **What you see.** In the recorded run impact and saliency do mark the same regions (T1a), but saliency is not much cheaper (T1b). The

@@ -224,7 +224,7 @@ figures.growing(image, truth, seen, data.classes, data.palette, asked)
 # %%
 weather = study.all_weathers(budget, plans[0], wanted) if data.name == "rail-scenes" else {}
 if weather:
-    figures.weather_bars(weather, f"IoU of {wanted}")
+    figures.bars_by_group(weather, f"IoU of {wanted}")
 
 # %% [markdown]
 # **What you see.** In snow the expert cut for snow does better than the one cut by day. But it is no worse by day either. So these bars do not tell whether it knows snow, or is just the better expert. The gap to the super-net is what the missing filters cost as long as nothing is trained. The recorded run has three nets; it gives mean and range:

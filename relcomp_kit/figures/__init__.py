@@ -10,7 +10,7 @@ from relcomp_kit.figures.coding import (
     size_ladder,
 )
 from relcomp_kit.figures.experts import filters_by_class, growing, leak, path_layers, path_similarity
-from relcomp_kit.figures.experts_curves import advantage_by_frequency, expert_curves, weather_bars
+from relcomp_kit.figures.experts_curves import advantage_by_frequency, bars_by_group, expert_curves
 from relcomp_kit.figures.ledger import verdict_counts, whole_picture
 from relcomp_kit.figures.own_net import relevance_by_layer, sizes_and_scores, what_goes
 from relcomp_kit.figures.pruning_curves import (
@@ -55,6 +55,7 @@ __all__ = [
     "areas",
     "arms_against",
     "bars",
+    "bars_by_group",
     "bytes_by_layer",
     "bytes_of_nets",
     "class_shares",
@@ -102,7 +103,6 @@ __all__ = [
     "training",
     "two_orders",
     "verdict_counts",
-    "weather_bars",
     "weight_against_relevance",
     "weights_on_grid",
     "what_goes",

@@ -148,7 +148,7 @@ def _outside(box: Bbox, frame: Bbox) -> float:
     return box.width * box.height - _area(box, frame)
 
 
-def weather_bars(values: dict[str, dict[str, Sequence[float]]], ylabel: str) -> None:
+def bars_by_group(values: dict[str, dict[str, Sequence[float]]], ylabel: str) -> None:
     """Draw arms side by side, group by group: the mean as a bar with its number, each seed as a point.
 
     Parameters

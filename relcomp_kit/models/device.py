@@ -3,9 +3,11 @@
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any
 
 import torch
+from torch import nn
 
 from relcomp_kit.errors import UserError
 
@@ -15,6 +17,11 @@ PRECISIONS = ("fp32", "bf16", "auto")
 def choose_device() -> torch.device:
     """Return the first GPU of the CUDA kind if there is one, otherwise the CPU."""
     return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
+
+
+def device_of(net: nn.Module) -> torch.device:
+    """Return where a net's numbers lie; the processor, if it has none."""
+    return next(chain(net.parameters(), net.buffers()), torch.empty(0)).device
 
 
 def describe_device(device: torch.device | None = None) -> str:

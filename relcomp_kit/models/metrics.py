@@ -12,7 +12,7 @@ from torchmetrics.functional.classification import multiclass_confusion_matrix
 from relcomp_kit.datasets.scene_set import VOID, Scenes
 from relcomp_kit.datasets.transforms import Scale, normalize
 from relcomp_kit.errors import UserError
-from relcomp_kit.models.device import autocast, choose_precision
+from relcomp_kit.models.device import autocast, choose_precision, device_of
 from relcomp_kit.models.distributed import Group
 from relcomp_kit.models.outputs import logits
 from relcomp_kit.models.scene_batches import check_labels, stack
@@ -62,7 +62,7 @@ def evaluate(
     """
     if not len(split):
         raise UserError("there is no scene to evaluate on: the split is empty")
-    device = next(model.parameters()).device
+    device = device_of(model)
     precision = choose_precision(precision, device)
     confusion = torch.zeros(len(classes), len(classes), dtype=torch.int64, device=device)
     part = cast("Dataset", split)  # a data loader takes every data set that has a length and items

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from relcomp_kit.datasets.scene_set import VOID
 from relcomp_kit.errors import UserError
+from relcomp_kit.models.device import device_of
 from relcomp_kit.models.scene_batches import check_labels
 from relcomp_kit.relevance.channels import batch_norms, channel_layers, check_eval, inner_layers, layer_weights
 from relcomp_kit.relevance.partial_forward import recorded, skipped
@@ -217,7 +218,7 @@ def _ablate(
     check_eval(model)
     if measure not in MEASURES:
         raise UserError(f"there is no measure {measure!r}; choose one of {', '.join(MEASURES)}")
-    device = next(model.parameters()).device
+    device = device_of(model)
     lost = {name: torch.zeros(len(indices), dtype=torch.float64) for name, indices in chosen.items()}
     images = 0
     with torch.inference_mode():

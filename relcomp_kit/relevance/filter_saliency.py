@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from relcomp_kit.errors import UserError
+from relcomp_kit.models.device import device_of
 from relcomp_kit.relevance.channels import batch_norms, check_eval, inner_layers
 
 Scores = dict[str, Tensor]
@@ -124,7 +125,7 @@ def activation_aware_magnitude(model: nn.Module, batches: Iterable[tuple[Tensor,
         layer.register_forward_pre_hook(hook(name, -3 if isinstance(layer, nn.Conv2d) else -1))
         for name, layer in layers.items()
     ]
-    device = next(model.parameters()).device
+    device = device_of(model)
     try:
         with torch.inference_mode():
             for x, _ in batches:

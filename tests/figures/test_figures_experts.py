@@ -139,7 +139,7 @@ def test_dots_that_would_cover_each_other_stand_side_by_side(draw):
 def test_weather_bars_write_the_mean_and_draw_every_seed(draw):
     day = {"cut by day": [0.3, 0.4], "cut in snow": [0.2, NAN], "magnitude": [0.1]}
     values = {"tested by day": day, "tested in snow": {"cut in snow": [0.0], "magnitude": [NAN]}}
-    axis = draw(figures.weather_bars, values, "IoU of rail")[0].axes[0]
+    axis = draw(figures.bars_by_group, values, "IoU of rail")[0].axes[0]
     assert texts(axis) == ["35.0", "20.0", "0.0", "10.0", "undefined"]
     assert [list(line.get_ydata()) for line in axis.lines] == [[30, 40], [20], [0], [10], []]
     assert to_hex(axis.patches[0].get_facecolor()) == style.FOR

@@ -8,7 +8,7 @@ from relcomp_kit.compression import experts
 from relcomp_kit.errors import UserError
 from relcomp_kit.models import device as module
 from relcomp_kit.models import distributed
-from relcomp_kit.models.device import describe_device, full_precision
+from relcomp_kit.models.device import describe_device, device_of, full_precision
 from relcomp_kit.relevance.lrp import weight_relevance
 
 SEEN: list[list[str]] = []
@@ -34,6 +34,12 @@ class Noted(nn.Conv2d):
 @pytest.fixture
 def net():
     return nn.Sequential(Noted(3, 8, 3), nn.ReLU(), Noted(8, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()).eval()
+
+
+def test_a_net_lies_where_its_numbers_do():
+    norm = nn.BatchNorm2d(3, affine=False, device="meta")
+    assert device_of(norm).type == device_of(nn.Linear(2, 2, device="meta")).type == "meta"
+    assert device_of(nn.ReLU()).type == "cpu"
 
 
 def test_full_precision_ends_with_its_block_also_by_an_error():

@@ -13,7 +13,7 @@ from relcomp_kit.datasets.scene_set import VOID, SceneSet
 from relcomp_kit.datasets.scenes import remember
 from relcomp_kit.datasets.transforms import crop_and_mirror, normalize, standardize
 from relcomp_kit.errors import UserError
-from relcomp_kit.models.device import autocast, choose_device
+from relcomp_kit.models.device import autocast, choose_device, device_of
 from relcomp_kit.models.masked_net import MaskedNet
 from relcomp_kit.models.masked_net_training import Batches, Samples, accuracy, one_hot_others_cold, prepare
 from relcomp_kit.models.metrics import evaluate
@@ -131,7 +131,7 @@ class Pictures:
 
     def _logits(self, net: nn.Module, x: Tensor) -> Tensor:
         with autocast(self.precision, self.device):
-            return _checked(logits(net(x.to(next(net.parameters()).device))), self.classes).float()
+            return _checked(logits(net(x.to(device_of(net)))), self.classes).float()
 
     @torch.no_grad()
     def scores(self, net: nn.Module, split: str) -> dict[str, float]:

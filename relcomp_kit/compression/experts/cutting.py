@@ -19,7 +19,7 @@ from relcomp_kit.compression.experts.coupling import (
 from relcomp_kit.compression.experts.gating import gate
 from relcomp_kit.compression.experts.slicing import compact_like, sliced
 from relcomp_kit.errors import UserError
-from relcomp_kit.models.device import full_precision
+from relcomp_kit.models.device import device_of, full_precision
 from relcomp_kit.models.outputs import logits
 from relcomp_kit.relevance.channels import check_eval
 
@@ -54,7 +54,7 @@ def compact(net: nn.Module, path: Path, example: Tensor) -> nn.Module:
     """
     check_eval(net)
     found = groups(net, example)
-    example = example.to(next(net.parameters()).device)
+    example = example.to(device_of(net))
     small = compact_like(net, sliced(net.state_dict(), kept_units(net, path, found), found.axes))
     with torch.inference_mode(), full_precision(), fitting_example(), gate(net, path):
         wanted = logits(net(example))

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import Node, get_gradient_edge
 
 from relcomp_kit.errors import UserError
+from relcomp_kit.models.device import device_of
 from relcomp_kit.relevance.lrp.initial_relevance import Start, start_relevance
 from relcomp_kit.relevance.lrp.preparation import prepare
 from relcomp_kit.relevance.lrp.working_copy import read_batch
@@ -105,7 +106,7 @@ def conservation(
         module.register_forward_hook(lambda *call, name=name: remember(name, call[2]))
     kept: dict[str, Tensor] = {}
     made.listeners = [lambda layer, found: kept.__setitem__(layer, found.constants())]
-    x, target = read_batch((x, target), next(model.parameters()).device)
+    x, target = read_batch((x, target), device_of(model))
     x = made.images(x)
     output = made.forward(x, strict)
     relevance = start_relevance(output, target, start, class_=class_)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from relcomp_kit.errors import UserError
+from relcomp_kit.models.device import device_of
 from relcomp_kit.relevance.lrp.initial_relevance import Start, start_relevance
 from relcomp_kit.relevance.lrp.preparation import prepare
 from relcomp_kit.relevance.lrp.propagation import Channel, trace
@@ -58,7 +59,7 @@ def heatmap(
     """
     made = prepare(model, rule, way=way)
     channel = Channel(made, *concept) if concept is not None else None
-    x, target = read_batch((x, target), next(model.parameters()).device)
+    x, target = read_batch((x, target), device_of(model))
     x = made.images(x)
     output = made.forward(x)
     relevance = start_relevance(output, target, start, class_=class_, normalize=normalize)

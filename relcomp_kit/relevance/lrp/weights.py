@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from relcomp_kit.errors import UserError
+from relcomp_kit.models.device import device_of
 from relcomp_kit.relevance.lrp.initial_relevance import Start, start_relevance
 from relcomp_kit.relevance.lrp.preparation import prepare
 from relcomp_kit.relevance.lrp.propagation import Channel, LayerRelevance, trace
@@ -163,7 +164,7 @@ def _stream(
     made = prepare(model, rule, way=way, canonizers=canonizers)
     channel = Channel(made, *concept) if concept is not None else None
     running = {key: Running(aggregate, momentum, made.uses) for key in asked}
-    device, empty, last = next(model.parameters()).device, True, list(asked)[-1]
+    device, empty, last = device_of(model), True, list(asked)[-1]
     for batch in batches:
         empty = False
         x, target = read_batch(batch, device)

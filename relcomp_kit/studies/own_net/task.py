@@ -12,6 +12,7 @@ from relcomp_kit.datasets.scene_set import SceneSet
 from relcomp_kit.datasets.subsets import evenly
 from relcomp_kit.datasets.transforms import normalize, standardize
 from relcomp_kit.errors import UserError
+from relcomp_kit.models.device import device_of
 from relcomp_kit.models.metrics import evaluate
 from relcomp_kit.models.outputs import logits
 from relcomp_kit.models.scene_batches import stack
@@ -98,7 +99,7 @@ class Task:
                 )
             return values.nanmean().item()
         split, wanted, right = _of_classes(getattr(self.data, part), self.asked), torch.tensor(self.asked), 0
-        device = next(net.parameters()).device
+        device = device_of(net)
         size = max(1, PIECE // split.images[0, 0].numel())
         for images, labels in zip(split.images.split(size), split.labels.split(size)):
             output = logits(net(self.scaled(images.to(device)))).cpu()
@@ -177,7 +178,7 @@ def check_fit(net: nn.Module, task: Task, spec: str) -> None:
     x, label = next(task.relevance_batches(1))
     try:
         with torch.inference_mode():
-            answer = logits(net(x.to(next(net.parameters()).device)))
+            answer = logits(net(x.to(device_of(net))))
     except (RuntimeError, ValueError, TypeError, IndexError, AttributeError, AssertionError) as error:
         what = (str(error) or type(error).__name__).splitlines()[0]
         raise UserError(

@@ -17,7 +17,7 @@ from relcomp_kit.datasets.scenes import remember
 from relcomp_kit.datasets.transforms import normalize
 from relcomp_kit.models import checkpoints
 from relcomp_kit.models.deeplab import COCO_WEIGHTS, coco_state, deeplab
-from relcomp_kit.models.device import choose_device, choose_precision
+from relcomp_kit.models.device import choose_device, choose_precision, device_of
 from relcomp_kit.models.metrics import evaluate, scores
 from relcomp_kit.models.recipe import Recipe
 from relcomp_kit.models.segmentation_training import trained
@@ -148,7 +148,7 @@ def predict(net: nn.Module, image: Tensor) -> Tensor:
     image : (3, H, W), uint8
         The image.
     """
-    x = normalize(image.as_subclass(Tensor)[None].to(next(net.parameters()).device))
+    x = normalize(image.as_subclass(Tensor)[None].to(device_of(net)))
     return net(x)["out"][0].argmax(0).byte().cpu()
 
 
@@ -206,7 +206,7 @@ def weather_scores(nets: Sequence[nn.Module], classes: Sequence[str], scenes: in
 
 def _tested(net: nn.Module, split: Dataset, classes: Sequence[str], data: str, **what) -> dict:
     """Return the scores of a net on a split, from the cache if they are there: data and what else name the split."""
-    precision = choose_precision("auto", next(net.parameters()).device)
+    precision = choose_precision("auto", device_of(net))
 
     def make(_) -> tuple[dict, dict]:
         return {"confusion": evaluate(net, split, classes, precision=precision)["confusion"]}, {}

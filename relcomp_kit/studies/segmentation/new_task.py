@@ -10,6 +10,7 @@ from torchvision import tv_tensors
 
 from relcomp_kit.datasets.scene_set import VOID
 from relcomp_kit.datasets.transforms import normalize
+from relcomp_kit.models.device import device_of
 from relcomp_kit.models.masked_net_training import Batches
 from relcomp_kit.models.scene_batches import stack
 
@@ -84,7 +85,7 @@ def settle(net: nn.Module, split: Dataset, scenes: int = 40) -> nn.Module:
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = None  # the plain average of all batches
     net.train()
-    device = next(net.parameters()).device
+    device = device_of(net)
     for first in range(0, min(scenes, len(split)), 8):
         images, _ = stack([split[index] for index in range(first, min(first + 8, len(split)))])
         net(normalize(images.to(device)))
@@ -107,7 +108,7 @@ def train_classifier(net: nn.Module, split: Dataset, steps: int, seed: int, lear
     learning_rate : float
         Of Adam.
     """
-    batches, device = Batches(len(split), seed, 8), next(net.parameters()).device
+    batches, device = Batches(len(split), seed, 8), device_of(net)
     optimizer = torch.optim.Adam([p for p in net.parameters() if p.requires_grad], learning_rate)
     for step in range(steps):
         images, labels = (part.to(device) for part in stack([split[index] for index in batches[step].tolist()]))
