@@ -18,6 +18,11 @@ NOWHERE = "it is a link that leads nowhere"
 LONGEST_PREFIX = 40  # letters of a name that its temporary file has too: a name may have 255 bytes
 
 
+def is_clone(folder: Path) -> bool:
+    """Say whether a folder is a clone of the project, with lessons and data, and not just the package."""
+    return (folder / "data" / "claims.toml").is_file()
+
+
 def checkout() -> Path:
     """Return the folder of the clone, which holds ``notebooks/`` and ``data/``.
 
@@ -27,7 +32,7 @@ def checkout() -> Path:
         If the package was installed without its clone (the lessons are not part of the wheel).
     """
     root = Path(__file__).resolve().parent.parent
-    if not (root / "data" / "claims.toml").is_file():
+    if not is_clone(root):
         raise UserError(
             "the lessons are not part of the installed package: clone the project and run `pip install -e .` in it"
         )

@@ -19,6 +19,7 @@ import psutil
 
 import relcomp_kit
 from relcomp_kit.errors import UserError
+from relcomp_kit.files import is_clone
 
 SECONDS = 20  # of processor time for an exercise
 PATIENCE = 6  # seconds by the clock for each of the processor, which others use too
@@ -192,7 +193,7 @@ def _walls(folder: str) -> list[str]:
     """Return the command that runs another one without network and without any files but libraries and a folder."""
     command = ["bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--proc", "/proc", "--dev", "/dev"]
     clone = PACKAGE.parent
-    kit = clone if (clone / "data" / "claims.toml").is_file() else PACKAGE
+    kit = clone if is_clone(clone) else PACKAGE
     libraries = [sys.prefix, sys.base_prefix, *(path for path in sys.path if path.endswith("-packages"))]
     places = dict.fromkeys([*SYSTEM, *libraries])
     above = {place: os.path.realpath(place) for place in places if kit.is_relative_to(os.path.realpath(place))}
