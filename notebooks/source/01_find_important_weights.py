@@ -27,9 +27,9 @@ from relcomp_kit.course.cases import saliency as fresh
 from relcomp_kit.evidence.record import claims_text, reference
 from relcomp_kit.models import conv_net, masked_net_training
 from relcomp_kit.relevance import conv_saliency, saliency
-from relcomp_kit.studies import saliency as saliency_study
-from relcomp_kit.studies import saliency_results
 from relcomp_kit.studies.profiles import get_profile
+from relcomp_kit.studies.saliency import measurement as saliency_study
+from relcomp_kit.studies.saliency import results as saliency_results
 from relcomp_kit.studies.thesis_net import trained_net
 
 # %% tags=["parameters"] slideshow={"slide_type": "skip"}
@@ -564,29 +564,16 @@ record = saliency_results.decided(profile, data.name, budget, list(nets), found)
 print(claims_text(record.content))
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
-# ### The recorded full run
-# The same claims, from the record that the project keeps of its `full` profile on MNIST. If your table differs, look at the data set and
-# at the seeds first.
+# ### The recorded runs
+# First the same claims, from the record that the project keeps of its `full` profile on MNIST. If your table differs, look at the data set and
+# at the seeds first. Three nets do not settle how activations or kinds of input differ. So two recorded sweeps follow, of ten nets of each
+# kind, with other seeds than the lesson's. One has six activations, in the hidden layers alone (T7) and everywhere (T7c). The other has inputs
+# on [-1, 1] with noise and on [0, 1] without (T12c), and measures what the thesis says of signs and of costs (T1e, T1f).
 
 # %%
-full = reference("01_find_important_weights")
-missing = "no full run has been recorded yet: relcomp run 01 --profile full --record"
-print(claims_text(full) if full else missing)
-
-# %% [markdown] slideshow={"slide_type": "subslide"}
-# ### Ten more nets
-# Three nets do not settle how activations differ, or what kinds of input do. Two recorded sweeps train ten nets of each kind, with seeds that
-# the lesson does not use. One compares six activations, in the hidden layers alone (T7) and everywhere (T7c). The other compares inputs on
-# [-1, 1] with noise and on [0, 1] without (T12c). It also measures what the thesis says of signs and of costs (T1e, T1f).
-
-# %%
-for name in ("saliency-activations", "saliency-inputs"):
-    run = reference(f"01_find_important_weights.{name}")
-    print(
-        f"--- {name} ---\n{claims_text(run)}\n"
-        if run
-        else f"relcomp sweep {name} has no record yet"
-    )
+for name in ("", ".saliency-activations", ".saliency-inputs"):
+    run = reference(f"01_find_important_weights{name}")
+    print(f"--- full{name} ---\n{claims_text(run) if run else 'not recorded'}\n")
 
 # %% [markdown]
 # **What you see.** In the recorded run impact and saliency do mark the same regions (T1a), but saliency is not much cheaper (T1b). The

@@ -674,11 +674,10 @@ for claim, (group, how) in variants.items():
 # %% slideshow={"slide_type": "skip"}
 record = results_of.decided(profile, data, budget, curves, nets, carried, saving)
 runs = {"this run": record.content, "recorded full run": full}
-for plan in ("pruning-rise", "pruning-under-30", "pruning-layers"):
-    runs[f"recorded sweep {plan}"] = reference(f"02_prune_until_it_converges.{plan}")
+plans = ("pruning-rise", "pruning-under-30", "pruning-layers")
+runs |= {plan: reference(f"02_prune_until_it_converges.{plan}") for plan in plans}
 for title, run in runs.items():
-    if run:
-        print(f"--- {title} ---\n{claims_text(run)}\n")
+    print(f"--- {title} ---\n{claims_text(run) if run else 'not recorded'}\n")
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Exercise 1: per neuron ★

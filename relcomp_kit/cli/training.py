@@ -176,7 +176,7 @@ def sweep(
 
 def _deciding(points: list) -> ModuleType:
     """Return the module that makes claims of the records of these points."""
-    modules = {"prune": "pruning.sweep_claims", "expert": "experts.sweep_claims", "saliency": "saliency_sweep_claims"}
+    modules = {"prune": "pruning.sweep_claims", "expert": "experts.sweep_claims", "saliency": "saliency.sweep_claims"}
     module = modules.get(points[0].experiment, "quantization.sweep_claims")
     return importlib.import_module(f"relcomp_kit.studies.{module}")
 

@@ -9,8 +9,8 @@ from relcomp_kit import datasets
 from relcomp_kit.errors import UserError
 from relcomp_kit.models.masked_net import MaskedNet
 from relcomp_kit.models.masked_net_training import Batches, Samples, one_hot_others_cold, train
-from relcomp_kit.studies import saliency as study
-from relcomp_kit.studies import saliency_experiment as experiment
+from relcomp_kit.studies.saliency import experiment
+from relcomp_kit.studies.saliency import measurement as study
 from relcomp_kit.studies.thesis_net import trained_net
 
 

@@ -6,8 +6,8 @@ import pytest
 
 from relcomp_kit.cli.training import _deciding
 from relcomp_kit.errors import UserError
-from relcomp_kit.studies import saliency_sweep_claims
 from relcomp_kit.studies.plans import points as points_of
+from relcomp_kit.studies.saliency import sweep_claims
 from relcomp_kit.sweeps.point import Point
 
 ACTIVATIONS, INPUTS = points_of("saliency-activations"), points_of("saliency-inputs")
@@ -30,7 +30,7 @@ def trained(point: Point) -> dict:
 
 
 def decided(points: list[Point]) -> dict[str, dict]:
-    content = saliency_sweep_claims.decided(points, [trained(point) for point in points]).content
+    content = sweep_claims.decided(points, [trained(point) for point in points]).content
     json.dumps(content, allow_nan=False)
     assert len(content["measurements"]) == 5 * len(points)
     return {claim["id"]: claim for claim in content["claims"]}
@@ -54,11 +54,11 @@ def test_plan_of_inputs_decides_signs_times_maps_and_biases():
 def test_plans_that_lack_a_partner_decide_nothing():
     for points in (ACTIVATIONS[1:], INPUTS[:-1], [*INPUTS, ACTIVATIONS[1]]):
         with pytest.raises(UserError, match="--decide is for plans that run every seed with all activations"):
-            saliency_sweep_claims.check(points)
-    assert saliency_sweep_claims.check(ACTIVATIONS) == saliency_sweep_claims.check(INPUTS) == "mnist"
+            sweep_claims.check(points)
+    assert sweep_claims.check(ACTIVATIONS) == sweep_claims.check(INPUTS) == "mnist"
 
 
 def test_the_command_line_finds_who_decides():
-    assert _deciding(ACTIVATIONS) is saliency_sweep_claims
+    assert _deciding(ACTIVATIONS) is sweep_claims
     assert _deciding(points_of("pruning-rise")).__name__ == "relcomp_kit.studies.pruning.sweep_claims"
     assert _deciding(points_of("ecqx-voc")).__name__ == "relcomp_kit.studies.quantization.sweep_claims"

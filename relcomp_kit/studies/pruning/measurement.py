@@ -20,7 +20,7 @@ from relcomp_kit.relevance import saliency
 from relcomp_kit.relevance.oracle import weight_oracle
 from relcomp_kit.studies.profiles import PruningBudget
 from relcomp_kit.studies.pruning.experiment import Arm, pruning_arms, run_arms
-from relcomp_kit.studies.saliency import accuracy_at_half, time_ratio, weight_correlation
+from relcomp_kit.studies.saliency.measurement import accuracy_at_half, time_ratio, weight_correlation
 
 Curves = dict[str, list[dict]]
 FIRST = "first_importance.layers.0.weight"

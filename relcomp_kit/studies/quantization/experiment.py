@@ -23,7 +23,7 @@ from relcomp_kit.models import checkpoints
 from relcomp_kit.relevance.faithfulness import random_scores
 from relcomp_kit.relevance.lrp import weight_relevance
 from relcomp_kit.studies.quantization.classifiers import load, trained_classifier
-from relcomp_kit.studies.saliency import HIDDEN
+from relcomp_kit.studies.saliency.measurement import HIDDEN
 from relcomp_kit.studies.segmentation.measurement import from_checkpoint, recipe_for, train_now
 from relcomp_kit.studies.segmentation.training import provenance
 from relcomp_kit.studies.thesis_net import trained_net
@@ -40,8 +40,8 @@ def quantize(*, seed: int, net: str = "compact", dataset: str = "rail-scenes", *
         Of the net, and of its quantization.
     net : str
         A size of DeepLabV3 for scenes: the committed checkpoint, or a net trained by the "full" recipe. For small
-        images a key of `relcomp_kit.studies.saliency.HIDDEN` ("tanh", "ReLU"): the thesis' net, as published. For the
-        larger sets as in `relcomp_kit.studies.quantization.classifiers.trained_classifier`.
+        images a key of `relcomp_kit.studies.saliency.measurement.HIDDEN` ("tanh", "ReLU"): the thesis' net, as
+        published. For the larger sets as in `relcomp_kit.studies.quantization.classifiers.trained_classifier`.
     dataset : str
         A set of scenes, or of small images.
     **recipe

@@ -12,7 +12,7 @@ from relcomp_kit.models.masked_net_training import accuracy
 from relcomp_kit.relevance import saliency as measures
 from relcomp_kit.relevance.faithfulness import rank_correlation
 from relcomp_kit.relevance.oracle import input_oracle
-from relcomp_kit.studies import saliency as study
+from relcomp_kit.studies.saliency import measurement as study
 from relcomp_kit.studies.thesis_net import Trained, trained_net
 
 VERSION = 1
@@ -52,7 +52,7 @@ def saliency(
     dataset : str
         One of `relcomp_kit.datasets.NAMES`.
     activation : str
-        A key of `relcomp_kit.studies.saliency.HIDDEN`.
+        A key of `relcomp_kit.studies.saliency.measurement.HIDDEN`.
     everywhere : bool
         Whether the output takes the activation too, and targets are one hot: 1 for the class of an image, 0 for others.
         Otherwise the output is tanh, and the others' target is -1.

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 from relcomp_kit.errors import UserError
 from relcomp_kit.evidence.record import Record
-from relcomp_kit.studies.saliency import HIDDEN, MIXTURES
-from relcomp_kit.studies.saliency_experiment import INPUTS
-from relcomp_kit.studies.saliency_results import LESSON
+from relcomp_kit.studies.saliency.experiment import INPUTS
+from relcomp_kit.studies.saliency.measurement import HIDDEN, MIXTURES
+from relcomp_kit.studies.saliency.results import LESSON
 from relcomp_kit.sweeps.point import Point
 from relcomp_kit.sweeps.table import Rows, select
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from relcomp_kit.evidence.record import Record
 from relcomp_kit.studies.profiles import SaliencyBudget
-from relcomp_kit.studies.saliency import MIXTURES
+from relcomp_kit.studies.saliency.measurement import MIXTURES
 
 LESSON = "01_find_important_weights"
 MEASURED = {  # what a record calls each series, and its unit
@@ -34,8 +34,8 @@ def decided(profile: str, dataset: str, budget: SaliencyBudget, seeds: Sequence[
         of weights, and of the accuracy with half of the weights. ``activations`` and ``activation maps``: name to a
         series, of accuracy and of the saliency map's correlation. ``agreement``: of impact with saliency. ``times``:
         run time of impact over that of saliency. ``regions`` and ``mean digit``: for each seed what
-        `relcomp_kit.studies.saliency.region_ratios` returned. ``silent``: kind of input to a list of what
-        `relcomp_kit.studies.saliency.silent_share` returned.
+        `relcomp_kit.studies.saliency.measurement.region_ratios` returned. ``silent``: kind of input to a list of what
+        `relcomp_kit.studies.saliency.measurement.silent_share` returned.
     """
     record = Record(LESSON, profile, dataset)
     scale = {"at_scale": budget.at_scale, "seeds": list(seeds)}
