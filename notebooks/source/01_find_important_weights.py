@@ -571,9 +571,11 @@ print(claims_text(record.content))
 # on [-1, 1] with noise and on [0, 1] without (T12c), and measures what the thesis says of signs and of costs (T1e, T1f).
 
 # %%
-for name in ("", ".saliency-activations", ".saliency-inputs"):
-    run = reference(f"01_find_important_weights{name}")
-    print(f"--- full{name} ---\n{claims_text(run) if run else 'not recorded'}\n")
+sweeps = ("saliency-activations", "saliency-inputs")
+runs = {"recorded full run": reference("01_find_important_weights")}
+runs |= {name: reference(f"01_find_important_weights.{name}") for name in sweeps}
+for title, run in runs.items():
+    print(f"--- {title} ---\n{claims_text(run) if run else 'not recorded'}\n")
 
 # %% [markdown]
 # **What you see.** In the recorded run impact and saliency do mark the same regions (T1a), but saliency is not much cheaper (T1b). The
