@@ -38,6 +38,18 @@ def accuracies(name: str, sf: float = 0.95) -> list[float]:
     return [curve["test"][-1] for curve in pruning.select(pruning_curves()[name], sf)]
 
 
+def test_twenty_seeds_gain_3_points_by_training_and_pruning_adds_less_than_half_a_point():
+    curves = reference("02_prune_until_it_converges.pruning-rise")["curves"]
+    starts, pruned, plain = (
+        [curve["test"][step] for curve in curves[name]]
+        for name, step in (("pruned", 0), ("pruned", 30), ("unpruned", 30))
+    )
+    assert len(starts) == len(pruned) == len(plain) == 20
+    alone, added = fmean(plain) - fmean(starts), fmean(pruned) - fmean(plain)
+    assert (alone, added) == pytest.approx((0.033, 0.004), abs=0.0005)
+    assert added / (alone + added) == pytest.approx(0.1, abs=0.02)
+
+
 def test_of_lesson_01_each_claim_went_as_it_says():
     found = {entry["id"]: entry for entry in reference("01_find_important_weights")["claims"]}
     verdict = {name: entry["verdict"] for name, entry in found.items()}

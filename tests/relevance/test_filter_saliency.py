@@ -3,10 +3,17 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn.functional import cross_entropy
 
+from relcomp_kit.datasets.scene_set import VOID
 from relcomp_kit.errors import UserError
 from relcomp_kit.relevance.channels import inner_layers
-from relcomp_kit.relevance.filter_saliency import activation_aware_magnitude, batch_norm_scale, expected_output
+from relcomp_kit.relevance.filter_saliency import (
+    activation_aware_magnitude,
+    batch_norm_scale,
+    expected_output,
+    taylor,
+)
 
 
 def net(**of_norm) -> nn.Sequential:
@@ -69,6 +76,44 @@ def test_neurons_are_filters_too():
     assert activation_aware_magnitude(made, [(x, None)])["0"].tolist() == pytest.approx(expected.tolist(), rel=1e-5)
 
 
+def change_of_the_loss(made: nn.Sequential, norm: int, channel: int, x, label) -> float:
+    """First order in a factor at what leaves a batch-norm, by a small change of the factor in double precision."""
+    losses = []
+    for factor in (1 - 1e-5, 1 + 1e-5):
+        switch = torch.ones(made[norm].num_features, dtype=torch.float64)
+        switch[channel] = factor
+        hook = made[norm].register_forward_hook(lambda module, _, out, by=switch: out * by[:, None, None])
+        with torch.no_grad():
+            losses.append(cross_entropy(made(x[None]), label[None], ignore_index=VOID).item())
+        hook.remove()
+    return (losses[1] - losses[0]) / 2e-5
+
+
+@pytest.mark.parametrize("inplace", [False, True])
+def test_the_loss_changes_as_a_small_change_says(inplace):
+    made, draw = net().double(), torch.Generator().manual_seed(3)
+    made[2], made[5] = nn.ReLU(inplace).eval(), nn.ReLU(inplace).eval()
+    x, labels = torch.randn(4, 2, 9, 9, generator=draw, dtype=torch.float64), torch.tensor([0, 2, VOID, 1])
+    batches = [(x[:3], labels[:3]), (x[3:], labels[3:])]
+    for name, norm in (("0", 1), ("3", 4)):
+        channels = range(made[norm].num_features)
+        each = [[change_of_the_loss(made, norm, c, x[i], labels[i]) for i in (0, 1, 3)] for c in channels]
+        means = [sum(map(abs, row)) / 3 for row in each]
+        assert taylor(made, batches)[name].tolist() == pytest.approx(means, rel=1e-5, abs=1e-9)
+        halves = [sum(value**2 for value in row) / 6 for row in each]
+        assert taylor(made, batches, squared=True)[name].tolist() == pytest.approx(halves, rel=1e-5, abs=1e-9)
+    assert not any(module._forward_hooks for module in made.modules())
+
+
+def test_of_a_net_that_segments_only_pixels_that_count_are_asked():
+    made = nn.Sequential(nn.Conv2d(2, 3, 1), nn.ReLU(), nn.Conv2d(3, 4, 1)).eval()
+    draw = torch.Generator().manual_seed(4)
+    x, labels = torch.randn(2, 2, 3, 3, generator=draw), torch.full((2, 3, 3), VOID, dtype=torch.uint8)
+    labels[0, 1, 2] = 3
+    alone = taylor(made, [(x[:1, :, 1:2, 2:3], labels[:1, 1:2, 2:3])])
+    assert taylor(made, [(x, labels)])["0"].tolist() == pytest.approx(alone["0"].tolist(), rel=1e-5)
+
+
 @pytest.mark.parametrize("scores", [batch_norm_scale, expected_output])
 @pytest.mark.parametrize("without", ["affine", "track_running_stats", "a norm"])
 def test_without_a_batch_norm_there_is_a_sentence(scores, without):
@@ -83,3 +128,7 @@ def test_nothing_to_measure_on_gets_a_sentence():
         activation_aware_magnitude(net(), [])
     with pytest.raises(UserError, match="in train mode"):
         activation_aware_magnitude(net().train(), [])
+    with pytest.raises(UserError, match="no label counts"):
+        taylor(net(), [(torch.zeros(1, 2, 9, 9), torch.tensor([VOID]))])
+    with pytest.raises(UserError, match="in train mode"):
+        taylor(net().train(), [])

@@ -12,7 +12,7 @@ from relcomp_kit.errors import UserError
 from relcomp_kit.evidence import record
 from relcomp_kit.files import checkout
 from relcomp_kit.studies.experts import results, sweep_claims
-from relcomp_kit.studies.experts.experiment import SCORES
+from relcomp_kit.studies.experts.experiment import BY_LOSS, SCORES
 from relcomp_kit.studies.plans import points as points_of
 from relcomp_kit.sweeps.point import Point
 from relcomp_kit.sweeps.run import record_file
@@ -90,7 +90,8 @@ def test_the_figure_has_every_arm_under_both_widths(points, when):
     own, equal = sweep_claims.by_widths(rows, "rail", when).values()
     assert [*own][:5] == ["relevance", "average", "magnitude", "magnitude per layer", "random"]
     assert ("random per filter" in own) == (when == "trained")
-    assert [*equal] == [*EQUAL, *SCORES]
+    assert ("Taylor" in own) == (when == "as cut")
+    assert [*equal] == [*EQUAL, *SCORES, *(BY_LOSS if when == "as cut" else ())]
     assert equal["random"] == pytest.approx([0.32, 0.321, 0.322])
     rows = [results.row(cut(point)) for point in PUBLISHED]
     own, equal = sweep_claims.by_widths(rows, "rail", "trained").values()

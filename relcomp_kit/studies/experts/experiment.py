@@ -11,7 +11,7 @@ from relcomp_kit.compression.ecqx.qat import QatRecipe, quantized_net
 from relcomp_kit.compression.ecqx.qat_loop import Report
 from relcomp_kit.compression.experts import ALL
 from relcomp_kit.datasets.download import NAMES
-from relcomp_kit.datasets.scene_set import SceneSet
+from relcomp_kit.datasets.scene_set import VOID, SceneSet
 from relcomp_kit.errors import UserError
 from relcomp_kit.models.device import choose_device
 from relcomp_kit.models.metrics import evaluate, plain
@@ -25,7 +25,8 @@ __all__ = ["VERSION", "class_relevance", "expert"]
 
 VERSION = 1
 SCORES = ("batch-norm scale", "expected output", "activation-aware")  # of filters, which know no classes either
-ARMS = ("relevance", "average", "magnitude", "magnitude per layer", "random", "random per filter", *SCORES)
+BY_LOSS = ("Taylor", "Fisher")  # of the class wanted
+ARMS = ("relevance", "average", "magnitude", "magnitude per layer", "random", "random per filter", *SCORES, *BY_LOSS)
 OWN, RELEVANCE = "own", "relevance"
 WIDTHS = (OWN, RELEVANCE)
 
@@ -57,9 +58,10 @@ def expert(
         The class that the expert is for; of several, the experts are joined.
     arm : str
         What the path is made by, one of `ARMS`: relevance of the class wanted, of all classes, weight magnitude,
-        chance, or the scores of `relcomp_kit.relevance.filter_saliency`. Relevance of one class has one unit in all
-        layers and is ranked as it is; magnitude by its part of the layer's sum, which can leave hardly a filter of a
-        wide layer, or with the same share kept of every layer. Chance has a number for each unit, or for each filter.
+        chance, or the scores of `relcomp_kit.relevance.filter_saliency`, by the loss at pixels of the class where
+        they need one. Relevance of one class has one unit in all layers and is ranked as it is, like changes of the
+        loss; magnitude and other scores by their part of the layer's sum, which can leave hardly a filter of a wide
+        layer, or with the same share kept of every layer. Chance has a number for each unit, or for each filter.
     widths : {"own", "relevance"}
         How wide layers stay: as the arm's own scores leave them, or all as the relevance of the class wanted leaves
         them, so that the arm only says which filters these are.
@@ -127,10 +129,17 @@ def _path(
         return experts.random_path(net, kept, example, torch.Generator().manual_seed(seed), per=per)
     if arm == "average":
         return experts.average_rel_path(net, class_relevance(net, data, scenes), kept, example)
-    return experts.relevant_path(net, _scores_of_filters(net, data, arm, scenes), kept, example, normalize="sum")
+    scores = _scores_of_filters(net, data, arm, scenes, wanted)
+    return experts.relevant_path(net, scores, kept, example, normalize="none" if arm in BY_LOSS else "sum")
 
 
-def _scores_of_filters(net: nn.Module, data: SceneSet, arm: str, scenes: int) -> dict[str, Tensor]:
+def _scores_of_filters(
+    net: nn.Module, data: SceneSet, arm: str, scenes: int, wanted: Sequence[str]
+) -> dict[str, Tensor]:
+    if arm in BY_LOSS:
+        asked = torch.tensor([data.classes.index(name) for name in wanted])
+        images = ((x, y.where(torch.isin(y, asked), VOID)) for x, y in batches(data.train, scenes))
+        return filter_saliency.taylor(net, images, squared=arm == "Fisher")
     if arm == "batch-norm scale":
         return filter_saliency.batch_norm_scale(net)
     if arm == "expected output":
