@@ -28,6 +28,7 @@ from relcomp_kit.datasets.scenes import class_frequencies
 from relcomp_kit.evidence.record import Record, claims_text, reference
 from relcomp_kit.studies.experts import measurement as study
 from relcomp_kit.studies.experts import results as results_of
+from relcomp_kit.studies.experts import sweep_claims
 from relcomp_kit.studies.experts.experiment import class_relevance
 from relcomp_kit.studies.profiles import get_profile
 from relcomp_kit.studies.segmentation.measurement import firsts
@@ -278,6 +279,30 @@ for line in results_of.summary(recorded, wanted) if full else ():
 # **What you see.** As cut, an expert of half of the filters has lost most of the rails, whatever chose its filters. How many it keeps is partly luck, as the long vertical lines show, and `quick` above may keep more. At four fifths of the filters, magnitude across the whole net and the average path still keep nearly all of the rails, and relevance of the rail keeps three quarters of them. After 300 steps of training, relevance loses only two points with a quarter of the work, where random filters lose seven and magnitude more. Across the whole net, magnitude leaves one of 512 filters in a wide layer, and hardly anything gets through (*layer collapse*). With the same share of every layer, magnitude is a fairer rival, and still behind. At half of the filters even random filters are ahead of both kinds of magnitude.
 #
 # But look at the *average*. Relevance of all classes makes a better rail expert than relevance of the rail, with less work. A net that tells rails from their surroundings has to know the surroundings, too. The publication has no such control.
+
+# %% [markdown] slideshow={"slide_type": "slide"}
+# ## At equal widths
+# A path decides two things: how many filters each layer keeps, its *width*, and which ones. Magnitude across the whole net chose widths that let hardly anything through. Does relevance also know *which* filters to keep? Give a rival the widths of relevance. Then the two experts cost the same, and only differ in the filters that they keep.
+
+# %%
+as_wide = experts.magnitude_path(net, path, example)
+rival = experts.compact(net, as_wide, example)
+print(f"the two paths overlap by {experts.similarity(path, as_wide)[ALL]:.0%}")
+check.same("equal widths, equal work", *(experts.macs(one, example)[ALL] for one in (rival, small)))
+
+# %% [markdown]
+# The recorded sweep did this for three nets and experts of four fifths of the filters, as cut. It has rivals that know the class, too: the *Taylor* score of a filter is by how much the loss at the class's pixels changes, to first order, if the filter is switched off; *Fisher* squares these changes.
+
+# %%
+if as_cut := reference(f"{lesson}.{dataset}-widths-as-cut"):
+    by_widths = sweep_claims.by_widths(results_of.recorded(as_cut), wanted, "as cut")
+    names = ("relevance", "average", "Taylor", "magnitude", "magnitude per layer", "random")
+    drawn = {title: {arm: of[arm] for arm in names if arm in of} for title, of in by_widths.items()}
+    figures.bars_by_group(drawn, f"IoU of {wanted}")
+    print("\n".join(sweep_claims.table(by_widths)), claims_text(as_cut), sep="\n\n")
+
+# %% [markdown]
+# **What you see.** TODO
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Where relevance loses

@@ -84,7 +84,7 @@ LOOKS = {
         ("weight x gradient", "", _GRADIENT),
         ("weight times gradient", "", _GRADIENT),
         ("Taylor", "", _GRADIENT),
-        ("Fisher", "", (SKY, ":", "v")),
+        ("Fisher", "", (PURPLE, ":", "v")),
         ("|gradient", "", (SKY, ":", "v")),
         ("oracle", "", (INK, "-", "s")),
         ("none", "ECQ", _NONE),

@@ -284,6 +284,8 @@ EXAMPLES = {
     ),
     "B11": ({"megabytes": 234.6}, ({"megabytes": 244.0}, "235 MB when rounded")),
 }
+BY_TEXT = {"T3d": "T3", "T4d": "T4", "T5d": "T5", "T10c": "T10", "T11d": "T11"}  # the same rules
+EXAMPLES |= {name: EXAMPLES[other] for name, other in BY_TEXT.items()}
 
 
 def test_every_decided_claim_has_its_rule_and_every_rule_its_example():

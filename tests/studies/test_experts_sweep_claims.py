@@ -93,6 +93,10 @@ def test_the_figure_has_every_arm_under_both_widths(points, when):
     assert ("Taylor" in own) == (when == "as cut")
     assert [*equal] == [*EQUAL, *SCORES, *(BY_LOSS if when == "as cut" else ())]
     assert equal["random"] == pytest.approx([0.32, 0.321, 0.322])
+    head, *lines = sweep_claims.table({"own": own, "equal": equal})
+    assert head.split()[-2:] == ["own", "equal"] and len(lines) == len({*own, *equal})
+    (line,) = [line for line in lines if line.startswith("random  ")]
+    assert line.endswith("32.1 (32.0 to 32.2)")
     rows = [results.row(cut(point)) for point in PUBLISHED]
     own, equal = sweep_claims.by_widths(rows, "rail", "trained").values()
     assert own["relevance"] == equal["relevance"] and own["random"] == pytest.approx([0.27, 0.271, 0.272])

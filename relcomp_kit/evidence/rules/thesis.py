@@ -172,6 +172,9 @@ def t3(start: Series, pruned: Series, unpruned: Series) -> Ruling:
     )
 
 
+t3d = t3
+
+
 def t3c(start: Series, pruned: Series, unpruned: Series) -> Ruling:
     """Judge whether pruning makes up at least half of the rise.
 
@@ -207,7 +210,7 @@ def t4(accuracy: Series, reference: Series) -> Ruling:
     )
 
 
-t4c = t4
+t4c = t4d = t4
 
 
 def t5(accuracy: Series, reference: Series) -> Ruling:
@@ -227,7 +230,7 @@ def t5(accuracy: Series, reference: Series) -> Ruling:
     )
 
 
-t5c = t5
+t5c = t5d = t5
 
 
 def t6(r_squared: Series, miss_below: Series) -> Ruling:
@@ -371,6 +374,9 @@ def t10(r_squared: Series, late_losses: Series) -> Ruling:
     )
 
 
+t10c = t10
+
+
 def t11(slow: dict[str, Series], fast: dict[str, Series]) -> Ruling:
     """Compare slow with fast pruning.
 
@@ -385,7 +391,7 @@ def t11(slow: dict[str, Series], fast: dict[str, Series]) -> Ruling:
     return Ruling({f"{sf}: slow ends above fast": better(slow[sf], fast[sf]) for sf in slow}, text)
 
 
-t11c = t11
+t11c = t11d = t11
 
 
 def t12(unit_range: Series, signed_noisy: Series) -> Ruling:

@@ -5,6 +5,7 @@ which filters stay.
 """
 
 from collections.abc import Sequence
+from statistics import fmean
 
 from relcomp_kit.errors import UserError
 from relcomp_kit.evidence.record import Record, reference
@@ -174,3 +175,24 @@ def by_widths(rows: Rows, wanted: str, when: str) -> dict[str, dict[str, list[fl
     first, second = found.values()
     first.setdefault("relevance", second["relevance"])
     return found
+
+
+def table(scores_by_widths: dict[str, dict[str, list[float]]]) -> list[str]:
+    """Return a table as text: an arm a line, the mean and the range of its IoU under the widths of each column.
+
+    Parameters
+    ----------
+    scores_by_widths : dict of str to dict of str to list of float
+        As `by_widths` returns them.
+    """
+    arms = sorted({arm for scores in scores_by_widths.values() for arm in scores}, key=ARMS.index)
+    lines = [f"{'mean IoU, %':22}" + "".join(f"{title:>28}" for title in scores_by_widths)]
+    for arm in arms:
+        cells = (_mean_and_range(scores.get(arm, [])) for scores in scores_by_widths.values())
+        lines.append(f"{arm:22}" + "".join(f"{cell:>28}" for cell in cells))
+    return lines
+
+
+def _mean_and_range(values: list[float]) -> str:
+    percent = [100 * value for value in values]
+    return f"{fmean(percent):.1f} ({min(percent):.1f} to {max(percent):.1f})" if percent else "-"

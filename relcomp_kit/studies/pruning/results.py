@@ -102,6 +102,8 @@ def decided(
     for claim, group in (("T14", "pruned"), ("T14c", "text")):
         if shares := shares_by_layer(curves, group):
             record.claim(claim, shares=shares, **scale)
+    if "text" in curves:
+        decide_by_text(record, curves, min(RISE, budget.steps), scale)
     for claim, series in carried.items():
         record.claim(claim, **series, **scale)
     if data.name == "fashion-mnist":
@@ -132,13 +134,17 @@ def decide_rise(record: Record, pruned: list[dict], unpruned: list[dict], step: 
     scale : dict
         ``at_scale`` and ``seeds``, as `Record.claim` takes them.
     """
-    rise = {
+    rise = _rise(pruned, unpruned, step)
+    record.claim("T3", **rise, **scale)
+    record.claim("T3c", **rise, **scale)
+
+
+def _rise(pruned: list[dict], unpruned: list[dict], step: int) -> dict[str, list[float]]:
+    return {
         "start": [curve["test"][0] for curve in pruned],
         "pruned": [curve["test"][step] for curve in pruned],
         "unpruned": [curve["test"][step] for curve in unpruned],
     }
-    record.claim("T3", **rise, **scale)
-    record.claim("T3c", **rise, **scale)
 
 
 def decide_small_enough(record: Record, pruned: list[dict], unpruned: list[dict], claim: str, scale: dict) -> None:
@@ -158,6 +164,29 @@ def decide_small_enough(record: Record, pruned: list[dict], unpruned: list[dict]
     found = study.small_enough(pruned, unpruned, *SMALL[claim])
     record.claim(claim, accuracy=found["accuracy"], reference=found["start"], **scale)
     record.claim(claim + "c", accuracy=found["accuracy"], reference=found["unpruned"], **scale)
+
+
+def decide_by_text(record: Record, curves: study.Curves, step: int, scale: dict) -> None:
+    """Decide claims about the program once more, by the protocol of the thesis' text (T3d to T5d, T10c, T11d).
+
+    Parameters
+    ----------
+    record : Record
+        The verdicts go into it.
+    curves : dict of str to list of dict
+        As `relcomp_kit.studies.pruning.measurement.run` returns them, with the groups "text" and "text, unpruned".
+    step : int
+        The pruning step that counts for T3d.
+    scale : dict
+        ``at_scale`` and ``seeds``, as `Record.claim` takes them.
+    """
+    pruned, unpruned = curves["text"], curves["text, unpruned"]
+    record.claim("T3d", **_rise(study.select(pruned, 0.6), unpruned, step), **scale)
+    for claim, bounds in SMALL.items():
+        found = study.small_enough(pruned, unpruned, *bounds)
+        record.claim(claim + "d", accuracy=found["accuracy"], reference=found["start"], **scale)
+    record.claim("T10c", **study.last_layer_fall(study.select(pruned, 0.6)), **scale)
+    record.claim("T11d", **study.slow_against_fast(pruned), **scale)
 
 
 def _limits(record: Record, curves: study.Curves, data: ImageSet, scale: dict) -> None:
