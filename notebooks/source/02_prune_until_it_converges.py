@@ -666,11 +666,13 @@ for claim, (group, how) in variants.items():
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## What the claims come to
-# Each claim has its rule in code, as in lesson 01. T3c, T4c, T5c, T8d, T8e, T11c, T14c and T14d are controls that the thesis lacks. First comes
-# this run, then the recorded full run, which is the one that counts: the published budget, real MNIST, three seeds. Three recorded sweeps follow, for what
-# three seeds leave open: the rise with twenty seeds (T3), less than 30 % of the weights with eight seeds and a factor between two published
-# ones (T4), and other initial weights (T14d). Look for three answers first. Pruning brings only a small part of the rise (T3c). A net with under 30 % of its weights stays behind an unpruned one that was
-# trained as long (T4c). No formula predicts the count of weights (T8c to T8e).
+# Each claim has its rule in code, as in lesson 01. An id that ends in *c* or *d* is a control that the thesis lacks. T3d, T4d, T5d, T10c, T11d and
+# T14c ask again by the protocol of the thesis' text. First comes this run, then the recorded full run, which is the one that counts: the published
+# budget, real MNIST, three seeds. Three recorded sweeps follow, for what three seeds leave open: the rise with twenty seeds (T3), less than
+# 30 % of the weights with eight seeds and a factor between two published ones (T4), and other initial weights (T14d).
+#
+# Look for three answers first. Pruning brings only a small part of the rise (T3c), and by the thesis' text nothing of it (T3d). A net with under
+# 30 % of its weights stays behind an unpruned one that was trained as long (T4c). No formula predicts the count of weights (T8c to T8e).
 
 # %% slideshow={"slide_type": "skip"}
 record = results_of.decided(profile, data, budget, curves, nets, carried, saving)

@@ -50,6 +50,12 @@ def test_twenty_seeds_gain_3_points_by_training_and_pruning_adds_less_than_half_
     assert added / (alone + added) == pytest.approx(0.1, abs=0.02)
 
 
+def test_by_the_text_pruning_brings_nothing_of_the_rise():
+    (claim,) = (entry for entry in reference("02_prune_until_it_converges")["claims"] if entry["id"] == "T3d")
+    (margins,) = claim["margins"].values()
+    assert claim["verdict"] == "not reproduced" and fmean(margins) < 0
+
+
 def test_of_lesson_01_each_claim_went_as_it_says():
     found = {entry["id"]: entry for entry in reference("01_find_important_weights")["claims"]}
     verdict = {name: entry["verdict"] for name, entry in found.items()}
