@@ -274,7 +274,7 @@ for sf in results_of.PUBLISHED_SHARES:
 # starts at 86 to 87 %, closer to the published 87 %. At SF 0.6 the first layer keeps .98 instead of .73, but the middle layer keeps least
 # in two of three seeds, and the last one .90 instead of .78. At SF 0.95 the three layers keep nearly the same share: .23, .24 and .23. So
 # no reading that we tried gives the published shares at all factors. Keep this in mind wherever a claim is about one layer: T8c is about
-# the first, T10 about the last.
+# the first, T10 about the last. By the text the last layer comes to a stop: in its last 25 steps it loses no weight, and a line does not fit (T10c).
 
 
 # %% tags=["nbval-check-output"]
@@ -576,7 +576,7 @@ for title, run in shown_runs.items():
 # %% [markdown]
 # **What you see.** In the mean slow ends higher than fast, as the thesis says. But an arm that removes the same number of weights at once, and
 # trains as long, is no worse in the mean. So the longer training is enough to explain why slow ends higher. T11 and T11c in the table below
-# say how sure three seeds can be.
+# say how sure three seeds can be. By the thesis' text slow ends higher beyond doubt, by more than a point at both factors (T11d).
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Only two digits

@@ -56,6 +56,14 @@ def test_by_the_text_pruning_brings_nothing_of_the_rise():
     assert claim["verdict"] == "not reproduced" and fmean(margins) < 0
 
 
+def test_by_the_text_slow_ends_a_point_higher_at_both_factors_and_the_last_layer_ends_in_no_line():
+    found = {entry["id"]: entry for entry in reference("02_prune_until_it_converges")["claims"]}
+    assert found["T11d"]["verdict"] == "reproduced"
+    assert all(fmean(margins) > 0.01 for margins in found["T11d"]["margins"].values())
+    lines, losses = found["T10c"]["margins"].values()
+    assert fmean(lines) < 0 and fmean(losses) < 0
+
+
 def test_of_lesson_01_each_claim_went_as_it_says():
     found = {entry["id"]: entry for entry in reference("01_find_important_weights")["claims"]}
     verdict = {name: entry["verdict"] for name, entry in found.items()}
