@@ -302,7 +302,9 @@ if as_cut := reference(f"{lesson}.{dataset}-widths-as-cut"):
     print("\n".join(sweep_claims.table(by_widths)), claims_text(as_cut), sep="\n\n")
 
 # %% [markdown]
-# **What you see.** TODO
+# **What you see.** With widths of their own, experts differ in their work, too: from half of the multiply-adds (Taylor) to two thirds (random). At equal widths magnitude keeps half of the rails that it kept with its own, and relevance is ahead of it and of every score that knows no class. But three nets settle only that it is better than chance (B5f).
+#
+# The rivals that know the class do better than relevance, under either widths. With widths of its own, Fisher keeps all of the super-net's IoU, for hardly more work than relevance, which loses a quarter. The average of all classes is ahead of relevance, too. So as cut, relevance of the class is not the best choice. Changes of the loss ask what the net would lose; relevance asks what it used. Whether training closes the gap was not measured for these two.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Where relevance loses
