@@ -71,7 +71,7 @@ def square(*, x: int) -> dict:
 @pytest.fixture
 def sweep_record(tmp_path, monkeypatch):
     """Records of two points."""
-    monkeypatch.setattr(run, "run_here", lambda jobs, workers: ((name, job()) for name, job in jobs.items()))
+    monkeypatch.setattr(run, "run_here", lambda jobs, workers: ((name, job()) for name, job in jobs))
     points = [Point("square", f"{__name__}:square", VERSION, {"x": x}) for x in (2, 3)]
 
     def read(key):

@@ -155,7 +155,7 @@ def run_lessons(
             yield from (run_lesson(source, parameters, out, on_cell(source.stem)) for source in stage)
             continue
         todo = {source.stem: partial(_run_apart, source, parameters, out) for source in stage}
-        for name, outcome in run_here(todo, jobs):
+        for name, outcome in run_here(todo.items(), jobs):
             if isinstance(outcome, Failure):
                 title = notebooks.lesson_title(notebooks.read_source(notebooks.find_lessons([name])[0]))
                 outcome = LessonResult(name, title, 0.0, outcome.sentence)

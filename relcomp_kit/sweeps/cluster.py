@@ -1,6 +1,6 @@
 """Jobs on a Dask cluster that is there already. Imported only where one is asked for."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 from distributed import Client, KilledWorker, as_completed, get_worker
@@ -34,7 +34,7 @@ def connect(address: str) -> Iterator[Client]:
         yield client
 
 
-def run_on_cluster(jobs: Mapping[str, Callable[[], object]], client: Client) -> Iterator[tuple[str, object]]:
+def run_on_cluster(jobs: Iterable[tuple[str, Callable[[], object]]], client: Client) -> Iterator[tuple[str, object]]:
     """Run jobs on a cluster, and yield (name, what it returned or a `Failure`) as they end.
 
     The scheduler sends the jobs of a lost worker to others. It gives up those that were lost several times
@@ -43,8 +43,8 @@ def run_on_cluster(jobs: Mapping[str, Callable[[], object]], client: Client) -> 
 
     Parameters
     ----------
-    jobs : mapping of str to callable
-        By name, as in `relcomp_kit.sweeps.local.run_here`; the workers import what they name.
+    jobs : iterable of (str, callable)
+        As in `relcomp_kit.sweeps.local.run_here`, all drawn at once; the workers import what they name.
     client : Client
         Connection to the scheduler, from `connect`.
 
@@ -60,10 +60,10 @@ def run_on_cluster(jobs: Mapping[str, Callable[[], object]], client: Client) -> 
     UserError
         If the scheduler goes away while jobs run.
     """
-    given_up = {}
-    for name, outcome in _run(jobs, client):
+    by_name, given_up = dict(jobs), {}
+    for name, outcome in _run(by_name, client):
         if outcome == DIED:
-            given_up[name] = jobs[name]
+            given_up[name] = by_name[name]
         else:
             yield name, outcome
     for name, job in given_up.items():

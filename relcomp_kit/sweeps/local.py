@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from contextlib import contextmanager
 
@@ -19,35 +19,39 @@ POLL = 0.2  # seconds, after which Ctrl-C is answered
 DIED = "the process that ran it died twice, as happens when memory runs out: take fewer workers"
 
 
-def run_here(jobs: Mapping[str, Callable[[], object]], workers: int) -> Iterator[tuple[str, object]]:
+def run_here(jobs: Iterable[tuple[str, Callable[[], object]]], workers: int) -> Iterator[tuple[str, object]]:
     """Run jobs in processes of their own, and yield (name, what it returned or a `Failure`) as they end.
 
-    Each worker has a pool of its own: a process that dies takes no other job with it. Its job is run once more.
+    A job is drawn when a process has nothing to do. Each worker has a pool of its own: a process that dies takes no
+    other job with it. Its job is run once more.
 
     Parameters
     ----------
-    jobs : mapping of str to callable
-        By name; a job is picklable, such as a `functools.partial` of a function that can be imported.
+    jobs : iterable of (str, callable)
+        Names, each once, and jobs; a job is picklable, such as a `functools.partial` of a function that can be
+        imported.
     workers : int
         Processes. They share the cores, as `relcomp_kit.threads.environment` says.
     """
     count, environment = threads.threads(workers), threads.environment(workers)
-    idle = [_pool(environment) for _ in range(min(workers, len(jobs)))]
-    waiting, running, died = deque(jobs), {}, set()
+    idle = [_pool(environment) for _ in range(workers)]
+    source, again, running, died = iter(jobs), deque(), {}, set()
     try:
-        while waiting or running:
-            while waiting and idle:
+        while True:
+            while idle and (drawn := again.popleft() if again else next(source, None)):
                 with _undisturbed():
-                    name, pool = waiting.popleft(), idle.pop()
-                    running[pool.submit(attempt, jobs[name], count)] = name, pool
+                    pool = idle.pop()
+                    running[pool.submit(attempt, drawn[1], count)] = drawn, pool
+            if not running:
+                return
             for future in _first_done(running):
-                name, pool = running.pop(future)
+                (name, job), pool = running.pop(future)
                 error = future.exception()
                 broken = isinstance(error, BrokenExecutor)
                 idle.append(_pool(environment) if broken else pool)
                 if broken and name not in died:
                     died.add(name)
-                    waiting.appendleft(name)
+                    again.append((name, job))
                 elif error:
                     yield name, Failure(DIED if broken else sentence(error))
                 else:

@@ -6,11 +6,10 @@ and runs none that another one has; see `relcomp_kit.cache`.
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-
-from filelock import FileLock
 
 from relcomp_kit.cache import claimed, clear_leftovers, locked, read_record, set_aside, write_record
 from relcomp_kit.errors import UserError
@@ -21,8 +20,9 @@ from relcomp_kit.sweeps.point import Failure, Point, measure
 from relcomp_kit.threads import processes
 
 LOG_EVERY = 60  # seconds, where there is no terminal
-CLAIMED = 100  # points of which a sweep holds the locks at a time
-Runner = Callable[[Mapping[str, Callable]], Iterator[tuple[str, object]]]
+CLAIMED = 100  # points of which a sweep holds the locks at most: each is an open file
+Jobs = Iterable[tuple[str, Callable]]
+Runner = Callable[[Jobs], Iterator[tuple[str, object]]]
 
 
 def record_file(folder: Path, point: Point) -> Path:
@@ -155,41 +155,59 @@ def run_missing(
 
 
 def _run_all(points: Sequence[Point], folder: Path, run: Runner) -> int:
-    """Run the points that have no record, as many at a time as locks are held, and return how many failed."""
+    """Run the points that have no record, but for those that other sweeps run, and return how many failed."""
     todo = {record_file(folder, point): point for point in missing(points, folder)}
     failed = 0
     with Progress(points[0].experiment, len(todo), log_every=LOG_EVERY) as progress:
         while todo:
-            with claimed(list(todo), CLAIMED) as locks:
-                mine = [todo.pop(file) for file in locks]
-                left = missing(mine, folder)  # another sweep may have ended some meanwhile
-                for _ in range(len(mine) - len(left)):
-                    progress.advance()
-                clear_leftovers(*(file for file, lock in locks.items() if lock.is_locked))
-                failed += _run_and_record(left, folder, run, progress, locks) if left else 0
-            if not mine:  # other sweeps run all that is left
+            before = len(todo)
+            failed += _run_and_record(todo, folder, run, progress)
+            if len(todo) == before:  # other sweeps run all that is left
                 with locked(next(iter(todo)), progress.say):
                     pass
     return failed
 
 
-def _run_and_record(
-    points: Sequence[Point], folder: Path, run: Runner, progress: Progress, locks: dict[Path, FileLock]
-) -> int:
-    """Run points, by a function that runs jobs, give their locks back as they end, and return how many failed."""
-    by_name = {point.name: point for point in points}
+def _run_and_record(todo: dict[Path, Point], folder: Path, run: Runner, progress: Progress) -> int:
+    """Take those points out of ``todo`` whose locks are free, run them, and return how many failed."""
+    held: dict[str, ExitStack] = {}  # locks, until the record is written
+    labels = {point.name: point.label for point in todo.values()}
     failed = 0
-    for point in points:
-        set_aside(record_file(folder, point))  # whatever is there is damaged
-    for name, outcome in run({name: partial(measure, point) for name, point in by_name.items()}):
-        record, trace = record_file(folder, by_name[name]), folder / f"{name}.traceback.txt"
-        if isinstance(outcome, Failure):
-            failed += 1
-            write_atomic(trace, outcome.traceback or outcome.sentence + "\n")
-            progress.say(f"relcomp: {name} ({by_name[name].label}) failed: {outcome.sentence} (more in {trace})")
-        else:
-            write_record(record, json.loads(outcome))
-            trace.unlink(missing_ok=True)
-        locks.pop(record).release()
-        progress.advance()
+    try:
+        for name, outcome in run(_free(todo, folder, held, progress)):
+            trace = folder / f"{name}.traceback.txt"
+            if isinstance(outcome, Failure):
+                failed += 1
+                write_atomic(trace, outcome.traceback or outcome.sentence + "\n")
+                progress.say(f"relcomp: {name} ({labels[name]}) failed: {outcome.sentence} (more in {trace})")
+            else:
+                write_record(folder / f"{name}.json", json.loads(outcome))
+                trace.unlink(missing_ok=True)
+            held.pop(name).close()
+            progress.advance()
+    finally:
+        for stack in held.values():
+            stack.close()
     return failed
+
+
+def _free(
+    todo: dict[Path, Point], folder: Path, held: dict[str, ExitStack], progress: Progress
+) -> Iterator[tuple[str, Callable]]:
+    """Give jobs one by one, each when it is asked for: so a sweep only has the locks of points that it runs."""
+    for file, point in list(todo.items()):
+        if len(held) == CLAIMED:
+            return
+        with ExitStack() as stack:
+            lock = stack.enter_context(claimed([file])).get(file)
+            if lock is None:
+                continue
+            del todo[file]
+            if not missing([point], folder):  # another sweep has ended it meanwhile
+                progress.advance()
+                continue
+            if lock.is_locked:
+                clear_leftovers(file)
+            set_aside(file)  # whatever is there is damaged
+            held[point.name] = stack.pop_all()
+        yield point.name, partial(measure, point)

@@ -40,7 +40,7 @@ def test_names_are_decided_by_experiment_version_and_values_alone(fake, write_pl
     assert len({one.name, *(dataclasses.replace(one, **change).name for change in changed)}) == 4
 
 
-EXPERIMENTS = "code, expert, one-shot, prune, quantize, train"
+EXPERIMENTS = "code, expert, one-shot, prune, quantize, saliency, train"
 
 
 @pytest.mark.parametrize(

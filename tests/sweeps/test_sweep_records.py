@@ -87,11 +87,28 @@ def sweeping(points: list[Point], out: Path, seed: int) -> None:
         record_file(out, draw.choice(points)).unlink(missing_ok=True)
 
 
+def test_a_sweep_holds_no_more_locks_than_it_runs_points(tmp_path, monkeypatch):
+    """Or a second machine would have nothing to do."""
+    points = [Point("alone", f"{__name__}:alone", VERSION, {"x": x, "folder": str(tmp_path)}) for x in range(POINTS)]
+    out, seen = tmp_path / "out", []
+
+    def watched(jobs, workers):
+        for name, job in jobs:
+            with claimed([record_file(out, point) for point in points], POINTS) as free:
+                seen.append(sorted(file.stem for file in free))
+            yield name, job()
+
+    monkeypatch.setattr(run, "run_here", watched)
+    assert run_missing(points, out, workers=1) == 0 and len(read_records(points, out)) == POINTS
+    names = [point.name for point in points]
+    assert seen == [sorted(set(names) - {name}) for name in names]
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_sweeps_into_one_folder_that_are_killed_at_random_run_each_point_by_one(tmp_path, monkeypatch, capfd):
     """Two sweeps at a time, one of which is killed, many times: no point by two at once, no record wrong or half."""
-    monkeypatch.setattr(run, "run_here", lambda jobs, workers: ((name, job()) for name, job in jobs.items()))
+    monkeypatch.setattr(run, "run_here", lambda jobs, workers: ((name, job()) for name, job in jobs))
     out, wrong = tmp_path / "out", tmp_path / "wrong"
     points = [Point("alone", f"{__name__}:alone", VERSION, {"x": x, "folder": str(tmp_path)}) for x in range(POINTS)]
     measure(points[0])  # what it imports, the children have

@@ -169,7 +169,7 @@ def run_arms(dataset, arms: list[Arm]) -> dict[Arm, tuple[dict[str, Tensor], dic
 
 def _outcomes(jobs: dict[str, Callable[[], None]]) -> Iterator[tuple[str, object]]:
     if cores() > 1:
-        return run_here(jobs, cores())
+        return run_here(jobs.items(), cores())
     return ((name, attempt(job, 1)) for name, job in jobs.items())  # nothing to gain from a second process
 
 
