@@ -204,7 +204,7 @@ EXAMPLES = {
             ({"rivals": {"chance": three(0.32), "magnitude": three(0.28)}}, "relevance is above chance"),
             ({"rivals": {"chance": three(0.30), "magnitude": three(0.32)}}, "relevance is above magnitude"),
         )
-        for name in ("B5d", "B5f")
+        for name in ("B5d", "B5f", "B5g")
     },
     "B5e": (
         {

@@ -1,4 +1,4 @@
-"""What the records of a sweep of experts decide: B5d to B5f, against the better of two rivals, and on nothing else."""
+"""What the records of a sweep of experts decide: B5d to B5g, against the better of two rivals, and on nothing else."""
 
 import dataclasses
 import json
@@ -45,7 +45,11 @@ def claims_of(points: list[Point], **change) -> dict[str, dict]:
 
 def test_trained_experts_decide_the_choice_and_the_share_of_the_widths():
     found = claims_of(PUBLISHED)
-    assert list(found) == ["B5d", "B5e"]
+    assert list(found) == ["B5d", "B5e", "B5g"]
+    assert found["B5g"]["margins"]["relevance is above Fisher"] == pytest.approx([0.13] * 3)
+    without = [point for point in PUBLISHED if point.values["arm"] not in BY_LOSS]
+    content = sweep_claims.decided(without, [cut(point) for point in without]).content
+    assert [claim["id"] for claim in content["claims"]] == ["B5d", "B5e"]
     assert all(claim["seeds"] == [0, 1, 2] and "2,000 steps" in claim["on"] for claim in found.values())
     margins = found["B5d"]["margins"]
     assert margins["relevance is above magnitude"] == pytest.approx([0.03] * 3)

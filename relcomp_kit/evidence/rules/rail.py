@@ -161,7 +161,7 @@ def b5d(relevance: Series, rivals: dict[str, Series]) -> Ruling:
     )
 
 
-b5f = b5d
+b5f = b5g = b5d
 
 
 def b5e(own: dict[str, Series], equal: dict[str, Series]) -> Ruling:
