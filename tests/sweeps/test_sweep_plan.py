@@ -76,6 +76,11 @@ def test_bad_plans_are_answered_in_one_sentence(fake, write_plan, text, words):
     assert words in str(error.value) and str(error.value).startswith(str(file)) and "\n" not in str(error.value)
 
 
+def test_readme_names_every_experiment():
+    readme = (checkout() / "README.md").read_text(encoding="utf-8")
+    assert "A plan names an experiment (" + ", ".join(f"`{name}`" for name in EXPERIMENTS.split(", ")) + ")" in readme
+
+
 def test_a_missing_plan_is_named(tmp_path):
     with pytest.raises(UserError, match=r"nowhere\.toml cannot be read: No such file"):
         read_plan(tmp_path / "nowhere.toml")
