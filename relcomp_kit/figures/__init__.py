@@ -46,6 +46,7 @@ from relcomp_kit.figures.segmentation_scores import (
     iou_per_class,
     learning_curves,
 )
+from relcomp_kit.figures.speech import spoken_word
 
 __all__ = [
     "accuracy_by_weather",
@@ -100,6 +101,7 @@ __all__ = [
     "sizes_and_scores",
     "small_net",
     "sparsity_over_sf",
+    "spoken_word",
     "training",
     "two_orders",
     "verdict_counts",

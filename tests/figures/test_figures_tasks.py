@@ -72,3 +72,12 @@ def test_tasks_of_one_seed_and_of_nothing(draw):
     assert axis.get_title() == "Speech Commands, MLP_GSC"
     draw(figures.published_tasks, [])
     draw(figures.published_tasks, [one for one in sweep(CIFAR) if one["arm"] == "float"])
+
+
+def test_a_spoken_word_has_a_number_for_each_net_and_word(draw):
+    answers = {"float32": {"yes": 0.75, "no": 0.25}, "2 bit": {"yes": 0.004, "no": 0.996}}
+    made = draw(figures.spoken_word, np.arange(98 * 40).reshape(98, 40), "yes", answers)
+    left, right = made.axes
+    assert left.get_title() == '"yes"' and left.images[0].get_array().shape == (40, 98)
+    assert [text.get_text() for text in right.texts] == ["75", "25", "0", "100"]
+    assert [label.get_text() for label in right.get_yticklabels()] == ["float32", "2 bit"]
