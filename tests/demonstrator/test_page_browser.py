@@ -1,6 +1,6 @@
 """The demonstrator as an audience has it: `relcomp demo`, and a real browser that clicks, types and looks.
 
-``RELCOMP_SOAK=full`` makes the last tests long: 500 changes instead of 60, ten pages at once instead of three.
+``RELCOMP_SOAK=full`` makes the last tests long: 500 changes instead of 40, ten pages at once instead of three.
 """
 
 import io
@@ -482,8 +482,7 @@ def test_a_dead_kernel_is_said_and_the_page_opens_anew(server, browser):
 
 
 FULL = os.environ.get("RELCOMP_SOAK") == "full"
-CHANGES, TABS = (500, 10) if FULL else (60, 3)
-SETTLED = 50  # changes after which the caches of a kernel have filled
+CHANGES, SETTLED, TABS = (500, 50, 10) if FULL else (40, 28, 3)  # settled: the caches of a kernel have filled
 COMMANDS = (
     "keep 0.{}", "rel sky keep=0.{} vs random", "scene synthetic {}", "heat sky", "classes rail sky", "heat rail",
     "rel rail keep=0.{} vs magnitude vs average", "scene synthetic {} snow",
