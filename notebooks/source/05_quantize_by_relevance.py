@@ -348,11 +348,8 @@ if commands:
     hear = speech.hearers(commands, seed, bits=(4, 3, 2))
     for name, one in hear.items():
         print(f"{name:8}{one.size:>11,} bytes, accuracy in the test {one.accuracy:.1%}")
-print(
-    ""
-    if commands
-    else "without Speech Commands there is nothing to hear: relcomp fetch speech-commands"
-)
+else:
+    print("without Speech Commands there is nothing to hear: relcomp fetch speech-commands")
 
 # %%
 if commands:
