@@ -70,6 +70,15 @@ def test_twenty_seeds_gain_3_points_by_training_and_pruning_adds_less_than_half_
     assert added / (alone + added) == pytest.approx(0.1, abs=0.02)
 
 
+def test_27_percent_of_the_weights_end_above_the_start_and_below_plain_training():
+    record = reference("02_prune_until_it_converges.pruning-under-30")
+    start, plain = (next(iter(entry["margins"].values())) for entry in record["claims"])
+    assert [entry["verdict"] for entry in record["claims"]] == ["reproduced", "not reproduced"]
+    assert fmean(start) == pytest.approx(0.017, abs=0.002) and fmean(plain) == pytest.approx(-0.014, abs=0.002)
+    left = [sum(curve["left"][-1]) / sum(curve["left"][0]) for curve in record["curves"]["pruned"]]
+    assert fmean(left) == pytest.approx(0.27, abs=0.005) and max(left) < 0.3
+
+
 def test_by_the_text_pruning_brings_nothing_of_the_rise():
     (claim,) = (entry for entry in reference("02_prune_until_it_converges")["claims"] if entry["id"] == "T3d")
     (margins,) = claim["margins"].values()
