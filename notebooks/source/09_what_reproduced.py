@@ -91,7 +91,7 @@ print(
 )
 
 # %% [markdown]
-# The interval holds 0: these nets cannot tell. More seeds could.
+# The interval holds 0: these nets cannot tell. More seeds could. In the ledger eight seeds did: T4 was undecided with three, and is reproduced with eight.
 #
 # A claim that one arm *beats* another also needs a smallest lead that matters, or a lead of a hundredth of a point would win as soon as there are seeds enough. The ledger fixed these leads before it looked: half a point of accuracy, because ECQ^x calls half a point less "without loss"; two points of IoU, which an expert may lose. A published bound, such as *over 75 %*, needs no such lead: to be above it is enough.
 
