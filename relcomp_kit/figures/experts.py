@@ -8,10 +8,10 @@ from matplotlib.patches import Patch, Rectangle
 from numpy.typing import ArrayLike
 
 from relcomp_kit.compression.experts import ALL
-from relcomp_kit.figures.parts import behind, stages
+from relcomp_kit.figures.parts import behind, percent_cells, stages
 from relcomp_kit.figures.quantization import _numbers
 from relcomp_kit.figures.scenes import Palette, _coloured, _photograph, _pictures, _rgb, _row_height
-from relcomp_kit.figures.style import AGAINST, DIVERGING, FOR, HEAT, INK, PAPER, REMOVED, REST, SMALL, bare, figure
+from relcomp_kit.figures.style import AGAINST, DIVERGING, FOR, INK, REMOVED, REST, SMALL, bare, figure
 
 DOUBLINGS = 2  # of an even share, up and down: what lies beyond looks the same
 SHADES = 4 * DOUBLINGS + 1  # half a doubling each; an odd number, so that an even share is white
@@ -73,10 +73,7 @@ def path_similarity(matrix: ArrayLike, names: Sequence[str]) -> None:
     percent = 100 * _numbers(matrix)
     places = range(len(names))
     with figure(size=(1.1 * len(names) + 3, min(7.2, 0.55 * len(names) + 2.2))) as (_, (axis,)):
-        axis.imshow(percent, HEAT, vmin=0, vmax=100, aspect="auto")
-        for (row, column), value in np.ndenumerate(percent):
-            ink = PAPER if value > 55 else INK
-            axis.text(column, row, f"{value:.0f}", ha="center", va="center", fontsize=16, color=ink)
+        percent_cells(axis, percent, 16)
         long = max(map(len, names)) > LONG
         angle = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"} if long else {}
         axis.set_xticks(places, names, **angle)

@@ -9,10 +9,11 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from matplotlib.transforms import ScaledTranslation
 from numpy.typing import ArrayLike
 
-from relcomp_kit.figures.style import INK, PAPER, Look
+from relcomp_kit.figures.style import HEAT, INK, PAPER, Look
 
 DIGITS = {12: (1, 2, 5), 6: (1, 2, 3, 5), 2.5: (1, 2, 3, 5, 7), 0: ()}  # of ticks, by what the axis spans
 UNITS = {1e6: "MB", 1e3: "kB", 1: "B"}
+DARK = 55  # percent, above which the numbers of cells are light
 BESIDE = 2.5  # points between arms that are drawn side by side
 
 
@@ -184,3 +185,21 @@ def size_text(size: float) -> str:
     """Return a size in bytes as a number with its unit, such as "20 kB"."""
     unit = next(unit for unit in UNITS if size >= unit or unit == 1)
     return f"{size / unit:g} {UNITS[unit]}"
+
+
+def percent_cells(axis: Axes, percent: np.ndarray, size: float) -> None:
+    """Draw a matrix of percentages as warm cells, each with its number.
+
+    Parameters
+    ----------
+    axis : Axes
+        Where; its ticks are left to the caller.
+    percent : ndarray
+        In [0, 100], (rows, columns).
+    size : float
+        Of the numbers, in points.
+    """
+    axis.imshow(percent, HEAT, vmin=0, vmax=100, aspect="auto")
+    for (row, column), value in np.ndenumerate(percent):
+        ink = PAPER if value > DARK else INK
+        axis.text(column, row, f"{value:.0f}", ha="center", va="center", fontsize=size, color=ink)

@@ -3,9 +3,8 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from relcomp_kit.figures.style import GREY, HEAT, INK, PAPER, SMALL, figure
-
-DARK = 55  # percent, above which numbers are light
+from relcomp_kit.figures.parts import percent_cells
+from relcomp_kit.figures.style import GREY, SMALL, figure
 
 
 def spoken_word(picture: ArrayLike, word: str, answers: dict[str, dict[str, float]]) -> None:
@@ -26,10 +25,7 @@ def spoken_word(picture: ArrayLike, word: str, answers: dict[str, dict[str, floa
     with figure(1, 2, size=(14.5, 4.4), gridspec_kw={"width_ratios": [1, 2]}) as (_, (left, right)):
         left.imshow(shown.T, cmap=GREY, origin="lower", aspect="auto", extent=(0, len(shown) / 100, 0, shown.shape[1]))
         left.set(title=f'"{word}"', xlabel="seconds", ylabel="band, low to high")
-        right.imshow(percent, cmap=HEAT, vmin=0, vmax=100, aspect="auto")
-        for (row, column), value in np.ndenumerate(percent):
-            ink = PAPER if value > DARK else INK
-            right.text(column, row, f"{value:.0f}", ha="center", va="center", fontsize=SMALL, color=ink)
+        percent_cells(right, percent, SMALL)
         right.set_xticks(range(len(words)), words, rotation=40, ha="right", rotation_mode="anchor")
         right.set_yticks(range(len(answers)), answers)
         right.set_title("what each net hears, %")

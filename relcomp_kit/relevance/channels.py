@@ -4,10 +4,13 @@ Modules are taken in the order in which they were assigned to their parents, whi
 is the order in which they run.
 """
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.hooks import RemovableHandle
 
 from relcomp_kit.errors import UserError
 from relcomp_kit.models.masked_net import MaskedLayer
@@ -56,3 +59,14 @@ def check_eval(model: nn.Module) -> None:
     """Raise a `UserError` if any module is in train mode: dropout and batch-norm would blur what is measured."""
     if any(module.training for module in model.modules()):
         raise UserError("the net is in train mode: call net.eval() first")
+
+
+@contextmanager
+def hooked(handles: Iterable[RemovableHandle]) -> Iterator[None]:
+    """Leave hooks in their places while a ``with`` block runs, and remove them however it ends."""
+    handles = list(handles)
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()

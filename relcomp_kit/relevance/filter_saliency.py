@@ -15,7 +15,7 @@ from relcomp_kit.datasets.scene_set import VOID
 from relcomp_kit.errors import UserError
 from relcomp_kit.models.device import device_of
 from relcomp_kit.models.outputs import logits
-from relcomp_kit.relevance.channels import batch_norms, check_eval, inner_layers
+from relcomp_kit.relevance.channels import batch_norms, check_eval, hooked, inner_layers
 
 Scores = dict[str, Tensor]
 TINY = 1e-30  # in the place of a deviation of 0
@@ -124,18 +124,14 @@ def activation_aware_magnitude(model: nn.Module, batches: Iterable[tuple[Tensor,
 
         return add
 
-    hooks = [
+    hooks = (
         layer.register_forward_pre_hook(hook(name, -3 if isinstance(layer, nn.Conv2d) else -1))
         for name, layer in layers.items()
-    ]
+    )
     device = device_of(model)
-    try:
-        with torch.inference_mode():
-            for x, _ in batches:
-                model(x.to(device))
-    finally:
-        for one in hooks:
-            one.remove()
+    with hooked(hooks), torch.inference_mode():
+        for x, _ in batches:
+            model(x.to(device))
     if not squares:
         raise UserError("there is nothing to measure on: give one batch at least")
     found = {}
@@ -188,26 +184,23 @@ def taylor(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], *, square
 
             def add(gradient: Tensor) -> None:
                 axis = 1 if output.dim() == 4 else -1
-                change = (before * gradient).movedim(axis, 1).flatten(2).sum(2).double()
+                product = (before * gradient).movedim(axis, 1)
+                change = product.reshape(*product.shape[:2], -1).sum(2).double()
                 changes[name] = changes[name] + (change.square() / 2 if squared else change.abs()).sum(0)
 
             output.register_hook(add)
 
         return watch
 
-    hooks = [model.get_submodule(norms.get(name, name)).register_forward_hook(hook(name)) for name in changes]
+    hooks = (model.get_submodule(norms.get(name, name)).register_forward_hook(hook(name)) for name in changes)
     device = device_of(model)
-    try:
+    with hooked(hooks), torch.enable_grad():
         for x, labels in batches:
             x, labels = x.to(device).requires_grad_(), labels.long().to(device)
-            with torch.enable_grad():
-                losses = cross_entropy(logits(model(x)), labels, ignore_index=VOID, reduction="none").view(len(x), -1)
-                counted = (labels != VOID).view(len(x), -1).sum(1)
-                torch.autograd.grad((losses.sum(1) / counted.clamp_min(1)).sum(), x)
+            losses = cross_entropy(logits(model(x)), labels, ignore_index=VOID, reduction="none").view(len(x), -1)
+            counted = (labels != VOID).view(len(x), -1).sum(1)
+            torch.autograd.grad((losses.sum(1) / counted.clamp_min(1)).sum(), x)
             images += int((counted > 0).sum())
-    finally:
-        for one in hooks:
-            one.remove()
     if not images:
         raise UserError("no label counts: give a batch with labels of the classes that the scores are for")
     return {name: change / images for name, change in changes.items()}

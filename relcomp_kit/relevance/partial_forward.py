@@ -7,6 +7,8 @@ from functools import partial
 
 from torch import Tensor, nn
 
+from relcomp_kit.relevance.channels import hooked
+
 
 class Record:
     """The order in which the modules finished in one forward pass, and what each of them returned."""
@@ -52,12 +54,8 @@ class Record:
 def recorded(model: nn.Module) -> Iterator[Record]:
     """Record the one forward pass that is run inside the block; all outputs stay in memory with the record."""
     record = Record()
-    handles = [module.register_forward_hook(partial(record.note, name)) for name, module in model.named_modules()]
-    try:
+    with hooked(module.register_forward_hook(partial(record.note, name)) for name, module in model.named_modules()):
         yield record
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 @contextmanager

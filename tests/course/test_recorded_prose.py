@@ -39,12 +39,13 @@ def accuracies(name: str, sf: float = 0.95) -> list[float]:
     return [curve["test"][-1] for curve in pruning.select(pruning_curves()[name], sf)]
 
 
+def claims_in(*names: str) -> dict[str, dict]:
+    """What some records decide: claim to its entry."""
+    return {entry["id"]: entry for name in names for entry in reference(name)["claims"]}
+
+
 def test_ten_more_nets_tell_what_inputs_and_activations_do():
-    found = {
-        entry["id"]: entry
-        for name in ("saliency-inputs", "saliency-activations")
-        for entry in reference(f"01_find_important_weights.{name}")["claims"]
-    }
+    found = claims_in("01_find_important_weights.saliency-inputs", "01_find_important_weights.saliency-activations")
     assert found["T1e"]["verdict"] == "reproduced" and found["T1f"]["verdict"] == "not reproduced"
     inputs = {name: fmean(values) for name, values in found["T12c"]["series"].items()}
     assert (inputs["signed_maps"], inputs["unit_maps"]) == pytest.approx((0.94, 0.27), abs=0.005)
@@ -75,20 +76,19 @@ def test_27_percent_of_the_weights_end_above_the_start_and_below_plain_training(
     start, plain = (next(iter(entry["margins"].values())) for entry in record["claims"])
     assert [entry["verdict"] for entry in record["claims"]] == ["reproduced", "not reproduced"]
     assert fmean(start) == pytest.approx(0.017, abs=0.002) and fmean(plain) == pytest.approx(-0.014, abs=0.002)
-    three = {entry["id"]: entry["verdict"] for entry in reference("02_prune_until_it_converges")["claims"]}
-    assert three["T4"] == "undecided"
+    assert claims_in("02_prune_until_it_converges")["T4"]["verdict"] == "undecided"
     left = [sum(curve["left"][-1]) / sum(curve["left"][0]) for curve in record["curves"]["pruned"]]
     assert fmean(left) == pytest.approx(0.27, abs=0.005) and max(left) < 0.3
 
 
 def test_by_the_text_pruning_brings_nothing_of_the_rise():
-    (claim,) = (entry for entry in reference("02_prune_until_it_converges")["claims"] if entry["id"] == "T3d")
+    claim = claims_in("02_prune_until_it_converges")["T3d"]
     (margins,) = claim["margins"].values()
     assert claim["verdict"] == "not reproduced" and fmean(margins) < 0
 
 
 def test_by_the_text_slow_ends_a_point_higher_at_both_factors_and_the_last_layer_ends_in_no_line():
-    found = {entry["id"]: entry for entry in reference("02_prune_until_it_converges")["claims"]}
+    found = claims_in("02_prune_until_it_converges")
     assert found["T11d"]["verdict"] == "reproduced"
     assert all(fmean(margins) > 0.01 for margins in found["T11d"]["margins"].values())
     lines, losses = found["T10c"]["margins"].values()
@@ -96,7 +96,7 @@ def test_by_the_text_slow_ends_a_point_higher_at_both_factors_and_the_last_layer
 
 
 def test_of_lesson_01_each_claim_went_as_it_says():
-    found = {entry["id"]: entry for entry in reference("01_find_important_weights")["claims"]}
+    found = claims_in("01_find_important_weights")
     verdict = {name: entry["verdict"] for name, entry in found.items()}
     assert all(verdict[name] == "reproduced" for name in ("T1a", "T1c", "T12"))
     assert all(verdict[name] == "not reproduced" for name in ("T1b", "T1d"))

@@ -105,6 +105,15 @@ def test_the_loss_changes_as_a_small_change_says(inplace):
     assert not any(module._forward_hooks for module in made.modules())
 
 
+def test_neurons_are_switched_like_filters():
+    made = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.ReLU(), nn.Linear(4, 2)).eval()
+    x, label = torch.randn(1, 3, generator=torch.Generator().manual_seed(5)), torch.tensor([1])
+    output = made[:2](x).detach().requires_grad_()
+    cross_entropy(made[2:](output), label).backward()
+    expected = (output * output.grad).abs()[0].tolist()
+    assert taylor(made, [(x, label)])["0"].tolist() == pytest.approx(expected, rel=1e-5)
+
+
 def test_of_a_net_that_segments_only_pixels_that_count_are_asked():
     made = nn.Sequential(nn.Conv2d(2, 3, 1), nn.ReLU(), nn.Conv2d(3, 4, 1)).eval()
     draw = torch.Generator().manual_seed(4)

@@ -5,10 +5,10 @@ which filters stay.
 """
 
 from collections.abc import Sequence
-from statistics import fmean
 
 from relcomp_kit.errors import UserError
 from relcomp_kit.evidence.record import Record, reference
+from relcomp_kit.evidence.rules.series import spread
 from relcomp_kit.studies.experts import results
 from relcomp_kit.studies.experts.experiment import ARMS, BY_LOSS, OWN, RELEVANCE
 from relcomp_kit.studies.setting import segmenter
@@ -191,11 +191,7 @@ def table(scores_by_widths: dict[str, dict[str, list[float]]]) -> list[str]:
     arms = sorted({arm for scores in scores_by_widths.values() for arm in scores}, key=ARMS.index)
     lines = [f"{'mean IoU, %':22}" + "".join(f"{title:>28}" for title in scores_by_widths)]
     for arm in arms:
-        cells = (_mean_and_range(scores.get(arm, [])) for scores in scores_by_widths.values())
+        found = ([100 * value for value in scores.get(arm, [])] for scores in scores_by_widths.values())
+        cells = (spread(values, 1) if values else "-" for values in found)
         lines.append(f"{arm:22}" + "".join(f"{cell:>28}" for cell in cells))
     return lines
-
-
-def _mean_and_range(values: list[float]) -> str:
-    percent = [100 * value for value in values]
-    return f"{fmean(percent):.1f} ({min(percent):.1f} to {max(percent):.1f})" if percent else "-"

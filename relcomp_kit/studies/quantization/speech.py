@@ -1,7 +1,6 @@
 """A word, spoken: a net that hears words, at fewer and fewer bits, and what is left of its answers."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +16,7 @@ from relcomp_kit.datasets.speech_commands import split_of
 from relcomp_kit.datasets.transforms import standardize
 from relcomp_kit.errors import UserError
 from relcomp_kit.relevance.lrp import weight_relevance
+from relcomp_kit.studies.own_net.ladder import float_bytes
 from relcomp_kit.studies.quantization import classifiers
 from relcomp_kit.studies.quantization.measurement import with_weights
 
@@ -72,18 +72,16 @@ def hearers(data: ImageSet, seed: int, bits: tuple[int, ...]) -> dict[str, Heare
     """
     net, _ = classifiers.trained_classifier(NET, data, seed, steps=STEPS, validate_every=STEPS)
     task = task_of(net, resolve(QatRecipe(batch=100)), data, seed)
-
-    def accuracy(one: nn.Module) -> float:
-        return task.scores(one, "test")[task.chosen_by]
-
     relevance = weight_relevance(net, (task.batch(number) for number in range(RELEVANCE_BATCHES)))
-    numbers = sum(value.numel() for value in net.state_dict().values())
-    found = {"float32": Hearer(net, 4 * numbers, accuracy(net))}
+    found = {"float32": _hearer(net, data, float_bytes(net))}
     for each in bits:
         quantized = ecqx.quantize(net, each, LAMBDA, relevance=relevance, step="p99.9-interpolated")
-        coarse = with_weights(net, quantized)
-        found[f"{each} bit"] = Hearer(coarse, len(nnc.encode(quantized)), accuracy(coarse))
+        found[f"{each} bit"] = _hearer(with_weights(net, quantized), data, len(nnc.encode(quantized)))
     return found
+
+
+def _hearer(net: nn.Module, data: ImageSet, size: int) -> Hearer:
+    return Hearer(net, size, classifiers.scores_in_test(net, data)["accuracy"])
 
 
 def clip(word: str) -> Tensor:
@@ -101,7 +99,7 @@ def clip(word: str) -> Tensor:
     """
     _, path, _ = find(SET)
     folders = path / word, path.parent / "clips" / word
-    files = sorted(file for folder in folders for file in Path(folder).glob("*.wav"))
+    files = sorted(file for folder in folders for file in folder.glob("*.wav"))
     chosen = next((file for file in files if split_of(file.name) == "test"), None)
     if chosen is None:
         raise UserError(f"there is no test clip of {word!r} in {folders[0]} or {folders[1]}")
