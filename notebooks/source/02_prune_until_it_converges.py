@@ -14,7 +14,7 @@
 # |---|---|---|
 # | prune a tanh net step by step, predict where it stops, race it against random, magnitude and plain training | why the count of weights converges, what pruning is worth, and what a control is for | lesson 01, half an hour |
 #
-# `quick` takes about two minutes on two cores (30 pruning steps of 50 training steps), `full` an hour and a half (150 of 775, as
+# `quick` takes about two minutes on two cores (30 pruning steps of 25 training steps), `full` an hour and a half (150 of 775, as
 # published). The lesson decides the claims T3 to T6, T8 to T11, T13 and T14 of the ledger, the list of published claims in `data/claims.toml`.
 # The table at the end says what each of them states.
 

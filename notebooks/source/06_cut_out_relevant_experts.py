@@ -241,7 +241,7 @@ for line in results_of.weather_lines(full) if full else ():
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## The race
-# Five kinds of path choose experts of five sizes from three nets: relevance of the class; *average* relevance of all classes; *magnitude* of the weights, across the whole net or with the same share of every layer; *random* filters. Each expert is tested as cut, and after a short training on all classes. It is chosen on the validation split and reported on the test split. This cell runs the small plan of the profile: one net, one size.
+# Five kinds of path choose experts of five sizes from three nets: relevance of the class; *average* relevance of all classes; *magnitude* of the weights, across the whole net or with the same share of every layer; *random* filters. Each expert is tested as cut, and after a short training on all classes. It is chosen on the validation split and reported on the test split. This cell runs the plan of the profile. `quick` has one net, one size, and 150 scenes of each split to score on.
 
 # %%
 rows = [row for plan in plans for row in study.swept(plan, data)]

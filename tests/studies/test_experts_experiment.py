@@ -9,7 +9,7 @@ from relcomp_kit.studies.experts.experiment import expert
 
 @pytest.fixture(autouse=True)
 def few_scenes(net_and_few_scenes, monkeypatch):
-    monkeypatch.setattr(module, "kept", lambda net, dataset, seed, profile: net_and_few_scenes)
+    monkeypatch.setattr(module, "kept", lambda *values: net_and_few_scenes)
     module.class_relevance.cache_clear()
 
 

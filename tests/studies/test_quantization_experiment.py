@@ -3,7 +3,7 @@
 import pytest
 
 from relcomp_kit.errors import UserError
-from relcomp_kit.studies.quantization.experiment import quantize
+from relcomp_kit.studies.quantization.experiment import quantize, trained
 
 SHORT = {"dataset": "digits", "net": "ReLU", "seed": 0, "steps": 4, "validate_every": 2, "bits": 4, "Lambda": 0.1}
 
@@ -25,3 +25,12 @@ def test_a_point_says_how_good_and_how_small_the_net_is():
 def test_bad_bits_get_a_sentence():
     with pytest.raises(UserError, match="bit width"):
         quantize(arm="ecq", **SHORT | {"bits": 9})
+
+
+def test_fewer_scored_scenes_are_another_set_with_the_same_training_scenes():
+    _, whole = trained("compact", "rail-scenes", 0)
+    _, few = trained("compact", "rail-scenes", 0, scored_scenes=3)
+    assert (len(few.validation), len(few.test)) == (3, 3)
+    assert few.train is whole.train and few.sha256 != whole.sha256
+    assert few.test[2][0].equal(whole.test[2][0])
+    assert trained("tanh", "digits", 0, scored_scenes=3)[1].sha256 == trained("tanh", "digits", 0)[1].sha256

@@ -77,6 +77,10 @@ def test_nets_at_once_decide_the_control_about_them():
     assert len(rest) == 4 * 3 + 1  # three arms by two steps and two ways to share, random by one
     (random,) = (line for line in rest if " random " in line)
     assert random.split()[:2] == ["p99.9-interpolated,", "normalized"] and random.count("60.0") == 3
+    by_net = sweep_claims.at_once_by_net(content)
+    assert list(by_net) == head.split()
+    counts = {"as published, ECQ": 1, "ECQ": 1, "LRP": 3, "magnitude": 1, "random": 5}
+    assert {arm: len(values) for arm, values in by_net["resnet44"].items()} == counts
 
 
 def test_other_plans_decide_nothing():

@@ -44,6 +44,7 @@ def expert(
     batch: int = 8,
     learning_rate: float = 1e-3,
     relevance_scenes: int = 64,
+    scored_scenes: int | None = None,
     profile: str = "full",
 ) -> dict:
     """Cut an expert out of a trained net, train it a little, and return what it costs and how well it does.
@@ -71,6 +72,8 @@ def expert(
         Of the training after the cut, on all classes; 0 steps leave it out.
     relevance_scenes : int
         Training scenes that relevance is measured on.
+    scored_scenes : int, optional
+        Of the validation and the test split that experts are scored on; by default all.
     profile : {"quick", "full"}
         Of the training of nets that have no committed checkpoint.
 
@@ -84,7 +87,7 @@ def expert(
             raise UserError(f"there is no {what} {value!r}; choose one of {', '.join(known)}")
     if dataset in NAMES:
         raise UserError(f"{dataset} has nothing to segment: take a set of scenes")
-    model, data = kept(net, dataset, seed, profile)
+    model, data = kept(net, dataset, seed, profile, scored_scenes)
     unknown = [name for name in wanted if name not in data.classes]
     if unknown or not wanted:
         what = f"no class {unknown[0]!r}" if unknown else "no expert for no class"

@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import hashlib
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -24,14 +25,21 @@ from relcomp_kit.relevance.faithfulness import random_scores
 from relcomp_kit.relevance.lrp import weight_relevance
 from relcomp_kit.studies.quantization.classifiers import load, trained_classifier
 from relcomp_kit.studies.saliency.measurement import HIDDEN
-from relcomp_kit.studies.segmentation.measurement import from_checkpoint, recipe_for, train_now
+from relcomp_kit.studies.segmentation.measurement import firsts, from_checkpoint, recipe_for, train_now
 from relcomp_kit.studies.segmentation.training import provenance
 from relcomp_kit.studies.thesis_net import trained_net
 
 __all__ = ["VERSION", "one_shot", "quantize"]
 
 
-def quantize(*, seed: int, net: str = "compact", dataset: str = "rail-scenes", **recipe: QatRecipe) -> dict:
+def quantize(
+    *,
+    seed: int,
+    net: str = "compact",
+    dataset: str = "rail-scenes",
+    scored_scenes: int | None = None,
+    **recipe: QatRecipe,
+) -> dict:
     """Quantize a trained net, or take the result from the cache; return its scores in the test and its size.
 
     Parameters
@@ -44,11 +52,13 @@ def quantize(*, seed: int, net: str = "compact", dataset: str = "rail-scenes", *
         published. For the larger sets as in `relcomp_kit.studies.quantization.classifiers.trained_classifier`.
     dataset : str
         A set of scenes, or of small images.
+    scored_scenes : int, optional
+        Of the validation and the test split that nets are scored on; by default all. Small images all count.
     **recipe
         The fields of `relcomp_kit.compression.ecqx.recipe.QatRecipe`.
     """
     chosen = QatRecipe(**recipe)
-    model, data = kept(net, dataset, seed)
+    model, data = kept(net, dataset, seed, scored_scenes=scored_scenes)
     found = measure(chosen, model, data, seed)
     if dataset in labelled.NAMES and chosen.arm != "float":
         found["file size"] = (len(encode(quantized_net(chosen, model, data, seed)[0])), "bytes")
@@ -134,7 +144,9 @@ def arm_relevance(
     return size if arm == "magnitude" else random_scores(size, torch.Generator().manual_seed(seed))
 
 
-def trained(net: str, dataset: str, seed: int, profile: str = "full") -> tuple[nn.Module, ImageSet | SceneSet]:
+def trained(
+    net: str, dataset: str, seed: int, profile: str = "full", scored_scenes: int | None = None
+) -> tuple[nn.Module, ImageSet | SceneSet]:
     """Return a trained net, in eval mode, and its data set.
 
     Parameters
@@ -145,11 +157,21 @@ def trained(net: str, dataset: str, seed: int, profile: str = "full") -> tuple[n
         Of the net.
     profile : {"quick", "full"}
         On scenes: how large they are, and how long a net without a committed checkpoint is trained.
+    scored_scenes : int, optional
+        Of scenes, how many of the validation and the test split the returned set has; by default all.
     """
     if dataset in labelled.NAMES:
         data = load(dataset)
         return trained_classifier(net, data, seed)[0], data
-    return _thesis_net(net, dataset, seed) if dataset in NAMES else _segmenter(net, dataset, seed, profile)
+    if dataset in NAMES:
+        return _thesis_net(net, dataset, seed)
+    model, scenes = _segmenter(net, dataset, seed, profile)
+    return model, scenes if scored_scenes is None else _with_few_scored(scenes, scored_scenes)
+
+
+def _with_few_scored(data: SceneSet, scenes: int) -> SceneSet:
+    few = {split: firsts(getattr(data, split), scenes) for split in ("validation", "test")}
+    return replace(data, **few, sha256=hashlib.sha256(f"{data.sha256} {scenes} scored".encode()).hexdigest())
 
 
 # For experiments: neighbouring points of a sweep share net and data set, and so what is prepared of the data.

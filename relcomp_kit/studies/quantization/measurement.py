@@ -70,7 +70,7 @@ def start_scores(wanted: Sequence[Point]) -> dict[int, dict[str, float]]:
 
 
 def _start(values: dict) -> dict[str, float]:
-    net, data = trained(values["net"], values["dataset"], values["seed"])
+    net, data = trained(values["net"], values["dataset"], values["seed"], scored_scenes=values["scored_scenes"])
     recipe = resolve(QatRecipe(**{name: values[name] for name in ("batch", "noise", "signed", "precision")}))
 
     def make(_) -> tuple[dict, dict]:

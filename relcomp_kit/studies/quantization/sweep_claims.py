@@ -82,6 +82,29 @@ def one_shot_row(record: dict) -> dict:
     return how | {"accuracy": found["accuracy"]} | sizes
 
 
+def at_once_by_net(record: dict) -> dict[str, dict[str, list[float]]]:
+    """Return what nets keep that were quantized without training by the published step: net to arm to accuracies.
+
+    The first arm is ECQ with the published shares, which do not sum to 1; all others have shares that do.
+
+    Parameters
+    ----------
+    record : dict
+        That `decided` made of the experiment "one-shot".
+    """
+    rows = [entry for entry in record["measurements"] if entry["name"] == "accuracy at once"]
+    rows = select(rows, step_rule=results.PUBLISHED_STEP)
+    arms = {"as published, ECQ": select(rows, arm="ecq", probabilities="published")}
+    arms |= {label: select(rows, arm=arm, probabilities="normalized") for arm, label in results.LABELS.items()}
+    nets = dict.fromkeys(one["net"] for one in rows)
+    return {
+        net.removesuffix("-published"): {
+            label: [one["accuracy"] for one in select(some, net=net)] for label, some in arms.items()
+        }
+        for net in nets
+    }
+
+
 def at_once_table(record: dict) -> list[str]:
     """Return what nets keep that were quantized without training, as text: a line for each way and arm, a column a net.
 
