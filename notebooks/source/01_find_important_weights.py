@@ -350,18 +350,23 @@ check.true(
 # of the thesis show four measures.
 #
 # Each tile has its own scale: dark red marks the most important weights *of that neuron*. So a tile shows where a neuron's important
-# weights lie. It does not show whether one neuron matters more than another.
+# weights lie. It does not show whether one neuron matters more than another. The exception is figure 10: its two *input maps*, of the
+# pixels and of the neurons behind them, are summed over all images before they are multiplied. On scales of their own all its tiles
+# would be equal, so they share one scale.
 
 # %%
 for_weights = saliency_study.weight_measures(
     net, images.x, images.labels, budget.oracle_images, seed
 )
 first = {name: importance["layers.0.weight"] for name, importance in for_weights.items()}
-from_inputs = saliency.input_importance(net, images.x, images.labels)[0].sum(0)
+pixels, neurons, *_ = (
+    one.sum(0) for one in saliency.input_importance(net, images.x, images.labels)
+)
 figures.neuron_tiles(first["two maps: impact"], "two maps, by impact (figure 7)")
 figures.neuron_tiles(first["two maps: saliency"], "two maps, by saliency (figure 8)")
 figures.neuron_tiles(first["gradient"], "direct gradient (figure 9)")
-figures.neuron_tiles(from_inputs.expand(36, -1), "from the inputs alone (figure 10)")
+title = "two input maps, summed before they are multiplied (figure 10)"
+figures.neuron_tiles(torch.outer(neurons, pixels), title, common=True)
 
 # %%
 figures.neuron_tiles(first["weight x gradient"], "weight times gradient (not in the thesis)")
@@ -373,7 +378,8 @@ for name in ("two maps: saliency", "gradient", "weight x gradient", "oracle"):
 
 # %% [markdown]
 # **What you see.** The tiles of the two-map measures look alike. They show the same centre for every neuron, because $I_X$ is the same for
-# all neurons: a neuron decides only how much each image counts. The direct gradient is error times input. An empty border pixel lies near
+# all neurons: a neuron decides only how much each image counts. In figure 10 not even that is left. Every tile is the same picture, and
+# a neuron only decides how strong it is. The direct gradient is error times input. An empty border pixel lies near
 # -1, or at 1 where the noise turned it white, so its absolute value is large in every image. So the direct gradient calls the border most
 # important and the digits' places least.
 #

@@ -4,6 +4,8 @@ A lesson's source is py:percent text (jupytext) in ``notebooks/source``; the not
 text, never edited. Neither is part of the installed package.
 """
 
+import copy
+import functools
 import json
 import re
 import tempfile
@@ -60,10 +62,15 @@ def find_lessons(names: Sequence[str] = ()) -> list[Path]:
 
 def read_source(source: Path) -> NotebookNode:
     """Read a lesson's text as a notebook without outputs; cell ids are ``<lesson number>-<index>``."""
+    return _tidy(copy.deepcopy(_parsed(Path(source).read_text(encoding="utf-8"))), Path(source).stem)
+
+
+@functools.lru_cache(maxsize=32)
+def _parsed(text: str) -> NotebookNode:
+    """Parse a lesson's text; kept, because whoever writes a site asks for every lesson six times."""
     import jupytext
 
-    notebook = jupytext.reads(Path(source).read_text(encoding="utf-8"), fmt="py:percent")
-    return _tidy(notebook, Path(source).stem)
+    return jupytext.reads(text, fmt="py:percent")
 
 
 def lesson_title(notebook: NotebookNode) -> str:
