@@ -45,6 +45,11 @@ def is_control(row: dict) -> bool:
     return row["source"].startswith(CONTROL)
 
 
+def cases(row: Mapping) -> str:
+    """Return what one margin of a claim comes from: "seed", or "net" where several nets are asked once each."""
+    return row.get("cases", "seed")
+
+
 def in_set(claim_id: str, dataset: str) -> str:
     """Return the id of the row of a claim that is about a data set; with digits, MNIST's.
 
@@ -139,7 +144,9 @@ def table(records: list[dict], profile: str = "quick") -> list[dict]:
     rows = []
     for claim in ledger():
         record, live = decided.get(claim["id"], ({}, {}))
-        recorded_on = full[claim["id"]][1]["dataset"] if claim["id"] in full else None
+        kept = full[claim["id"]][1] if claim["id"] in full else {}
+        # Published data with another net is a stand-in all the same.
+        recorded_on = kept.get("dataset") if kept.get("verdict") != "holds on a stand-in" else None
         command = claim.get("command", f"relcomp run {claim['lesson'][:2]} --profile full")
         published_on = not claim["needs"] or claim["needs"] in (live.get("dataset"), recorded_on)
         rows.append(
@@ -158,12 +165,13 @@ def table(records: list[dict], profile: str = "quick") -> list[dict]:
                 "dataset": live.get("dataset"),
                 "published_dataset": claim["needs"] or None,
                 "seeds": live.get("seeds"),
+                "cases": cases(claim),
                 "commit": record.get("commit"),
                 "lesson": claim["lesson"],
                 "rule": claim["rule"],
                 "missing": None if published_on else missing[claim["needs"]],
                 "command": command,
-                "recorded": _short(*full[claim["id"]]) if claim["id"] in full else None,
+                "recorded": _short(*full[claim["id"]]) | {"cases": cases(claim)} if claim["id"] in full else None,
             }
         )
     return rows

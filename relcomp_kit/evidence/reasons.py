@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
-from relcomp_kit.evidence.claims import nothing_stands_in
+from relcomp_kit.evidence.claims import cases, nothing_stands_in
 from relcomp_kit.evidence.verdicts import (
     FAILED,
     LEVEL,
@@ -41,7 +41,7 @@ def why(claim: Mapping, ruling: Ruling, verdict: str, seeds: Sequence[int] = ())
     if verdict == "too few seeds":
         given = "1 seed gives" if count == 1 else f"{count} seeds give"
         return f"{given} no interval that decides: the rule asks for {SEEDS} or more."
-    told = {name: _told(ruling.conditions[name], kind, exact) for name, kind in found.items()}
+    told = {name: _told(ruling.conditions[name], kind, exact, cases(claim)) for name, kind in found.items()}
     if set(found.values()) == {MET}:
         return _sentence("Holds" if len(found) == 1 else "All hold; the closest", told, [_closest(ruling, found)])
     # Side conditions first: where one is not met, it is the reason that the others count for nothing.
@@ -67,7 +67,7 @@ def _sentence(start: str, told: Mapping[str, str], names: Sequence[str]) -> str:
     return f"{start}: " + "; ".join(f"{name} ({told[name]})" for name in names) + "."
 
 
-def _told(condition: Condition, kind: str, exact: bool) -> str:
+def _told(condition: Condition, kind: str, exact: bool, case: str) -> str:
     """Return a condition's margin as text: by how much it is met or missed, and the interval."""
     margins = condition.margins
     if any(map(math.isnan, margins)):
@@ -79,10 +79,10 @@ def _told(condition: Condition, kind: str, exact: bool) -> str:
             f"{'with' if worst >= 0 else 'missed by'} {amount(abs(worst), condition.unit)}{' to spare' * (worst >= 0)}"
         )
     if len(margins) < SEEDS or len(set(margins)) == 1:
-        return f"{_by(mean, condition)} by {amount(abs(mean), condition.unit)} for every seed"
+        return f"{_by(mean, condition)} by {amount(abs(mean), condition.unit)} for every {case}"
     low, high = interval(margins)
     ends = " to ".join(signed(end, condition.unit) for end in (low, high))
-    ends = f"{100 * LEVEL:.0f} % interval {ends}, {len(margins)} seeds"
+    ends = f"{100 * LEVEL:.0f} % interval {ends}, {len(margins)} {case}s"
     asked = ""
     if condition.matters and kind != MET and high > 0:
         asked = f", where {amount(condition.matters, condition.unit)} would matter"

@@ -116,11 +116,11 @@ def untested(rows: Sequence[dict]) -> list[str]:
 
 
 def setting(found: dict) -> str:
-    """Return data set, seeds and net of a measurement; nothing where nothing was measured."""
+    """Return data set, number of seeds (or nets) and net of a measurement; nothing where nothing was measured."""
     if found.get("measured") is None:
         return ""
     seeds = found.get("seeds") or []
-    count = f"{len(seeds)} seed{'s' if len(seeds) > 1 else ''}" if seeds else ""
+    count = f"{len(seeds)} {claims.cases(found)}{'s' if len(seeds) > 1 else ''}" if seeds else ""
     return ", ".join(filter(None, [text(found.get("dataset")), count, text(found.get("on"))]))
 
 

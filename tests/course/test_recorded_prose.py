@@ -286,6 +286,40 @@ def test_without_training_lrp_beats_ecq_and_random_and_magnitude_on_two_nets_of_
         assert least < fmean(costs) and max(costs) < most
 
 
+def test_at_once_lrp_leads_on_all_nets_of_cifar10_and_the_fault_does_no_harm():
+    record = reference("05_quantize_by_relevance.cifar10-one-shot")
+    rows = [one for one in record["measurements"] if one["name"] == "accuracy at once"]
+    nets = dict.fromkeys(one["net"] for one in rows)
+
+    def each(arm, step_rule="p99.9-interpolated", probabilities="normalized", key="accuracy"):
+        some = select(rows, arm=arm, step_rule=step_rule, probabilities=probabilities)
+        return [100 * fmean(one[key] for one in select(some, net=net)) for net in nets]
+
+    def ahead(first, second):
+        return [one - other for one, other in zip(first, second)]
+
+    lrp, ecq = each("lrp"), each("ecq")
+    lead = ahead(lrp, ecq)
+    assert lead == sorted(lead) and [round(lead[0], 1), round(lead[-1], 1)] == [0.7, 3.3]
+    assert min(ahead(lrp, each("magnitude"))) > 0
+    lost = ahead(each("float"), lrp)
+    assert round(min(lost)) == 6 and round(max(lost)) == 10
+    draws = [
+        score - 100 * one["accuracy"] for net, score in zip(nets, ecq) for one in select(rows, net=net, arm="random")
+    ]
+    assert len(draws) == 20 and (round(min(draws)), round(max(draws))) == (4, 26)
+    better = ahead(each("ecq", probabilities="published"), ecq)
+    assert (round(min(better), 1), round(max(better), 1)) == (0.4, 2.8)
+    zeros = ahead(each("ecq", probabilities="published", key="sparsity"), each("ecq", key="sparsity"))
+    assert all(round(more) in (2, 3) for more in zeros) and round(fmean(zeros)) == 2
+    for arm in ("lrp", "magnitude"):
+        assert max(map(abs, ahead(each(arm, key="sparsity"), each("ecq", key="sparsity")))) < 0.1
+    faulty = ahead(each("lrp", probabilities="published"), each("ecq", probabilities="published"))
+    assert (round(fmean(faulty), 1), round(fmean(lead), 1)) == (1.4, 2.1)
+    rank = ahead(ecq, each("ecq", step_rule="p99.9"))
+    assert round(rank[0], 1) == 2.0 and max(rank[1:]) < 1
+
+
 def test_deeplab_at_four_bit_and_more_all_arms_lie_together_below_random_is_behind():
     lesson = "05_quantize_by_relevance.rail-scenes"
     for bits in (4, 5):
@@ -440,9 +474,11 @@ def test_of_the_rail_work_only_the_size_is_reproduced_and_computation_is_undecid
     assert found["B5"] == found["B8"] == "undecided"
 
 
-def test_of_quantization_every_published_set_is_open_and_nothing_beats_ecq_or_gets_103_times_smaller(standings):
+def test_quantization_holds_on_a_published_set_at_once_alone_and_no_trained_net_beats_ecq(standings):
     found, _ = standings
-    assert {found[claim] for claim in found if claim.endswith(("-gsc", "-cifar10", "-voc"))} == {"open"}
+    published = {claim for claim in found if claim.endswith(("-gsc", "-cifar10", "-voc"))}
+    assert [claim for claim in published if found[claim] != "open"] == ["X2d-cifar10"]
+    assert found["X2d-cifar10"] == "holds on a stand-in"
     met = {"reproduced", "holds on a stand-in", "partly"}
     assert not met & {found[claim] for claim in ("X2", "X2-rail", "X3", "X3-rail", "X3c", "X3c-rail")}
 

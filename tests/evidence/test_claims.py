@@ -69,6 +69,7 @@ def test_what_can_only_hold_on_a_stand_in_says_what_is_missing_and_how_to_test_i
     assert "RailSem19" in rows["B4"]["missing"] and "Fashion-MNIST" in rows["T13"]["missing"]
     assert [claim["id"] for claim in claims.ledger() if claim.get("no_stand_in")] == ["B1", "B2", "B7"]
     assert rows["B2"]["why"] == "Nothing stands in for the published data: no other set has these 19 classes."
+    assert "VGG16" in rows["X2d-cifar10"]["missing"], "it was recorded on the published data, but with other nets"
     assert rows["T13"]["verdict"] == "open" and "`relcomp fetch fashion-mnist &&" in rows["T13"]["why"]
 
 
@@ -161,6 +162,7 @@ def test_committed_records_are_shown_beside_the_live_ones(written, monkeypatch, 
         **{"seeds": [0, 1, 2], "profile": "full", "commit": written[0]["commit"]},
         "why": "Holds: pruning ends above the same training without (ahead by 10 points for every seed).",
         "on": "",
+        "cases": "seed",
     }
     assert rows["T4"]["recorded"] is None
     assert record.reference("x") == written[0] | {"profile": "full"}

@@ -69,7 +69,7 @@ def test_nets_at_once_decide_the_control_about_them():
     (claim,) = content["claims"]
     assert claim["id"] == "X2d-cifar10" and claim["verdict"] == "holds on a stand-in"
     assert len(claim["series"]["relevance"]["4 bit"]) == 4  # nets
-    assert claim["measured"].startswith("at 4 bit 72.0")
+    assert claim["measured"].startswith("at 4 bit 72.0") and claim["why"].endswith(", 4 nets).")
     assert len(content["measurements"]) == len(points)
     head, first, *rest = sweep_claims.at_once_table(content)
     assert head.split() == ["resnet20", "resnet32", "resnet44", "resnet56"]

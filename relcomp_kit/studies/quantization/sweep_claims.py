@@ -115,13 +115,13 @@ def at_once_table(record: dict) -> list[str]:
     """
     rows = [entry for entry in record["measurements"] if entry["name"] == "accuracy at once"]
     nets = list(dict.fromkeys(one["net"] for one in rows))
-    lines = [f"{'':38}" + "".join(f"{net.removesuffix('-published'):>24}" for net in nets)]
+    lines = [f"{'':40}" + "".join(f"{net.removesuffix('-published'):>23}" for net in nets)]
     ways = dict.fromkeys((one["step_rule"], one["probabilities"], one["arm"]) for one in rows)
     for step_rule, probabilities, arm in sorted(ways, key=lambda way: way[2] != "float"):
         some = select(rows, step_rule=step_rule, probabilities=probabilities, arm=arm)
         each = ([one["accuracy"] for one in select(some, net=net)] for net in nets)
         how = "" if arm == "float" else f"{step_rule}, {probabilities}"
-        lines.append(f"{how:30}{results.arm_label(arm):>9}" + "".join(f"{percent(values):>24}" for values in each))
+        lines.append(f"{how:30}{results.arm_label(arm):>10}" + "".join(f"{percent(values):>23}" for values in each))
     return lines
 
 
