@@ -345,7 +345,7 @@ print(f"weights that meet nothing but padding: {outside * 2048 * 256 / 1e6:.1f} 
 # %%
 real = reference(f"{lesson}.cifar10-one-shot")
 if real:
-    figures.bars_by_group(sweep_claims.at_once_by_net(real), "accuracy in the test")
+    figures.bars_by_group(sweep_claims.lost_at_once(real), "accuracy lost in the test")
     print("\n".join(sweep_claims.at_once_table(real)))
 
 # %% [markdown]

@@ -72,15 +72,16 @@ def test_nets_at_once_decide_the_control_about_them():
     assert claim["measured"].startswith("at 4 bit 72.0") and claim["why"].endswith(", 4 nets).")
     assert len(content["measurements"]) == len(points)
     head, first, *rest = sweep_claims.at_once_table(content)
-    assert head.split() == ["resnet20", "resnet32", "resnet44", "resnet56"]
+    assert head.split() == ["ResNet-20", "ResNet-32", "ResNet-44", "ResNet-56"]
     assert first.split()[0] == "float" and first.count("71.0") == 3 and "71.1" in first
     assert len(rest) == 4 * 3 + 1  # three arms by two steps and two ways to share, random by one
     (random,) = (line for line in rest if " random " in line)
     assert random.split()[:2] == ["p99.9-interpolated,", "normalized"] and random.count("60.0") == 3
-    by_net = sweep_claims.at_once_by_net(content)
-    assert list(by_net) == head.split()
+    lost = sweep_claims.lost_at_once(content)
+    assert list(lost) == head.split()
     counts = {"as published, ECQ": 1, "ECQ": 1, "LRP": 3, "magnitude": 1, "random": 5}
-    assert {arm: len(values) for arm, values in by_net["resnet44"].items()} == counts
+    assert {arm: len(values) for arm, values in lost["ResNet-44"].items()} == counts
+    assert lost["ResNet-44"]["random"] == pytest.approx([AHEAD["float"] - AHEAD["random"]] * 5)
 
 
 def test_other_plans_decide_nothing():

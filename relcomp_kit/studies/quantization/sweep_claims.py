@@ -82,8 +82,8 @@ def one_shot_row(record: dict) -> dict:
     return how | {"accuracy": found["accuracy"]} | sizes
 
 
-def at_once_by_net(record: dict) -> dict[str, dict[str, list[float]]]:
-    """Return what nets keep that were quantized without training by the published step: net to arm to accuracies.
+def lost_at_once(record: dict) -> dict[str, dict[str, list[float]]]:
+    """Return what nets lose that are quantized without training by the published step: net to arm to shares.
 
     The first arm is ECQ with the published shares, which do not sum to 1; all others have shares that do.
 
@@ -96,13 +96,15 @@ def at_once_by_net(record: dict) -> dict[str, dict[str, list[float]]]:
     rows = select(rows, step_rule=results.PUBLISHED_STEP)
     arms = {"as published, ECQ": select(rows, arm="ecq", probabilities="published")}
     arms |= {label: select(rows, arm=arm, probabilities="normalized") for arm, label in results.LABELS.items()}
-    nets = dict.fromkeys(one["net"] for one in rows)
+    whole = {one["net"]: one["accuracy"] for one in select(rows, arm="float")}
     return {
-        net.removesuffix("-published"): {
-            label: [one["accuracy"] for one in select(some, net=net)] for label, some in arms.items()
-        }
-        for net in nets
+        _name(net): {label: [score - one["accuracy"] for one in select(some, net=net)] for label, some in arms.items()}
+        for net, score in whole.items()
     }
+
+
+def _name(net: str) -> str:
+    return net.removesuffix("-published").replace("resnet", "ResNet-")
 
 
 def at_once_table(record: dict) -> list[str]:
@@ -115,7 +117,7 @@ def at_once_table(record: dict) -> list[str]:
     """
     rows = [entry for entry in record["measurements"] if entry["name"] == "accuracy at once"]
     nets = list(dict.fromkeys(one["net"] for one in rows))
-    lines = [f"{'':40}" + "".join(f"{net.removesuffix('-published'):>23}" for net in nets)]
+    lines = [f"{'':40}" + "".join(f"{_name(net):>23}" for net in nets)]
     ways = dict.fromkeys((one["step_rule"], one["probabilities"], one["arm"]) for one in rows)
     for step_rule, probabilities, arm in sorted(ways, key=lambda way: way[2] != "float"):
         some = select(rows, step_rule=step_rule, probabilities=probabilities, arm=arm)
