@@ -18,6 +18,7 @@ from relcomp_kit.sweeps.table import Rows, select
 
 LESSON = "05_quantize_by_relevance"
 ONE_SHOT = "one-shot"  # the experiment
+AT_ONCE = "accuracy at once"  # its measurement
 
 
 def check(points: Sequence[Point]) -> str:
@@ -57,7 +58,7 @@ def decided(points: Sequence[Point], records: Sequence[dict]) -> Record:
     if points[0].experiment == ONE_SHOT:
         rows = [one_shot_row(record) for record in records]
         for one in rows:
-            made.measure("accuracy at once", one["accuracy"], "share", **one)
+            made.measure(AT_ONCE, one["accuracy"], "share", **one)
         decide_one_shot(made, rows)
         return made
     rows = [row(record) for record in records]
@@ -92,8 +93,7 @@ def lost_at_once(record: dict) -> dict[str, dict[str, list[float]]]:
     record : dict
         That `decided` made of the experiment "one-shot".
     """
-    rows = [entry for entry in record["measurements"] if entry["name"] == "accuracy at once"]
-    rows = select(rows, step_rule=results.PUBLISHED_STEP)
+    rows = select(record["measurements"], name=AT_ONCE, step_rule=results.PUBLISHED_STEP)
     arms = {"as published, ECQ": select(rows, arm="ecq", probabilities="published")}
     arms |= {label: select(rows, arm=arm, probabilities="normalized") for arm, label in results.LABELS.items()}
     whole = {one["net"]: one["accuracy"] for one in select(rows, arm="float")}
@@ -115,7 +115,7 @@ def at_once_table(record: dict) -> list[str]:
     record : dict
         That `decided` made of the experiment "one-shot".
     """
-    rows = [entry for entry in record["measurements"] if entry["name"] == "accuracy at once"]
+    rows = select(record["measurements"], name=AT_ONCE)
     nets = list(dict.fromkeys(one["net"] for one in rows))
     lines = [f"{'':40}" + "".join(f"{_name(net):>23}" for net in nets)]
     ways = dict.fromkeys((one["step_rule"], one["probabilities"], one["arm"]) for one in rows)
