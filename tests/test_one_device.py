@@ -118,7 +118,7 @@ def test_quantization(net, images, data, monkeypatch):
     ecqx.quantize(net, 2, 0.1, step="least-squares")
     assert all(index.device.type == "cpu" for index in quantized.indices.values())
     nnc.decode(nnc.encode(quantized))
-    monkeypatch.setattr(quantization, "kept", lambda *what: (net, data))
+    monkeypatch.setattr(quantization, "kept", lambda *what, **scored: (net, data))
     quantization.quantize(seed=0, arm="lrp", steps=1, batch=2, relevance_batches=1)
 
 
@@ -130,7 +130,7 @@ def test_quantization_at_once(device, data):
 
 
 def test_experts(net, data, images, monkeypatch):
-    monkeypatch.setattr(expert, "kept", lambda *what: (net, data))
+    monkeypatch.setattr(expert, "kept", lambda *what, **scored: (net, data))
     for arm in ("relevance", "random"):
         expert.expert(seed=0, keep=0.5, steps=0, arm=arm, relevance_scenes=1)
     expert.train_on(copy.deepcopy(net), data, 0, 1, 2)

@@ -34,8 +34,8 @@ def test_paths_gates_and_cut_nets_are_the_processors(card, net, images, in_doubl
 def test_an_expert_is_cut_trained_and_coded(card, net, scenes, use, own_cache, monkeypatch):
     use(card)
     there = copy.deepcopy(net).to(card)
-    monkeypatch.setattr(study, "kept", lambda *what: (there, scenes))
-    monkeypatch.setattr(coding, "kept", lambda *what: (there, scenes))
+    monkeypatch.setattr(study, "kept", lambda *what, **scored: (there, scenes))
+    monkeypatch.setattr(coding, "kept", lambda *what, **scored: (there, scenes))
     study.class_relevance.cache_clear()
     coding._float_scores.cache_clear()
     point = {"seed": 0, "keep": 0.5, "relevance_scenes": 4}
