@@ -66,16 +66,18 @@ def segmenters(data: SceneSet, profile: str) -> list[Segmenter]:
 
 
 def live_recipe(dataset: str, profile: str) -> Recipe:
-    """Return the recipe of the training that one watches: quick, at the image size of the profile.
+    """Return the recipe of the training that one watches.
 
     Parameters
     ----------
     dataset : str
         A set of scenes.
     profile : {"quick", "full"}
-        Whose image size is taken.
+        Whose image size and number of steps are taken.
     """
-    return replace(training_recipe("compact", dataset, "quick"), size=training_recipe("compact", dataset, profile).size)
+    watched = training_recipe("compact", dataset, "quick")
+    size = training_recipe("compact", dataset, profile).size
+    return replace(watched, size=size, steps=get_profile(profile).segmentation.live_steps)
 
 
 def recipe_for(name: str, dataset: str, profile: str) -> Recipe:
