@@ -27,7 +27,7 @@ def pytest_runtest_setup(item):
     if "numpy" in sys.modules:  # imported by the test's file; or the test needs none
         sys.modules["numpy"].random.seed(0)
     if "torch" in sys.modules:
-        sys.modules["torch"].manual_seed(0)
+        sys.modules["torch"].default_generator.manual_seed(0)
 
 
 @pytest.fixture

@@ -169,7 +169,7 @@ def test_what_lesson_04_measures(net, data):
     rank_correlation(pick(of_weights, weights).double(), truth)
     relevance_study.all_corners(net, of_weights)
     for scores in (filter_relevance(of_weights), magnitude_scores(net, filters=False), random_scores(of_weights, draw)):
-        relevance_study._removal(net, scores, data.test, data.classes, [0.5], "least", "layer")
+        relevance_study._removal(net, {}, scores, data.test, data.classes, [0.5], "least", "layer")
     examples.rare_classes(net, data)
     examples.reference_crops(net, data.test, "backbone.layer4.1.conv2", 1, [0], 4, 1)
 

@@ -451,7 +451,7 @@ for sf in (0.6, 0.95):
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # ### The predictions against nets
-# The arms of this comparison prune until nothing has changed for 20 steps, with little training in between. In `quick` they stop after 150
+# The arms of this comparison prune until nothing has changed for 20 steps, with little training in between. In `quick` they stop after 100
 # steps at the latest, which is too early. The printed line counts the arms that have converged. Of the others the figure shows the count at
 # which they were stopped.
 

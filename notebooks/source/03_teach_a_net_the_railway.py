@@ -267,7 +267,7 @@ check.true("but rails or the rarest class are hardly learned", thin < 0.1)
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Trained to the end
 # From here on the nets are those that come with the project (`compact`, three seeds; `relcomp train` makes them again), or in `full` those
-# trained just now. Everything is measured on the test split (in `quick` on its first 300 scenes), which nobody looked at while choosing
+# trained just now. Everything is measured on the test split (in `quick` on its first 200 scenes), which nobody looked at while choosing
 # anything.
 
 # %%

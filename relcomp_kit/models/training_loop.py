@@ -18,7 +18,7 @@ from relcomp_kit.datasets.scene_set import VOID, SceneSet
 from relcomp_kit.datasets.scenes import REMEMBERED_BYTES, remember
 from relcomp_kit.datasets.transforms import normalize
 from relcomp_kit.errors import UserError
-from relcomp_kit.models.device import autocast
+from relcomp_kit.models.device import autocast, seed_generator
 from relcomp_kit.models.distributed import Group
 from relcomp_kit.models.metrics import evaluate, plain
 from relcomp_kit.models.recipe import Recipe
@@ -155,7 +155,7 @@ class Run:
 
     def step(self, images: Tensor, labels: Tensor) -> float:
         """Do one step of the optimizer on this process' part of a batch; return the loss on the whole batch."""
-        torch.manual_seed(draw(self.seed, self.done, self.group.rank, 1))  # of dropout
+        seed_generator(self.group.device, draw(self.seed, self.done, self.group.rank, 1))  # of dropout
         for group in self.optimizer.param_groups:
             group["lr"] = self.recipe.learning_rate_at(self.done)
         self.optimizer.zero_grad()

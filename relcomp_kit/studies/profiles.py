@@ -160,7 +160,7 @@ PROFILES = {
             sf=(0.3, 0.5, 0.6, 0.75, 0.9, 0.95),
             text_sf=(),
             control_sf=(0.95,),
-            converge_steps=150,
+            converge_steps=100,
             converge_fine_tuning=5,
             oracle_images=200,
             at_scale=False,
@@ -168,8 +168,8 @@ PROFILES = {
         SegmentationBudget(
             live_steps=120,
             head_steps=80,
-            weather_scenes=50,
-            test_scenes=300,
+            weather_scenes=30,
+            test_scenes=200,
             seeds={"rail-scenes": {"compact": (0, 1, 2)}},
         ),
         RelevanceBudget(

@@ -8,7 +8,7 @@ from relcomp_kit.compression import experts
 from relcomp_kit.errors import UserError
 from relcomp_kit.models import device as module
 from relcomp_kit.models import distributed
-from relcomp_kit.models.device import describe_device, device_of, full_precision
+from relcomp_kit.models.device import describe_device, device_of, full_precision, seed_generator
 from relcomp_kit.relevance.lrp import weight_relevance
 
 SEEN: list[list[str]] = []
@@ -80,3 +80,10 @@ def test_machines_of_a_group_must_not_share_gpus(monkeypatch):
     assert distributed.count(2, 1) == 2
     with pytest.raises(UserError, match="this machine has 1 GPU, not 2: take fewer devices on each machine"):
         distributed.count(2, 2)
+
+
+def test_the_processor_draws_as_torch_seeds_it_and_no_note_is_kept_for_devices_not_in_use():
+    torch.manual_seed(3)
+    first, kept = torch.rand(4), len(torch.cuda._queued_calls)
+    seed_generator(torch.device("cpu"), 3)
+    assert torch.equal(torch.rand(4), first) and len(torch.cuda._queued_calls) == kept

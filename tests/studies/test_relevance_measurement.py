@@ -8,6 +8,7 @@ from torch import nn
 
 from relcomp_kit.datasets import load_scenes
 from relcomp_kit.evidence.record import Record
+from relcomp_kit.models.metrics import evaluate
 from relcomp_kit.relevance import lrp
 from relcomp_kit.studies.profiles import RelevanceBudget
 from relcomp_kit.studies.relevance import examples
@@ -44,6 +45,13 @@ def results(nets, data, tmp_path_factory):
         first = study.measured(nets[0], data, BUDGET)
         assert study.measured(nets[0], data, BUDGET) == first  # from the cache
     return [first]
+
+
+def test_a_curve_begins_with_the_net_as_it_is(results, nets, data):
+    whole = evaluate(nets[0].net, firsts(data.test, BUDGET.test_scenes), data.classes, precision="auto")
+    for what, by_scope in results[0]["curves"].items():
+        for curve in by_scope["layer"]["least"].values():
+            assert len(curve) == 2 and curve[0] == whole[what] and curve[1] != whole[what]
 
 
 def test_batches_are_the_first_scenes(data):

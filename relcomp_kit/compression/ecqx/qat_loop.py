@@ -28,6 +28,7 @@ from relcomp_kit.compression.ecqx.recipe import QatRecipe
 from relcomp_kit.compression.ecqx.straight_through import scale_gradient
 from relcomp_kit.compression.ecqx.tasks import Batch, Images, Pictures, Scenes
 from relcomp_kit.errors import UserError
+from relcomp_kit.models.device import seed_generator
 from relcomp_kit.models.masked_net import MaskedLayer
 from relcomp_kit.models.scene_batches import draw
 from relcomp_kit.models.states import load_state, versions
@@ -123,7 +124,7 @@ class Run:
 
     def step(self) -> float:
         """Do one step of Adam on shadow, biases and batch-norm; return the loss of the quantized net before it."""
-        torch.manual_seed(draw(self.seed, self.done, 1))  # of dropout
+        seed_generator(self.task.device, draw(self.seed, self.done, 1))  # of dropout
         for group in self.optimizer.param_groups:
             group["lr"] = self.recipe.learning_rate_at(self.done)
         loss = self.backward(self.task.batch(self.done))

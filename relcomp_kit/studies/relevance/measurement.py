@@ -186,14 +186,14 @@ def _measure(made: Segmenter, data: SceneSet, budget: RelevanceBudget) -> dict:
     per_class = weight_relevance_per_class(net, images, occurring, normalize=True)
     of_classes = {data.classes[index]: all_corners(net, one) for index, one in per_class.items()}
     test = remember(firsts(data.test, budget.test_scenes))
+    whole = _scored(net, test, data.classes)
     curves = {"pixel_accuracy": {}, "miou": {}}
     for scope in budget.shares:
         for order in ("least", "most"):
             for name in MEASURES:
                 of_scope = scores["weights" if scope == "weights" else "filters"][name]
-                for what, curve in _removal(
-                    net, of_scope, test, data.classes, budget.shares[scope], order, scope
-                ).items():
+                found = _removal(net, whole, of_scope, test, data.classes, budget.shares[scope], order, scope)
+                for what, curve in found.items():
                     curves[what].setdefault(scope, {}).setdefault(order, {})[name] = curve
     return {
         "corners": {"all classes": all_corners(net, scores["weights"][LRP])} | of_classes,
@@ -223,7 +223,8 @@ def random_orders(made: Segmenter, data: SceneSet, budget: RelevanceBudget) -> l
         draw = torch.Generator().manual_seed(made.seed)
         orders = (random_scores(like, draw) for _ in range(RANDOM_ORDERS))
         shares = budget.shares["layer"]
-        curves = [_removal(made.net, one, test, data.classes, shares, "least", "layer") for one in orders]
+        whole = _scored(made.net, test, data.classes)
+        curves = [_removal(made.net, whole, one, test, data.classes, shares, "least", "layer") for one in orders]
         return {}, {"curves": [one["pixel_accuracy"] for one in curves]}
 
     return load_or_make("random-orders", VERSION, _identity(made, budget), data.sha256, make)[1]["curves"]
@@ -259,8 +260,13 @@ def _within(values: Tensor, truth: Tensor, sizes: list[int]) -> float:
     return fmean(rank_correlation(*pair).item() for pair in zip(values.split(sizes), truth.split(sizes)))
 
 
+def _scored(net: nn.Module, test: Dataset, classes: Sequence[str]) -> dict:
+    return evaluate(net, test, classes, precision="auto")
+
+
 def _removal(
     net: nn.Module,
+    whole: dict,
     scores: Scores,
     test: Dataset,
     classes: Sequence[str],
@@ -268,12 +274,15 @@ def _removal(
     order: str,
     scope: str,
 ) -> dict[str, list[float]]:
-    """Return pixel accuracy and mIoU after each share of filters was removed."""
-    results = []
+    """Return pixel accuracy and mIoU after each share of filters was removed; ``whole`` is what the net has itself."""
+    removed = []
 
     def score(pruned: nn.Module) -> float:
-        results.append(evaluate(pruned, test, classes, precision="auto"))
-        return results[-1]["pixel_accuracy"]
+        removed.append(_scored(pruned, test, classes))
+        return removed[-1]["pixel_accuracy"]
 
-    removal_curve(net, scores, shares, score, order=order, scope="net" if scope == "net" else "layer")
+    some = [share for share in shares if share]
+    removal_curve(net, scores, some, score, order=order, scope="net" if scope == "net" else "layer")
+    left = iter(removed)
+    results = [next(left) if share else whole for share in shares]
     return {what: [one[what] for one in results] for what in ("pixel_accuracy", "miou")}
