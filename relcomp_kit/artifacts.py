@@ -140,10 +140,12 @@ def read_artifact(path: Path) -> tuple[dict[str, torch.Tensor], dict]:
         info = about["info"]
     except ForeignFile:
         raise
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}): name a file that `relcomp` wrote") from error
     except BROKEN as error:
-        raise UserError(f"{path} is damaged ({error}); delete it and run again") from error
+        raise UserError(f"{path} is damaged, or no safetensors file ({error}): make it anew") from error
     if "sha256" in about and about["sha256"] != content_digest(tensors, info):
-        raise UserError(f"{path} is damaged (its SHA-256 is wrong); delete it and run again")
+        raise UserError(f"{path} is damaged (its SHA-256 is wrong): make it again, or fetch it again")
     return tensors, info
 
 

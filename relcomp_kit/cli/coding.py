@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from relcomp_kit.cli.options import file_to_write
-from relcomp_kit.errors import UserError
+from relcomp_kit.errors import UserError, printable
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="Made by `relcomp encode`.")]
 PATHS_SUFFIX = ".paths.safetensors"
@@ -57,26 +57,27 @@ def decode(
     from relcomp_kit.compression import ecqx, nnc
     from relcomp_kit.files import check_apart
 
-    for written in (out, out.with_suffix(PATHS_SUFFIX)):
+    beside = out.with_name(out.name.removesuffix(".safetensors") + PATHS_SUFFIX)
+    for written in (out, beside):
         check_apart(written, file)
-    decoded = nnc.decode(_read_bytes(file), source=str(file))
+    decoded = nnc.decode(nnc.read_file(file), source=str(file))
     to_tensors = ecqx.state_dict if plain else ecqx.to_tensors
     written = write_artifact(out, to_tensors(decoded.quantized), decoded.info)
     print(f"{written}: {len(decoded.quantized.indices)} quantized tensors, {len(decoded.quantized.rest)} others")
     if decoded.paths:
         masks = {f"{expert}:{layer}": mask for expert, path in decoded.paths.items() for layer, mask in path.items()}
-        beside = write_artifact(out.with_suffix(PATHS_SUFFIX), masks, {})
-        print(f"{beside}: masks of {', '.join(decoded.paths)}")
+        print(f"{write_artifact(beside, masks, {})}: masks of {printable(', '.join(decoded.paths))}")
 
 
 def info(file: File) -> None:
     """Show what a coded net holds and where its bytes go."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from relcomp_kit.compression import nnc
 
-    data = _read_bytes(file)
+    data = nnc.read_file(file)
     decoded = nnc.decode(data, source=str(file))
     shown = Table("tensor", "shape", "bits a number", "zeros", "bytes", "share")
     shown.columns[0].overflow = "fold"
@@ -84,7 +85,7 @@ def info(file: File) -> None:
         column.justify = "right"
     for row in nnc.table(data, decoded):
         shown.add_row(
-            row.name,
+            Text(printable(row.name)),
             "x".join(map(str, row.shape)) if row.shape is not None else f"{row.items:,}" if row.items else "",
             f"{row.bits:.3f}" if row.items else "",
             f"{row.zeros:.1%}" if row.zeros is not None else "",
@@ -97,9 +98,9 @@ def info(file: File) -> None:
     total = f"{len(data):,} bytes, 1/{before / len(data):.1f} of the {before:,} of the float32 net"
     about = {key: ", ".join(map(str, one)) if isinstance(one, list) else one for key, one in decoded.info.items()}
     for line in (total, *(f"{key}: {value}" for key, value in about.items() if not isinstance(value, dict))):
-        console.print(line, markup=False, no_wrap=True, overflow="ellipsis")
+        console.print(printable(line), markup=False, no_wrap=True, overflow="ellipsis")
     if decoded.paths:
-        console.print(f"experts: {', '.join(decoded.paths)}", markup=False, soft_wrap=True)
+        console.print(printable(f"experts: {', '.join(decoded.paths)}"), markup=False, soft_wrap=True)
 
 
 def _read_net(model: str, bits: int | None, lam: float):
@@ -130,10 +131,3 @@ def _read_paths(file: Path) -> dict:
             raise UserError(f"{file} holds {key!r}, which is no mask: call masks EXPERT:LAYER")
         paths.setdefault(expert, {})[layer] = mask
     return paths
-
-
-def _read_bytes(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise UserError(f"{file} cannot be read ({error.strerror}): name a file of `relcomp encode`") from error

@@ -13,7 +13,8 @@ Sources: Wiedemann et al. 2020, "DeepCABAC"; Kirchhoffer et al. 2022, "Overview 
 Representation (NNR) Standard"; Becking et al. 2023, "NNCodec".
 """
 
+from relcomp_kit.compression.nnc.bitstream import read_file
 from relcomp_kit.compression.nnc.codec import Decoded, decode, encode
 from relcomp_kit.compression.nnc.inventory import Row, table
 
-__all__ = ["Decoded", "Row", "decode", "encode", "table"]
+__all__ = ["Decoded", "Row", "decode", "encode", "read_file", "table"]

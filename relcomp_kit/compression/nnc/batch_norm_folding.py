@@ -15,7 +15,7 @@ SCALE = ".scale"  # after the name of what is stored as levels: its step
 
 def batch_norms(state: dict[str, Tensor]) -> list[str]:
     """Return the names of the batch-norms whose four vectors are in a state, by the names of the vectors."""
-    prefixes = [name.removesuffix("running_var") for name in state if name.endswith("running_var")]
+    prefixes = [name.removesuffix("running_var") for name in state if f".{name}".endswith(".running_var")]
     return [
         prefix.removesuffix(".")
         for prefix in prefixes
@@ -93,6 +93,11 @@ def unfold(state: dict[str, Tensor], names: list[str], eps: float) -> dict[str, 
             whole[_key(after[key], "running_mean")] = torch.zeros_like(value)
             whole[_key(after[key], "running_var")] = torch.ones_like(value)
     return whole
+
+
+def vectors(names: list[str]) -> list[str]:
+    """Return the names of the vectors of a folded state that hold the batch-norms of these names."""
+    return [_key(name, part) for name in names for part in AFFINE]
 
 
 def to_levels(state: dict[str, Tensor], bits: int) -> tuple[dict[str, Tensor], list[str]]:

@@ -11,11 +11,13 @@ import hashlib
 import itertools
 import json
 import math
+import os
 import struct
 import zlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
@@ -32,6 +34,8 @@ START = len(MAGIC) + 1 + 32 + 8  # where the header starts
 MOST_HEADER = 2**22  # bytes of plain JSON: what it becomes in memory is some ten times that
 MOST_ITEMS = 2**31 - 1  # of a tensor
 MOST_DIMS = 32  # of a tensor: NumPy's own limit
+MOST_FILE = 2**31  # bytes: what decodes to 1 GiB, the most that is decoded unless one asks for more, takes less
+MOST_NAME = 1000  # characters of a tensor's name
 MOST_TENSORS = 2**14  # of a file: each takes some time, however small it is
 
 
@@ -128,8 +132,8 @@ def write(integers: list[tuple[str, np.ndarray]], numbers: list[tuple[Numbers, b
     """
     if len(integers) + len(numbers) > MOST_TENSORS:
         raise UserError(f"a file holds {MOST_TENSORS:,} tensors at most, not {len(integers) + len(numbers):,}")
-    for name, array in integers:
-        check_size(name, array.shape)
+    for name, shape in [*((name, array.shape) for name, array in integers), *((e.name, e.shape) for e, _ in numbers)]:
+        check_size(name, shape)
     coded = _side_by_side(lambda entry: encode_integers(entry[1]), integers, [array.size for _, array in integers])
     columns: dict[str, list[tuple]] = {
         "integers": [
@@ -158,22 +162,69 @@ def write(integers: list[tuple[str, np.ndarray]], numbers: list[tuple[Numbers, b
 
 
 def check_size(name: str, shape: tuple[int, ...]) -> None:
-    """Raise a `UserError` if a tensor has more numbers than a file can say.
+    """Raise a `UserError` if a tensor has a name that no file can hold, or more numbers than one can say.
 
     Parameters
     ----------
     name : str
-        What the tensor is called in an error.
+        Of the tensor; 1,000 characters at most, all of which UTF-8 knows.
     shape : tuple of int
-        Of the tensor; 64 dimensions and 2 ** 31 - 1 numbers at most.
+        Of the tensor; 32 dimensions and 2 ** 31 - 1 numbers at most.
 
     Raises
     ------
     UserError
-        If it is too large.
+        If it is too large, or its name is too long or no text.
     """
+    if not is_name(name):
+        raise UserError(f"{name[:40]!r} is no name for a file: give {MOST_NAME:,} characters at most, no surrogates")
     if not _fits(shape):
         raise UserError(f"{name} of shape {tuple(shape)} is too large for one file: split the layer")
+
+
+def is_name(name: object) -> bool:
+    """Return whether this is a text that names something in a file: short, and known to UTF-8.
+
+    Parameters
+    ----------
+    name : object
+        Perhaps from a file that anyone may have written.
+    """
+    return isinstance(name, str) and len(name) <= MOST_NAME and not any("\ud800" <= sign <= "\udfff" for sign in name)
+
+
+def read_file(path: Path) -> bytes:
+    """Return all bytes of a coded file; its first ones and its size are looked at before.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Returns
+    -------
+    bytes
+        All that is in it, which `decode` takes.
+
+    Raises
+    ------
+    UserError
+        If it cannot be read, is no coded file, or is larger than any that can be decoded.
+    """
+    try:
+        with open(path, "rb") as stream:
+            begin, size = stream.read(len(MAGIC)), os.fstat(stream.fileno()).st_size
+            if begin != MAGIC:
+                raise _foreign(path)
+            if size > MOST_FILE:
+                raise UserError(f"{path} takes {size:,} bytes, a coded net {MOST_FILE:,} at most: name another file")
+            return begin + stream.read(MOST_FILE)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}): name a file of `relcomp encode`") from error
+
+
+def _foreign(source: Path | str) -> UserError:
+    return UserError(f"{source} is no file of `relcomp encode`: choose one, or encode the net")
 
 
 def read(data: bytes, source: str) -> Header:
@@ -193,7 +244,7 @@ def read(data: bytes, source: str) -> Header:
     """
     magic = bytes(data[: len(MAGIC) + 1])
     if magic[:-1] != MAGIC or len(data) < START:
-        raise UserError(f"{source} is no file of `relcomp encode`: choose one, or encode the net")
+        raise _foreign(source)
     if not OLDEST <= magic[-1] <= VERSION:
         advice = "update relcomp" if magic[-1] > VERSION else "encode the net anew"
         raise UserError(f"{source} is of version {magic[-1]} and this relcomp reads {OLDEST} to {VERSION}: {advice}")
@@ -266,7 +317,7 @@ def _header(body: memoryview, total: int, version: int) -> Header:
     numbers = tuple(Numbers(n, d, tuple(s)) for n, d, s in _rows(content["numbers"], 3))
     entries: tuple[Integers | Numbers, ...] = (*integers, *numbers)
     for entry in entries:
-        _require(type(entry.name) is str and entry.dtype in ITEM_BYTES, "a name or a type")
+        _require(is_name(entry.name) and entry.dtype in ITEM_BYTES, "a name or a type")
         _require(_fits(entry.shape), f"the shape of {entry.name}")
     for entry in integers:
         _require(entry.dtype in ("int8", "int16"), f"the type of {entry.name}")

@@ -5,11 +5,14 @@ and saves up to 7 %. The number of flags "larger than ..." and the skipping of r
 """
 
 import math
+import pickle
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from relcomp_kit.compression.nnc import deepcabac
+from relcomp_kit.errors import UserError
 
 # Flags an integer may have: as many as nncodec's default, or all up to 8 bit. ECQ at 6 bit and more leaves most levels
 # out, here and there, and few flags then cost a fifth more.
@@ -138,7 +141,7 @@ def _pieces(values: np.ndarray, count: int) -> np.ndarray:
 
 def _cost(values: np.ndarray, order: int) -> int:
     levels = np.ascontiguousarray(as_rows(values, order)).reshape(-1)
-    return int(deepcabac.measure(levels, deepcabac.STARTS[JUDGE : JUDGE + 1], UNARY[0]).sum())
+    return int(_run(deepcabac.measure, levels, deepcabac.STARTS[JUDGE : JUDGE + 1], UNARY[0]).sum())
 
 
 def encode_rows(matrix: np.ndarray, low: int, high: int, unary: int, skip: bool = False, search: bool = True) -> bytes:
@@ -162,7 +165,7 @@ def encode_rows(matrix: np.ndarray, low: int, high: int, unary: int, skip: bool 
     starts = np.zeros(len(contexts), np.int64)
     if search:
         starts = best_starts(np.ascontiguousarray(matrix[~zeros]).reshape(-1), unary)
-    return deepcabac.encode_matrix(matrix, zeros, low, high, contexts, starts, unary).tobytes()
+    return _run(deepcabac.encode_matrix, matrix, zeros, low, high, contexts, starts, unary).tobytes()
 
 
 def best_starts(levels: np.ndarray, unary: int) -> np.ndarray:
@@ -177,7 +180,7 @@ def best_starts(levels: np.ndarray, unary: int) -> np.ndarray:
     """
     if len(levels) > TIMED:
         levels = _pieces(levels, TIMED // 4)
-    costs = deepcabac.measure(levels, deepcabac.STARTS, unary)
+    costs = _run(deepcabac.measure, levels, deepcabac.STARTS, unary)
     costs[:, 1:] += deepcabac.START_BITS * deepcabac.BIT
     return costs.argmin(1)
 
@@ -213,10 +216,19 @@ def decode_integers(
     rows = rows_of(shape, order)
     matrix = np.zeros((rows, math.prod(shape) // rows), dtype)
     content = np.frombuffer(stream, np.uint8)
-    ended = deepcabac.decode_matrix(content, matrix, low, high, deepcabac.new_contexts(unary), unary)
+    ended = _run(deepcabac.decode_matrix, content, matrix, low, high, deepcabac.new_contexts(unary), unary)
     if not ended or bounds(matrix) != (low, high):
         raise ValueError("the stream holds other integers than its header says")
     return from_rows(matrix, shape, order)
+
+
+def _run(function: Callable, *arguments):
+    """Call a compiled function; damage in the folder where numba keeps what it has compiled is told in a sentence."""
+    try:
+        return function(*arguments)
+    except (EOFError, pickle.UnpicklingError) as error:
+        folder = getattr(getattr(function, "stats", None), "cache_path", "of numba's cache")
+        raise UserError(f"the coder's compiled form is damaged: delete the folder {folder}, and run again") from error
 
 
 def _skips(matrix: np.ndarray) -> tuple[bool, ...]:

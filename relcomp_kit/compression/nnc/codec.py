@@ -1,6 +1,6 @@
 """A quantized net to bytes, and back."""
 
-import math
+import sys
 from dataclasses import dataclass
 from lzma import LZMAError
 
@@ -57,8 +57,8 @@ def encode(
     Parameters
     ----------
     quantized : Quantized
-        int8 or int16 indices, one step each, and the rest: bool, int8 to int64, uint8, float16 to float64, bfloat16,
-        complex64 and complex128.
+        int8 or int16 indices, one step each, and the rest: bool, int8 to int64, uint8, float16 to float64, bfloat16
+        and complex64.
     paths : dict of str to dict of str to Tensor, optional
         Experts inside this net: name to (module name to (output channels,) bool).
     info : dict, optional
@@ -95,7 +95,7 @@ def encode(
     _check_net(quantized)
     if info is not None and not isinstance(info, dict):
         raise UserError(f'the info is a dict, not {type(info).__name__}: give {{"classes": [...]}}, or leave it out')
-    if not isinstance(eps, float | int) or not 0 <= eps < math.inf:
+    if not isinstance(eps, float | int) or not 0 <= eps <= sys.float_info.max:
         raise UserError(f"eps must be 0 or a positive number, not {eps!r}")
     rest = dict(quantized.rest)
     folded: list[str] = []
@@ -152,7 +152,7 @@ def decode(
         In one sentence, if the bytes are not a whole file, or the file does not hold what it announces.
     """
     try:
-        data = bytes(memoryview(data))
+        data = data if isinstance(data, bytes) else bytes(memoryview(data))
     except TypeError:
         raise UserError("give the bytes of a file, such as Path('net.nnc').read_bytes()") from None
     if not isinstance(most_bytes, int) or most_bytes < 0:
@@ -197,6 +197,7 @@ def _check_net(quantized: Quantized) -> None:
     for name, value in (*quantized.indices.items(), *quantized.rest.items()):
         if not isinstance(value, Tensor) or value.layout != torch.strided or value.is_meta:
             raise UserError(f"{name} is no dense tensor with values: leave it out, or make it one")
+        bitstream.check_size(name, tuple(value.shape))
 
 
 def _announced(header: Header) -> int:
@@ -220,11 +221,15 @@ def _announced(header: Header) -> int:
         if not isinstance(names, list) or not all(type(name) is str for name in names) or len({*names}) != len(names):
             raise ValueError("a list of names is none")
     versions = notes.get("versions", {})
-    if not isinstance(versions, dict) or not all(type(version) is int for version in versions.values()):
+    if not isinstance(versions, dict) or not all(type(one) is int and 0 <= one < 2**31 for one in versions.values()):
         raise ValueError("the versions of its modules are no whole numbers")
-    if type(eps) not in (float, int) or not 0 <= eps < math.inf:
+    if type(eps) not in (float, int) or not 0 <= eps <= sys.float_info.max:
         raise ValueError("eps is no positive number")
     wanted = header.plain + sum(8 * rest[name].items for name in levels)
+    for name in batch_norm_folding.vectors(folded):
+        if len(rest[name].shape) != 1 or not (name in levels or DTYPES[rest[name].dtype].is_floating_point):
+            raise ValueError(f"{name} is no vector of a batch-norm")
+        wanted += 16 * rest[name].items  # a double of it while it is unfolded, and a mean or a variance
     if masks:
         (joined,) = masks
         if joined.dtype != "int8" or len(joined.shape) != 1 or not 0 == joined.low <= joined.high <= 1:

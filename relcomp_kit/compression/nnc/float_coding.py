@@ -22,7 +22,6 @@ ITEM_BYTES = {
     "float32": 4,
     "float64": 8,
     "complex64": 8,
-    "complex128": 16,
 }
 # Bytes without text's habits: no bits of the place or of the byte before in the contexts. The dictionary bounds memory.
 FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 9, "dict_size": 2**22, "lc": 0, "lp": 0, "pb": 0}]

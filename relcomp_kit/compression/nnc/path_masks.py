@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from relcomp_kit.compression.nnc.bitstream import is_name
 from relcomp_kit.errors import UserError
 
 
@@ -22,8 +23,12 @@ def join_masks(paths: dict[str, dict[str, Tensor]]) -> tuple[np.ndarray, dict]:
         raise UserError('the paths are a dict of experts, each a dict of masks: {"rail": path}')
     if not all(isinstance(name, str) for name in (*paths, *(layer for path in paths.values() for layer in path))):
         raise UserError("experts and layers are named by text: give {str(name): path}")
-    places: dict[bytes, int] = {}
     layers = list(dict.fromkeys(layer for path in paths.values() for layer in path))
+    odd = [name for name in (*paths, *layers) if not is_name(name)]
+    odd += [layer for layer in layers if ":" in layer]  # a file of masks calls them EXPERT:LAYER
+    if odd:
+        raise UserError(f"{odd[0][:40]!r} is no name for a layer or an expert: give a short one, layers without colons")
+    places: dict[bytes, int] = {}
     experts = {}
     for expert, path in paths.items():
         for layer, mask in path.items():
@@ -58,6 +63,8 @@ def check_note(note: dict, filters: int) -> int:
         raise ValueError("the lengths of the masks do not add up")
     if not all(type(layer) is str for layer in layers) or len(set(layers)) != len(layers):
         raise ValueError("the layers of the masks are no names")
+    if not all(map(is_name, (*layers, *experts))) or any(":" in layer for layer in layers):
+        raise ValueError("the names of experts or layers are none")
     taken = 0
     for numbers in experts.values():
         if not isinstance(numbers, list) or len(numbers) != len(layers):

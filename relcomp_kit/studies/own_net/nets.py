@@ -164,7 +164,7 @@ def _content(name: str) -> tuple[dict[str, Tensor], dict, dict]:
         raise UserError(f"{name} is neither a .nnc nor a .safetensors file, nor a committed net: {OWN_FILES}")
     try:
         if name.endswith(".nnc"):
-            decoded = nnc.decode(Path(name).read_bytes(), source=name)
+            decoded = nnc.decode(nnc.read_file(Path(name)), source=name)
             return ecqx.state_dict(decoded.quantized), decoded.info, decoded.paths
         if not Path(name).is_file():
             raise UserError(f"{name} is missing: {OWN_FILES}")
@@ -191,10 +191,12 @@ def _known(name: str | Path, info: object) -> Known:
     palette = info.get("palette") or (palette_of(classes) if net in SIZES else [])
     sound = (
         _numbers(size, 2, 1, MOST_SIDE)
+        and type(channels) is int
         and channels in (1, 3)
         and isinstance(asked, list)
         and all(one in classes for one in asked)
         and (scale is None or (_list(scale, 2) and all(_list(part, channels) for part in scale)))
+        and isinstance(palette, list | tuple)
         and len(palette) in (0, len(classes))
         and all(_numbers(colour, 3, 0, 255) for colour in palette)
     )
@@ -209,10 +211,14 @@ def _known(name: str | Path, info: object) -> Known:
 def _scale(name: str | Path, scale: list | None):
     if scale is None:
         return None
-    parts = tuple(tuple(map(float, part)) for part in scale if all(isinstance(one, int | float) for one in part))
+    parts = tuple(tuple(map(float, part)) for part in scale if all(_is_scale(one) for one in part))
     if len(parts) != 2 or not all(value > 0 for value in parts[1]):
         raise UserError(f"{name} says about its images what cannot be: {OWN_FILES}")
     return parts
+
+
+def _is_scale(value: object) -> bool:
+    return isinstance(value, int | float) and abs(value) <= torch.finfo(torch.float32).max  # not NaN either
 
 
 def _list(value: object, length: int) -> bool:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from relcomp_kit.compression import ecqx, nnc
 from relcomp_kit.compression.ecqx import Quantized
-from relcomp_kit.compression.nnc import batch_norm_folding, bitstream
+from relcomp_kit.compression.nnc import batch_norm_folding, bitstream, cabac
 from relcomp_kit.compression.nnc.cabac import Coded, bounds, decode_integers, encode_integers, rows_of
 from relcomp_kit.compression.nnc.codec import DTYPES
 from relcomp_kit.errors import UserError
@@ -66,7 +66,7 @@ def tensors(dtype: str, sides) -> st.SearchStrategy:
 shapes = st.lists(st.integers(0, 4), max_size=4)
 names = st.one_of(
     st.text(max_size=8),
-    st.sampled_from(["conv_G", "conv_H", "a.weight", "a.running_var", "größe", "权重", "\ud800", "."]),
+    st.sampled_from(["conv_G", "conv_H", "a.weight", "a.running_var", "größe", "权重", "[/b]", "."]),
 )
 rests = st.dictionaries(
     names, st.sampled_from(sorted(DTYPES)).flatmap(lambda dtype: tensors(dtype, shapes)), max_size=6
@@ -301,12 +301,35 @@ def test_paths_may_stand_second(small):
         ({"info": "text"}, "the info is a dict, not str"),
         ({"fold": True, "eps": -3}, "eps must be 0 or a positive number"),
         ({"fold": True, "eps": float("nan")}, "eps must be 0 or a positive number"),
+        ({"fold": True, "eps": 10**400}, "eps must be 0 or a positive number"),
+        ({"paths": {"e": {"a:b": torch.tensor([True])}}}, "'a:b' is no name for a layer"),
+        ({"quantized": Quantized({}, {}, {"a": torch.ones(1, dtype=torch.complex128)})}, "complex128, which cannot be"),
+        ({"quantized": Quantized({}, {}, {"a": torch.ones([1] * 33)})}, "too large for one file"),
+        (
+            {"quantized": Quantized({"a": torch.ones([1] * 40, dtype=torch.int8)}, {"a": torch.tensor(1.0)}, {})},
+            "too large for one file",
+        ),
     ],
 )
 def test_odd_input_is_one_sentence(small, change, say):
     arguments = {"quantized": small} | change
     with pytest.raises(UserError, match=say):
         nnc.encode(arguments.pop("quantized"), **arguments)
+
+
+def test_what_only_sounds_like_a_batch_norm_is_not_folded(same):
+    names = ("my_weight", "my_bias", "my_running_mean", "my_running_var")
+    quantized = Quantized({}, {}, {name: torch.ones(3) for name in names})
+    same(quantized, nnc.decode(nnc.encode(quantized, fold=True)).quantized)
+
+
+def test_a_damaged_cache_of_the_compiler_is_told(monkeypatch):
+    def damaged(*_):
+        raise EOFError("Ran out of input")
+
+    monkeypatch.setattr(cabac.deepcabac, "encode_matrix", damaged)
+    with pytest.raises(UserError, match=r"compiled form is damaged: delete the folder .*, and run again"):
+        cabac.encode_integers(np.ones((2, 2), np.int8))
 
 
 def test_conjugated_and_negated_views_are_stored_as_they_look():

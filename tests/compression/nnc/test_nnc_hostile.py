@@ -344,12 +344,56 @@ def test_levels_count_as_what_they_become():
         {"folded": [1]},
         {"versions": ["a"]},
         {"versions": {"a": "2"}},
+        {"versions": {"a": 10**30}},
+        {"folded": ["b"], "eps": 10**400},
         {"info": ["a"]},
     ],
 )
 def test_notes_that_make_no_sense_are_one_sentence(notes):
     with pytest.raises(UserError, match=r"the file (is no quantized net|holds a header)"):
-        nnc.decode(net_of({"a": torch.ones(3)}, notes))
+        nnc.decode(net_of({"a": torch.ones(3), "b.weight": torch.ones(2), "b.bias": torch.ones(2)}, notes))
+
+
+@pytest.mark.parametrize(
+    "weight", [torch.ones(4, 4), torch.ones(4, dtype=torch.int8), torch.ones(4, dtype=torch.int16)]
+)
+def test_only_vectors_are_unfolded(weight):
+    with pytest.raises(UserError, match=r"b\.weight is no vector of a batch-norm"):
+        nnc.decode(net_of({"b.weight": weight, "b.bias": torch.ones(4)}, {"folded": ["b"], "eps": 1e-5}))
+
+
+def test_what_is_unfolded_counts_as_what_it_takes():
+    vectors = {"b.weight": torch.ones(1000), "b.bias": torch.ones(1000)}
+    content = net_of(vectors, {"folded": ["b"], "eps": 1e-5})
+    assert len(nnc.decode(content).quantized.rest) == 4
+    with pytest.raises(UserError, match="takes 40,000 bytes when decoded and 30,000 are allowed"):
+        nnc.decode(content, most_bytes=30_000)
+
+
+@pytest.mark.parametrize("name", ["\ud800", "n" * 2000])
+def test_names_are_short_texts(name):
+    with pytest.raises(UserError, match="is no name for a file"):
+        nnc.encode(Quantized({}, {}, {name: torch.ones(1)}))
+    content, streams = opened(nnc.encode(Quantized({}, {}, {"a": torch.ones(1)})))
+    content["numbers"][0] = [f"rest:{name}"]
+    with pytest.raises(UserError, match="a header that makes no sense"):
+        nnc.decode(closed(content, streams))
+
+
+def test_a_large_or_foreign_file_is_refused_by_its_first_bytes(tmp_path):
+    for name, start, say in (
+        ("net.nnc", b"RELCOMP\x02", "2,147,483,648 at most"),
+        ("zip", b"PK", "no file of"),
+    ):
+        with open(tmp_path / name, "wb") as file:
+            file.write(start)
+            file.truncate(60 * 10**9)
+        begin = time.monotonic()
+        with pytest.raises(UserError, match=say):
+            nnc.read_file(tmp_path / name)
+        assert time.monotonic() - begin < MOST_SECONDS
+    with pytest.raises(UserError, match="cannot be read"):
+        nnc.read_file(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["weight:b", "step:b", "other:b", "b"])

@@ -129,6 +129,9 @@ def test_commands_make_the_same_net_again(small, small_net, monkeypatch, tmp_pat
     assert found.keys() == masks.keys() and all(torch.equal(found[key], masks[key]) for key in masks)
     assert call(monkeypatch, "decode", "net.nnc", "-o", "float.safetensors", "--float") == 0
     small_net.load_state_dict(small_net.state_dict() | read_artifact(tmp_path / "float.safetensors")[0], strict=True)
+    for name in ("keep-0.25", "keep-0.75"):
+        assert call(monkeypatch, "decode", "net.nnc", "-o", name) == 0
+        assert read_artifact(tmp_path / f"{name}.paths.safetensors")[0].keys() == masks.keys()
     capsys.readouterr()
     assert call(monkeypatch, "info", "net.nnc") == 0
     shown = capsys.readouterr().out
@@ -156,7 +159,9 @@ def test_bad_input_is_one_sentence(small, small_net, monkeypatch, tmp_path, caps
     for arguments, say in (
         (("encode", "none.safetensors", "-o", "x"), "is missing"),
         (("encode", "float.safetensors", "-o", "x"), "--bits 4"),
-        (("encode", "text.nnc", "-o", "x"), "is damaged"),
+        (("encode", "text.nnc", "-o", "x"), "is damaged, or no safetensors file"),
+        (("encode", "net.safetensors", "-o", "x", "--paths", "none"), "none cannot be read (No such file"),
+        (("encode", "net.safetensors", "-o", "x", "--paths", "."), ". cannot be read (Is a directory)"),
         (("encode", "none", "-o", "x", "--bits", "4"), "no committed net"),
         (("encode", "compact-rail-scenes-0", "-o", "x", "--bits", "9"), "from 2 to 8"),
         (("encode", "net.safetensors", "-o", "x", "--float-bits", "4"), "from 8 to 16"),
