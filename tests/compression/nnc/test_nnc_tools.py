@@ -140,6 +140,18 @@ def test_commands_make_the_same_net_again(small, small_net, monkeypatch, tmp_pat
 
 
 @pytest.mark.slow
+def test_names_are_shown_as_they_are(monkeypatch, tmp_path, capsys):
+    """Brackets are no markup, and what steers a terminal is spelled out."""
+    monkeypatch.setenv("COLUMNS", "120")
+    file = tmp_path / "net.nnc"
+    index, step = {"a[/b]": torch.ones(2, 2, dtype=torch.int8)}, {"a[/b]": torch.tensor(1.0)}
+    file.write_bytes(nnc.encode(ecqx.Quantized(index, step, {}), info={"from": "\x1b]0;you\x07"}))
+    assert call(monkeypatch, "info", file) == 0
+    shown = capsys.readouterr().out
+    assert "a[/b]" in shown and "from: \\x1b]0;you\\x07" in shown and "\x1b]" not in shown
+
+
+@pytest.mark.slow
 def test_a_committed_net_is_quantized_on_the_way(monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
     assert call(monkeypatch, "encode", "compact-rail-scenes-0", "-o", "net.nnc", "--bits", 2, "--fold") == 0
