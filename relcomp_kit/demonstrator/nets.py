@@ -128,7 +128,7 @@ def _load(name: str, stamp: tuple[int, int] | None) -> SuperNet:
 
 
 def _from_nnc(name: str) -> SuperNet:
-    data = Path(name).read_bytes()
+    data = nnc.read_file(Path(name))
     step("decoding the file")
     decoded = nnc.decode(data, source=name)
     net = _built(name, decoded.info, ecqx.state_dict(decoded.quantized))

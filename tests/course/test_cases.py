@@ -176,7 +176,6 @@ def test_a_seed_gives_the_same_cases_again(name):
 def test_the_solutions_agree_with_the_kit():
     """ECQ (relevance of one half at beta 1 changes nothing), LRP on a net of ReLUs, and the gate."""
     rng, kit = np.random.default_rng(0), {name: one.solution for name, one in exercises().items()}
-    torch.manual_seed(0)  # of six neurons all may be silent, by chance
     weights = torch.tensor(rng.normal(size=500))
     even = torch.full((500,), 0.5, dtype=weights.dtype)
     levels = torch.arange(-3, 5)

@@ -197,7 +197,7 @@ def _check_net(quantized: Quantized) -> None:
     for name, value in (*quantized.indices.items(), *quantized.rest.items()):
         if not isinstance(value, Tensor) or value.layout != torch.strided or value.is_meta:
             raise UserError(f"{name} is no dense tensor with values: leave it out, or make it one")
-        bitstream.check_size(name, tuple(value.shape))
+        bitstream.check_size(name, value.shape)
 
 
 def _announced(header: Header) -> int:
@@ -241,7 +241,6 @@ def _announced(header: Header) -> int:
 def _stored(name: str, value: Tensor) -> tuple[Numbers, bytes]:
     if value.dtype not in NAMES:
         raise UserError(f"{name} is {value.dtype}, which cannot be stored: convert it to one of {', '.join(DTYPES)}")
-    bitstream.check_size(name, value.shape)
     return Numbers(name, NAMES[value.dtype], tuple(value.shape)), raw_bytes(value)
 
 

@@ -21,9 +21,9 @@ def join_masks(paths: dict[str, dict[str, Tensor]]) -> tuple[np.ndarray, dict]:
     """
     if not isinstance(paths, dict) or not all(isinstance(path, dict) for path in paths.values()):
         raise UserError('the paths are a dict of experts, each a dict of masks: {"rail": path}')
-    if not all(isinstance(name, str) for name in (*paths, *(layer for path in paths.values() for layer in path))):
-        raise UserError("experts and layers are named by text: give {str(name): path}")
     layers = list(dict.fromkeys(layer for path in paths.values() for layer in path))
+    if not all(isinstance(name, str) for name in (*paths, *layers)):
+        raise UserError("experts and layers are named by text: give {str(name): path}")
     odd = [name for name in (*paths, *layers) if not is_name(name)]
     odd += [layer for layer in layers if ":" in layer]  # a file of masks calls them EXPERT:LAYER
     if odd:
@@ -61,10 +61,9 @@ def check_note(note: dict, filters: int) -> int:
         raise ValueError("the note on masks has another form")
     if not all(type(length) is int and 0 <= length <= filters for length in lengths) or sum(lengths) != filters:
         raise ValueError("the lengths of the masks do not add up")
-    if not all(type(layer) is str for layer in layers) or len(set(layers)) != len(layers):
-        raise ValueError("the layers of the masks are no names")
-    if not all(map(is_name, (*layers, *experts))) or any(":" in layer for layer in layers):
-        raise ValueError("the names of experts or layers are none")
+    named = all(map(is_name, (*layers, *experts))) and not any(":" in layer for layer in layers)
+    if not named or len(set(layers)) != len(layers):
+        raise ValueError("the layers or the experts of the masks are no names")
     taken = 0
     for numbers in experts.values():
         if not isinstance(numbers, list) or len(numbers) != len(layers):
