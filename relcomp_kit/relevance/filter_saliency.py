@@ -16,6 +16,7 @@ from relcomp_kit.errors import UserError
 from relcomp_kit.models.device import device_of
 from relcomp_kit.models.outputs import logits
 from relcomp_kit.relevance.channels import batch_norms, check_eval, hooked, inner_layers
+from relcomp_kit.relevance.weight_saliency import activation_aware
 
 Scores = dict[str, Tensor]
 TINY = 1e-30  # in the place of a deviation of 0
@@ -113,36 +114,8 @@ def activation_aware_magnitude(model: nn.Module, batches: Iterable[tuple[Tensor,
     UserError
         If the net is in train mode, or there is no batch.
     """
-    check_eval(model)
-    layers = inner_layers(model)
-    squares: dict[str, Tensor] = {}
-
-    def hook(name: str, axis: int):
-        def add(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            found = inputs[0].double().square().movedim(axis, 0).flatten(1).sum(1)
-            squares[name] = squares[name] + found if name in squares else found
-
-        return add
-
-    hooks = (
-        layer.register_forward_pre_hook(hook(name, -3 if isinstance(layer, nn.Conv2d) else -1))
-        for name, layer in layers.items()
-    )
-    device = device_of(model)
-    with hooked(hooks), torch.inference_mode():
-        for x, _ in batches:
-            model(x.to(device))
-    if not squares:
-        raise UserError("there is nothing to measure on: give one batch at least")
-    found = {}
-    for name, layer in layers.items():
-        groups, filters = getattr(layer, "groups", 1), len(layer.weight)
-        norm = (
-            squares[name].sqrt().view(groups, -1).repeat_interleave(filters // groups, 0)
-        )  # of what each filter reads
-        size = layer.weight.detach().double().abs().view(filters, norm.shape[1], -1).sum(2)
-        found[name] = (size * norm).sum(1)
-    return found
+    found, inner = activation_aware(model, batches), inner_layers(model)
+    return {name: found[f"{name}.weight".lstrip(".")].flatten(1).sum(1) for name in inner}
 
 
 def taylor(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], *, squared: bool = False) -> Scores:

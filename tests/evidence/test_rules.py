@@ -32,9 +32,10 @@ T14 = {"layer 0": three(0.93), "layer 1": three(0.89), "layer 2": three(0.78)}  
 X1 = {bits: three(0.90) for bits in (2, 3, 4, 5)}
 MAGNITUDE_AHEAD = "magnitude is ahead for sign"
 AXES = ("equal sparsity", "equal bytes")
+PLAIN, SCORES = ("ECQ", "magnitude", "random"), ("Taylor", "Fisher", "activation-aware")
 X2 = {
     "relevance": dict.fromkeys(AXES, three(0.9)),
-    "rivals": {name: dict.fromkeys(AXES, three(0.87)) for name in ("ECQ", "magnitude", "random")},
+    "rivals": {name: dict.fromkeys(AXES, three(0.87)) for name in (*PLAIN, *SCORES)},
 }
 X3 = {"ratio": [115.0, 116.0, 118.0], "lost": [0.001, 0.0, -0.002]}
 
@@ -270,8 +271,16 @@ EXAMPLES = {
                 for axis in AXES
             ),
         )
-        for name, rivals in (("X2", ["ECQ"]), ("X2c", ["magnitude", "random"]), ("X2d", X2["rivals"]))
+        for name, rivals in (("X2", ["ECQ"]), ("X2c", ["magnitude", "random"]), ("X2d", PLAIN), ("X2e", SCORES))
     },
+    "X4": (
+        {"relevant": three(2.5), "each": three(1.9)},
+        ({"each": three(2.2)}, "relevant weights have more information"),
+    ),
+    "X4c": (
+        {"relevant": three(2.5), "by_ecq": three(2.3)},
+        ({"by_ecq": three(2.5)}, "they have more than under ECQ"),
+    ),
     "X3": (
         X3,
         ({"ratio": three(40.0)}, TIMES_SMALLER),

@@ -14,6 +14,7 @@ from relcomp_kit.sweeps.point import Point
 from relcomp_kit.sweeps.run import record_file
 
 AHEAD = {"ecq": 0.0, "lrp": 0.02, "magnitude": 0.0, "random": -0.1, "float": 0.01}
+AHEAD |= {"taylor": 0.01, "fisher": 0.0, "activation-aware": 0.03}
 
 
 def quantized(point: Point) -> dict:
@@ -34,7 +35,10 @@ def quantized(point: Point) -> dict:
 def at_once(point: Point) -> dict:
     values = point.values
     accuracy = 0.7 + AHEAD[values["arm"]] + (0.001 if "56" in values["net"] else 0.0)
-    return {"point": values, "measurements": [{"name": "accuracy", "value": accuracy}]}
+    found = {"accuracy": accuracy, "sparsity": 0.5}
+    if values["information"]:
+        found |= {"information of relevant weights": accuracy + 2.0, "information of all weights": 1.5}
+    return {"point": values, "measurements": [{"name": name, "value": value} for name, value in found.items()]}
 
 
 @pytest.fixture
@@ -82,6 +86,23 @@ def test_nets_at_once_decide_the_control_about_them():
     counts = {"as published, ECQ": 1, "ECQ": 1, "LRP": 3, "magnitude": 1, "random": 5}
     assert {arm: len(values) for arm, values in lost["ResNet-44"].items()} == counts
     assert lost["ResNet-44"]["random"] == pytest.approx([AHEAD["float"] - AHEAD["random"]] * 5)
+
+
+def test_scores_at_once_and_the_clusters_of_relevant_weights():
+    points = points_of("ecqx-cifar10-one-shot-scores")
+    content = sweep_claims.decided(points, [at_once(point) for point in points]).content
+    found = {claim["id"]: claim for claim in content["claims"]}
+    assert list(found) == ["X2e-cifar10", "X4-cifar10", "X4c-cifar10"], "no verdict on random numbers, which it lacks"
+    assert list(found["X2e-cifar10"]["series"]["rivals"]) == ["Taylor", "Fisher", "activation-aware"]
+    assert found["X4-cifar10"]["verdict"] == "holds on a stand-in"
+    assert "by 0.02 bits" in found["X4c-cifar10"]["why"]
+    relevance = found["X2e-cifar10"]["series"]["relevance"]["4 bit"]
+    assert relevance == [0.7 + AHEAD["lrp"]] * 3 + [pytest.approx(0.7 + AHEAD["lrp"] + 0.001)], "epsilon alone counts"
+    head, *lines = sweep_claims.scores_table(content)
+    assert head.split() == ["ResNet-20", "ResNet-32", "ResNet-44", "ResNet-56", "zeros"]
+    labels = [line[:28].strip() for line in lines]
+    assert labels[:4] == ["Taylor", "Fisher", "activation-aware", "magnitude"] and "ECQ" in labels
+    assert {"LRP, epsilon", "LRP, z+", "LRP, z+, floor 0.001", "LRP, gamma", "LRP, alpha2-beta1"} < set(labels)
 
 
 def test_other_plans_decide_nothing():

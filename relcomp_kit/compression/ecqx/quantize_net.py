@@ -141,6 +141,7 @@ def quantize(
     step: str = "p99.9-interpolated",
     extreme: str = "max",
     probabilities: str = "normalized",
+    floor: float = 0.0,
 ) -> Quantized:
     """Quantize a net's weights by ECQ, or by ECQ^x if there is relevance; the net itself is left as it is.
 
@@ -161,7 +162,7 @@ def quantize(
         As `relcomp_kit.relevance.lrp.weight_relevance` gives it: names and shapes of the parameters, 0 or more, in any
         unit; it is divided by each tensor's largest. A tensor without any relevance is quantized by ECQ. In others, a
         weight whose relevance is 0 becomes 0. If more weights have zero relevance than ECQ would set to 0, the tensor
-        becomes sparser than under ECQ.
+        becomes sparser than under ECQ, unless there is a floor.
     give_back : float
         The most sparsity of a tensor that its relevance may give back, in [0, 1].
     exclude : iterable of str
@@ -174,6 +175,9 @@ def quantize(
         that both sides have. In the former, a single outlier raises the lambda of all weights of its tensor.
     probabilities : {"normalized", "published"}
         As in `relcomp_kit.compression.ecqx.lower_envelope.shares`: those of the published code do not sum to 1.
+    floor : float
+        The least relevance, as a share of a tensor's largest, in [0, 1): below it, weights count as if they had it. A
+        rule that gives many weights no relevance at all, such as z+, otherwise sends all of them to 0.
 
     Returns
     -------
@@ -192,11 +196,13 @@ def quantize(
     truncated : the indices that the published code stores.
     """
     weights = quantizable(model, exclude)
+    if not 0 <= floor < 1:
+        raise UserError(f"the floor is a share of the largest relevance, 0 or more and below 1, not {floor}")
     if relevance is not None:
         check_relevance(relevance, weights)
     indices, steps = {}, {}
     for name, weight, grid, share in _planned(weights, bits, Lambda, step, extreme, probabilities):
-        part = None if relevance is None else normalized(relevance[name])
+        part = None if relevance is None else normalized(relevance[name], floor)
         indices[name] = fit(weight, grid, relevance=part, give_back=give_back, share=share)[1].cpu()
         steps[name] = torch.tensor(grid.step, dtype=weight.dtype)
         _check_range(name, indices[name], steps[name])
@@ -205,13 +211,15 @@ def quantize(
     return Quantized(indices, steps, rest, versions(model))
 
 
-def normalized(relevance: Tensor) -> Tensor:
+def normalized(relevance: Tensor, floor: float = 0.0) -> Tensor:
     """Return relevance divided by its maximum, in float32 at least; where all is 0 it stays so.
 
     Parameters
     ----------
     relevance : Tensor
         Any shape, 0 or more, in any unit.
+    floor : float
+        The least value after that.
 
     Returns
     -------
@@ -220,7 +228,7 @@ def normalized(relevance: Tensor) -> Tensor:
     """
     relevance = relevance.detach().to(torch.promote_types(relevance.dtype, torch.float32))
     most = relevance.max()
-    return relevance / most if most > 0 else relevance
+    return (relevance / most).clamp_min(floor) if most > 0 else relevance
 
 
 def check_relevance(relevance: dict[str, Tensor], weights: dict[str, Tensor]) -> None:

@@ -11,7 +11,9 @@ from relcomp_kit.evidence.verdicts import Condition, Ruling
 
 PUBLISHED = ("ECQ",)  # what the paper compares with
 CHANCE = ("magnitude", "random")  # what stands in the place of relevance in the controls
+SCORES = ("Taylor", "Fisher", "activation-aware")  # by the loss, and by what weights meet
 TIMES_SMALLER = 103
+INFORMATION, MOVED = 0.5, 0.1  # bits, the smallest effects of interest
 Reference = Series | dict[str, Series]
 
 
@@ -96,6 +98,19 @@ def x2d(relevance: dict[str, Series], rivals: dict[str, dict[str, Series]]) -> R
     return _ahead(relevance, {name: rivals[name] for name in (*PUBLISHED, *CHANCE)})
 
 
+def x2e(relevance: dict[str, Series], rivals: dict[str, dict[str, Series]]) -> Ruling:
+    """Compare quantization by relevance, without any training, with scores by the loss and by activations.
+
+    Parameters
+    ----------
+    relevance : dict of str to sequence of float
+        As in `x2d`.
+    rivals : dict of str to dict of str to sequence of float
+        The same by score in the place of relevance.
+    """
+    return _ahead(relevance, {name: rivals[name] for name in SCORES})
+
+
 def _ahead(relevance: dict[str, Series], rivals: dict[str, dict[str, Series]]) -> Ruling:
     conditions, texts = {}, []
     for place, values in relevance.items():
@@ -158,3 +173,32 @@ def _smaller(ratio: Series, lost: Series) -> Ruling:
 def _mean(values: Series) -> str:
     """Return the mean of shares in percent, as text; differences of quantized nets are of some tenths of a point."""
     return "not reached" if any(map(math.isnan, values)) else f"{100 * fmean(values):.2f} %"
+
+
+def x4(relevant: Series, each: Series) -> Ruling:
+    """Judge whether relevant weights end in clusters of more information than weights do on average.
+
+    Parameters
+    ----------
+    relevant : sequence of float
+        Mean of -log2 P over the most relevant tenth of every tensor's weights, quantized by ECQ^x, in bits: one value a
+        net.
+    each : sequence of float
+        The same over all weights.
+    """
+    told = f"{spread(relevant)} bits against {spread(each)} bits"
+    return Ruling({"relevant weights have more information": better(relevant, each, INFORMATION, "bits")}, told)
+
+
+def x4c(relevant: Series, by_ecq: Series) -> Ruling:
+    """Judge whether it is relevance that brings them there: whether they have more information than under ECQ.
+
+    Parameters
+    ----------
+    relevant : sequence of float
+        As in `x4`.
+    by_ecq : sequence of float
+        The same for the same weights, quantized by ECQ.
+    """
+    told = f"{spread(relevant)} bits against {spread(by_ecq)} bits by ECQ"
+    return Ruling({"they have more than under ECQ": better(relevant, by_ecq, MOVED, "bits")}, told)

@@ -3,6 +3,7 @@
 import copy
 import functools
 import hashlib
+import math
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -20,9 +21,11 @@ from relcomp_kit.datasets.download import NAMES
 from relcomp_kit.datasets.images import ImageSet
 from relcomp_kit.datasets.scene_set import SceneSet
 from relcomp_kit.datasets.scenes import remember
+from relcomp_kit.errors import UserError
 from relcomp_kit.models import checkpoints
 from relcomp_kit.relevance.faithfulness import random_scores
 from relcomp_kit.relevance.lrp import weight_relevance
+from relcomp_kit.relevance.weight_saliency import activation_aware, loss_change
 from relcomp_kit.studies.quantization.classifiers import load, trained_classifier
 from relcomp_kit.studies.saliency.measurement import HIDDEN
 from relcomp_kit.studies.segmentation.measurement import firsts, from_checkpoint, recipe_for, train_now
@@ -30,6 +33,8 @@ from relcomp_kit.studies.segmentation.training import provenance
 from relcomp_kit.studies.thesis_net import trained_net
 
 __all__ = ["VERSION", "one_shot", "quantize"]
+
+AT_ONCE = ("ecq", "lrp", "magnitude", "random", "taylor", "fisher", "activation-aware", "float")
 
 
 def quantize(
@@ -78,6 +83,8 @@ def one_shot(
     rule: str = "epsilon",
     aggregate: str = "mean_of_abs",
     relevance_images: int = 1000,
+    floor: float = 0.0,
+    information: bool = False,
 ) -> dict:
     """Quantize a trained net at once, without any training; return its scores in the test and its size.
 
@@ -85,8 +92,8 @@ def one_shot(
     ----------
     net, dataset : str
         As in `quantize`; a larger set.
-    arm : {"ecq", "lrp", "magnitude", "random", "float"}
-        As in `relcomp_kit.compression.ecqx.recipe.QatRecipe`; "float" is the net as it is.
+    arm : {"ecq", "lrp", "magnitude", "random", "taylor", "fisher", "activation-aware", "float"}
+        As in `arm_relevance`; "float" is the net as it is.
     seed : int
         Of the net if it is trained here, of the order of the images, and of random relevance.
     bits, Lambda, step_rule
@@ -97,19 +104,34 @@ def one_shot(
         As in `relcomp_kit.compression.ecqx.recipe.QatRecipe`.
     relevance_images : int
         Training images that relevance is measured on, in batches of 100.
+    floor : float
+        As in `relcomp_kit.compression.ecqx.quantize`.
+    information : bool
+        Whether to say, too, how much information the clusters of relevant weights have; see `cluster_information`.
+
+    Raises
+    ------
+    UserError
+        If there is no such arm, or the data set is not on this machine.
     """
+    if arm not in AT_ONCE:
+        raise UserError(f"there is no arm {arm!r}; choose one of {', '.join(AT_ONCE)}")
     model, data = kept(net, dataset, seed)
     task = task_of(model, resolve(QatRecipe(batch=100)), data, seed)
     model.to(task.device)
     about = {"data": data.sha256, "made by": provenance()["commit"]}
     if arm == "float":
         return about | {"accuracy": (task.scores(model, "test")[task.chosen_by], "share")}
-    batches = (task.batch(index) for index in range(relevance_images // 100))
+    batches = [task.batch(index) for index in range(relevance_images // 100)]
     relevance = arm_relevance(arm, model, batches, seed, rule=rule, aggregate=aggregate)
-    how = {"step": step_rule, "probabilities": probabilities}
+    how = {"step": step_rule, "probabilities": probabilities, "floor": floor}
     quantized = ecqx.quantize(model, bits, Lambda, relevance=relevance, **how)
     changed = copy.deepcopy(model)
     changed.load_state_dict(ecqx.state_dict(quantized))
+    if information:
+        by_lrp = arm_relevance("lrp", model, batches, seed, rule=rule, aggregate=aggregate)
+        relevant, each = cluster_information(quantized.indices, by_lrp)
+        about |= {"information of relevant weights": (relevant, "bits"), "information of all weights": (each, "bits")}
     return about | {
         "accuracy": (task.scores(changed, "test")[task.chosen_by], "share"),
         "sparsity": (quantized.sparsity, "share"),
@@ -125,12 +147,12 @@ def arm_relevance(
 
     Parameters
     ----------
-    arm : {"ecq", "lrp", "magnitude", "random"}
-        As in `relcomp_kit.compression.ecqx.recipe.QatRecipe`.
+    arm : {"ecq", "lrp", "magnitude", "random", "taylor", "fisher", "activation-aware"}
+        As in `relcomp_kit.compression.ecqx.recipe.QatRecipe`, or a score of `relcomp_kit.relevance.weight_saliency`.
     net : nn.Module
         In eval mode.
     batches : iterable of (Tensor, Tensor)
-        Inputs and true classes, of which LRP alone asks.
+        Inputs and true classes; magnitude and random numbers ask for none.
     seed : int
         Of the random relevance.
     **how
@@ -140,8 +162,43 @@ def arm_relevance(
         return None
     if arm == "lrp":
         return weight_relevance(net, batches, **how)
+    if arm in ("taylor", "fisher"):
+        return loss_change(net, batches, squared=arm == "fisher")
+    if arm == "activation-aware":
+        return activation_aware(net, batches)
     size = {name: value.detach().abs() for name, value in net.named_parameters()}
     return size if arm == "magnitude" else random_scores(size, torch.Generator().manual_seed(seed))
+
+
+def cluster_information(
+    indices: dict[str, Tensor], relevance: dict[str, Tensor], share: float = 0.1
+) -> tuple[float, float]:
+    """Return how much information the clusters have in which relevant weights end, and those of all weights, in bits.
+
+    A cluster that holds a share P of a tensor's weights has the information -log2 P: the rarer, the more.
+
+    Parameters
+    ----------
+    indices : dict of str to Tensor
+        The centroid of every weight, by parameter name.
+    relevance : dict of str to Tensor
+        Relevance of every weight, of the same names and shapes.
+    share : float
+        Of a tensor's weights, the most relevant, that count as relevant.
+
+    Returns
+    -------
+    tuple of float
+        The mean over the relevant weights of all tensors, and over all weights: their entropy.
+    """
+    relevant, each = [], []
+    for name, index in indices.items():
+        _, place, counts = index.flatten().unique(return_inverse=True, return_counts=True)
+        bits = -(counts.double() / index.numel()).log2()[place]
+        most = relevance[name].flatten().to(bits.device).topk(math.ceil(share * len(bits))).indices
+        relevant.append(bits[most])
+        each.append(bits)
+    return torch.cat(relevant).mean().item(), torch.cat(each).mean().item()
 
 
 def trained(

@@ -17,6 +17,7 @@ from relcomp_kit.sweeps.table import Rows, select
 
 LABELS = {"ecq": "ECQ", "lrp": "LRP", "magnitude": "magnitude", "random": "random"}  # of arms, as in figures and prose
 ARMS = tuple(LABELS)
+SCORES = {"taylor": "Taylor", "fisher": "Fisher", "activation-aware": "activation-aware"}  # rivals at once alone
 RIVALS = {arm: label for arm, label in LABELS.items() if arm != "lrp"}
 PUBLISHED_STEP = "p99.9-interpolated"
 SPARSE = 0.5  # zeros of a net that is called sparse
@@ -341,7 +342,7 @@ def by_arm(each: Sequence[Rows], bits: int, Lambda: float) -> dict[str, list[flo
 def arm_label(arm: str) -> str:
     """Return how an arm is called in tables, as in figures: "lrp, sums left out" is "LRP, sums left out"."""
     name, comma, variant = arm.partition(",")
-    return LABELS.get(name, name) + comma + variant
+    return (LABELS | SCORES).get(name, name) + comma + variant
 
 
 def one_shot_table(once: Sequence[tuple[str, Rows]]) -> list[str]:

@@ -78,9 +78,10 @@ def one_shot_row(record: dict) -> dict:
     """Return what counts of a record of the experiment "one-shot"; sizes are None for the arm "float"."""
     point = record["point"]
     found = {entry["name"]: entry["value"] for entry in record["measurements"]}
-    how = {name: point[name] for name in ("net", "arm", "seed", "bits", "Lambda", "step_rule", "probabilities")}
+    names = ("net", "arm", "seed", "bits", "Lambda", "step_rule", "probabilities", "rule", "floor")
     sizes = {"sparsity": found.get("sparsity"), "bytes": found.get("coded size"), "file": found.get("file size")}
-    return how | {"accuracy": found["accuracy"]} | sizes
+    information = {name: found.get(f"information of {name} weights") for name in ("relevant", "all")}
+    return {name: point[name] for name in names} | {"accuracy": found["accuracy"]} | sizes | information
 
 
 def lost_at_once(record: dict) -> dict[str, dict[str, list[float]]]:
@@ -127,29 +128,52 @@ def at_once_table(record: dict) -> list[str]:
     return lines
 
 
+def scores_table(record: dict) -> list[str]:
+    """Return what nets keep that were quantized without training by other scores and rules, as text: a line for each.
+
+    Parameters
+    ----------
+    record : dict
+        That `decided` made of the experiment "one-shot".
+    """
+    rows = select(record["measurements"], name=AT_ONCE)
+    nets = list(dict.fromkeys(one["net"] for one in rows))
+    lines = [f"{'':28}" + "".join(f"{_name(net):>11}" for net in nets) + f"{'zeros':>9}"]
+    for arm, rule, floor in dict.fromkeys((one["arm"], one["rule"], one["floor"]) for one in rows):
+        some = select(rows, arm=arm, rule=rule, floor=floor)
+        label = results.arm_label(arm) + (f", {rule}" if arm == "lrp" else "") + (f", floor {floor}" if floor else "")
+        each = (f"{select(some, net=net)[0]['accuracy']:>11.1%}" for net in nets)
+        lines.append(f"{label:28}" + "".join(each) + f"{fmean(one['sparsity'] for one in some):>9.0%}")
+    return lines
+
+
 def decide_one_shot(record: Record, rows: Rows) -> None:
-    """Decide X2d by nets that were quantized without training: a net is what a seed is elsewhere.
+    """Decide the claims about nets that were quantized without training: a net is what a seed is elsewhere.
+
+    Plans with random numbers decide X2d, those with scores by the loss X2e, those with information X4 and X4c.
 
     Parameters
     ----------
     record : Record
-        The verdict goes into it.
+        The verdicts go into it.
     rows : sequence of dict
         As `one_shot_row` returns them; several seeds of an arm are draws of its images or numbers, and their mean
         counts.
     """
-    some = select(rows, step_rule=results.PUBLISHED_STEP, probabilities="normalized")
-    some = [one for one in some if one["arm"] != "float"]
+    some = select(rows, step_rule=results.PUBLISHED_STEP, probabilities="normalized", rule="epsilon", floor=0.0)
     nets = list(dict.fromkeys(one["net"] for one in some))
-    arms = {
-        arm: {"4 bit": [fmean(one["accuracy"] for one in select(some, net=net, arm=arm)) for net in nets]}
-        for arm in results.ARMS
-    }
-    record.claim(
-        f"X2d-{record.content['dataset']}",
-        at_scale=False,
-        seeds=list(range(len(nets))),
-        on=", ".join(nets),
-        relevance=arms["lrp"],
-        rivals={label: arms[arm] for arm, label in results.RIVALS.items()},
-    )
+    about = {"at_scale": False, "seeds": list(range(len(nets))), "on": ", ".join(nets)}
+    dataset = record.content["dataset"]
+
+    def of_nets(arm: str, name: str = "accuracy") -> list[float]:
+        return [fmean(one[name] for one in select(some, net=net, arm=arm)) for net in nets]
+
+    arms = {one["arm"] for one in some}
+    for claim, labels in (("X2d", results.RIVALS), ("X2e", results.SCORES)):
+        if arms >= {"lrp", *labels}:
+            rivals = {label: {"4 bit": of_nets(arm)} for arm, label in labels.items()}
+            record.claim(f"{claim}-{dataset}", **about, relevance={"4 bit": of_nets("lrp")}, rivals=rivals)
+    if all(select(some, arm=arm) and select(some, arm=arm)[0]["relevant"] is not None for arm in ("lrp", "ecq")):
+        relevant = of_nets("lrp", "relevant")
+        record.claim(f"X4-{dataset}", **about, relevant=relevant, each=of_nets("lrp", "all"))
+        record.claim(f"X4c-{dataset}", **about, relevant=relevant, by_ecq=of_nets("ecq", "relevant"))

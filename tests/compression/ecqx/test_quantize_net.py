@@ -112,6 +112,21 @@ def test_sizes_are_those_of_the_counts(net):
     assert quantized.sparsities.keys() == quantized.entropies.keys() == quantized.indices.keys()
 
 
+def test_a_floor_saves_weights_without_relevance_from_zero(net, relevance):
+    """Nine tenths of the weights have none, as by z+: without a floor they all become 0."""
+    for value in relevance.values():
+        value[torch.rand_like(value) < 0.9] = 0
+    nothing = {name: relevance[name] == 0 for name in ("0.weight", "4.weight")}
+    bare, floored = (ecqx.quantize(net, 4, 0.0, relevance=relevance, floor=floor) for floor in (0.0, 0.01))
+    plain = ecqx.quantize(net, 4, 0.0)
+    for name, none in nothing.items():
+        assert not bare.indices[name][none].any()
+        zeros = [(one.indices[name][none] == 0).float().mean() for one in (floored, plain)]
+        assert zeros[0] <= zeros[1] + 0.1, "hardly more than by ECQ"
+    with pytest.raises(UserError, match="the floor is a share of the largest relevance"):
+        ecqx.quantize(net, 4, 0.0, relevance=relevance, floor=1.0)
+
+
 def test_relevance_in_any_unit_moves_zeros_within_its_range(net, relevance):
     plain = ecqx.quantize(net, 4, 0.2)
     found = ecqx.quantize(net, 4, 0.2, relevance=relevance, give_back=0.05)
