@@ -432,9 +432,11 @@ def test_a_terminal_that_knows_ascii_alone(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("environment", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
-def test_a_narrow_terminal_without_colours(tmp_path, environment):
-    done = shell("relcomp report; relcomp --help", tmp_path, COLUMNS="40", HOME=str(tmp_path / "none"), **environment)
+@pytest.mark.parametrize(
+    "command, environment", [("relcomp report", {"NO_COLOR": "1"}), ("relcomp --help", {"TERM": "dumb"})]
+)
+def test_a_narrow_terminal_without_colours(tmp_path, command, environment):
+    done = shell(command, tmp_path, COLUMNS="40", HOME=str(tmp_path / "none"), **environment)
     assert done.returncode == 0 and b"\x1b" not in done.stdout
     lines = done.stdout.decode().splitlines()
     assert max(len(line) for line in lines if "│" in line or "┃" in line) <= 40

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).parent / "gpu"
-CHEAP = "relevance or centroids or cut_nets or bf16 or decoded"
+CHEAP = "relevance_of_weights or yardstick or conserved or centroids or cut_nets or decoded"
 
 
 @pytest.mark.slow

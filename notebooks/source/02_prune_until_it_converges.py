@@ -14,7 +14,7 @@
 # |---|---|---|
 # | prune a tanh net step by step, predict where it stops, race it against random, magnitude and plain training | why the count of weights converges, what pruning is worth, and what a control is for | lesson 01, half an hour |
 #
-# `quick` takes about two minutes on two cores (30 pruning steps of 25 training steps), `full` an hour and a half (150 of 775, as
+# `quick` takes about two minutes on two cores (30 pruning steps of 15 training steps), `full` an hour and a half (150 of 775, as
 # published). The lesson decides the claims T3 to T6, T8 to T11, T13 and T14 of the ledger, the list of published claims in `data/claims.toml`.
 # The table at the end says what each of them states.
 
@@ -451,7 +451,7 @@ for sf in (0.6, 0.95):
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # ### The predictions against nets
-# The arms of this comparison prune until nothing has changed for 20 steps, with little training in between. In `quick` they stop after 100
+# The arms of this comparison prune until nothing has changed for 20 steps, with little training in between. In `quick` they stop after 60
 # steps at the latest, which is too early. The printed line counts the arms that have converged. Of the others the figure shows the count at
 # which they were stopped.
 
@@ -594,9 +594,9 @@ for title, run in shown_runs.items():
 
 # %% [markdown]
 # **What you see.** Under a third of the weights is enough for this task, at an accuracy like that before pruning. In this run the accuracy
-# even rises, and by more than through the same training alone. So here, unlike above, pruning itself helps a little. After the published
-# budget, which the record has, one seed of three still rises, and on average the rise is almost gone. (The record was made before this
-# control existed.)
+# rises a little, about as much as through the same training alone. So here, too, pruning costs nothing and brings next to nothing. After
+# the published budget, which the record has, one seed of three still rises, and on average the rise is almost gone. (The record was made
+# before this control existed.)
 
 # %%
 pairs = list(zip(curves["two classes"], curves["two classes, unpruned"]))
@@ -606,7 +606,7 @@ check.true(
 )
 gained, alone = (np.mean([c["test"][-1] - c["test"][0] for c in arms]) for arms in zip(*pairs))
 if profile == "quick" and not data.stand_in_for:
-    check.true("they gain more than training alone", gained > alone, (gained, alone))
+    check.close("and lose nothing against training alone", gained, alone, atol=0.005)
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## What a mask saves

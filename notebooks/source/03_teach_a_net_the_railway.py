@@ -235,7 +235,7 @@ check.close("three steps by hand and by the kit have the same mean loss", mean, 
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Watch it learn
-# 120 steps of eight scenes, from scratch. The published nets started from weights trained on COCO, a large set of everyday
+# 100 steps of eight scenes, from scratch. The published nets started from weights trained on COCO, a large set of everyday
 # photographs, with a learning rate of 1e-4. Such weights exist only for the two large nets. `relcomp train resnet101 --pretrained` fetches
 # them, and `full` takes them where they can be had.
 
@@ -267,7 +267,7 @@ check.true("but rails or the rarest class are hardly learned", thin < 0.1)
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Trained to the end
 # From here on the nets are those that come with the project (`compact`, three seeds; `relcomp train` makes them again), or in `full` those
-# trained just now. Everything is measured on the test split (in `quick` on its first 200 scenes), which nobody looked at while choosing
+# trained just now. Everything is measured on the test split (in `quick` on its first 120 scenes), which nobody looked at while choosing
 # anything.
 
 # %%

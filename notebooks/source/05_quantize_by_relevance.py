@@ -343,10 +343,11 @@ print(f"weights that meet nothing but padding: {outside * 2048 * 256 / 1e6:.1f} 
 # ResNet-20, -32, -44 and -56 were trained on CIFAR-10 by others, and are quantized at once, to 4 bit at the published $\Lambda = 0.05$. Relevance is measured on 1,000 training pictures, accuracy on the 10,000 of the test. *As published, ECQ* has the fault in the shares. Points are draws: of the pictures for LRP (three), of the numbers for *random* (five).
 
 # %%
-real = reference(f"{lesson}.cifar10-one-shot")
-if real:
+real, scores = (reference(f"{lesson}.cifar10-one-shot{end}") for end in ("", "-scores"))
+if real and scores:
     figures.bars_by_group(sweep_claims.lost_at_once(real), "accuracy lost in the test")
-    print("\n".join(sweep_claims.at_once_table(real)))
+    print("\n".join(sweep_claims.at_once_table(real)), end="\n\n")
+    print("\n".join(sweep_claims.scores_table(scores)))
 
 # %% [markdown]
 # **What you see.** LRP is ahead of ECQ and of magnitude on all four nets, at equally many zeros, and further ahead of ECQ the deeper the net: 0.7 points on ResNet-20, 3.3 on ResNet-56. It hardly matters which pictures it is measured on. Random numbers lose 4 to 26 points against ECQ, depending on net and draw, so a single draw is no control. But without training nothing comes free: LRP itself loses 6 to 10 points against float.
@@ -454,7 +455,7 @@ check.true("the sign costs accuracy, for every net", drawn or worse)
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## The race
-# One net proves little, and so does one $\Lambda$. A *sweep* runs all combinations of bit width, $\Lambda$, arm and seed: `relcomp sweep data/sweeps/ecqx-mnist.toml` on your cores, or with `--cluster` on a Dask cluster. What is done stays done. This cell runs the plan of the profile. `quick` stops after 200 steps and has three $\Lambda$ only, so believe the record below, not this table.
+# One net proves little, and so does one $\Lambda$. A *sweep* runs all combinations of bit width, $\Lambda$, arm and seed: `relcomp sweep data/sweeps/ecqx-mnist.toml` on your cores, or with `--cluster` on a Dask cluster. What is done stays done. This cell runs the plan of the profile. `quick` stops after 120 steps and has three $\Lambda$ only, so believe the record below, not this table.
 #
 # The table holds every net against the float net *that was trained as long*. *Best* is the net with the highest validation accuracy of those with half of their weights at 0 or more; the last two columns belong to it. A negative loss is a gain.
 
@@ -541,6 +542,7 @@ print(results_of.verdicts(record, rows, start, once, scenes.name))
 
 # %%
 records = {"DeepLabV3 on rail scenes": full, "MNIST": mnist, "CIFAR-10 at once": real}
+records["CIFAR-10 at once, other scores"] = scores
 for name, content in records.items():
     decided = claims_text(content) if content else "not recorded yet"
     print(f"The recorded full run, {name}\n{decided}\n")

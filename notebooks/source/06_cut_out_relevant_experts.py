@@ -241,14 +241,14 @@ for line in results_of.weather_lines(full) if full else ():
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## The race
-# Five kinds of path choose experts of five sizes from three nets: relevance of the class; *average* relevance of all classes; *magnitude* of the weights, across the whole net or with the same share of every layer; *random* filters. Each expert is tested as cut, and after a short training on all classes. It is chosen on the validation split and reported on the test split. This cell runs the plan of the profile. `quick` has one net, one size, and 150 scenes of each split to score on.
+# Five kinds of path choose experts of five sizes from three nets: relevance of the class; *average* relevance of all classes; *magnitude* of the weights, across the whole net or with the same share of every layer; *random* filters. Each expert is tested as cut, and after a short training on all classes. It is chosen on the validation split and reported on the test split. This cell runs the plan of the profile. `quick` has one net, one size, twenty training steps, and 60 scenes of each split to score on.
 
 # %%
 rows = [row for plan in plans for row in study.swept(plan, data)]
 print("\n".join(results_of.summary(rows, wanted)))
 
 # %% [markdown]
-# **What you see.** As cut, only relevance and the average path still find rails. A short training brings these two to within two to four points of the super-net, random filters part of the way, and magnitude hardly anywhere.
+# **What you see.** As cut, only relevance and the average path still find rails. Twenty steps of training bring the average path to within two points of the super-net, and relevance half of the way; random filters and magnitude stay far behind.
 
 # %% tags=["nbval-check-output"] slideshow={"slide_type": "skip"}
 start, *_ = results_of.supers(rows).values()

@@ -162,7 +162,7 @@ check.true("Huffman spends at least one bit", min(curves["Huffman"]) >= 1)
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Nets to encode
-# This cell trains what the rest of the lesson needs, or takes it from the cache: the thesis' net, DeepLabV3 and its expert for rails, quantized as in lesson 05. `quick` trains the quantized DeepLabV3 for a few dozen steps. That is too few for its rare classes, but sizes hardly depend on it. For accuracies, see the recorded run at the end.
+# This cell trains what the rest of the lesson needs, or takes it from the cache: the thesis' net, DeepLabV3 and its expert for rails, quantized as in lesson 05. `quick` trains the quantized DeepLabV3 for twenty steps. That is too few for its rare classes, but sizes hardly depend on it. For accuracies, see the recorded run at the end.
 
 # %%
 rows = [row for plan in plans["mnist"] for row in study.swept(plan, digits)]

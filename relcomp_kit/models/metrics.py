@@ -7,7 +7,6 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Subset
-from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 from relcomp_kit.datasets.scene_set import VOID, Scenes
 from relcomp_kit.datasets.transforms import Scale, normalize
@@ -68,6 +67,8 @@ def evaluate(
     part = cast("Dataset", split)  # a data loader takes every data set that has a length and items
     if group:
         part = Subset(part, range(group.rank, len(split), group.size))
+    from torchmetrics.functional.classification import multiclass_confusion_matrix  # takes a second
+
     was_training = model.training
     model.eval()
     try:

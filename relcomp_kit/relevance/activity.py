@@ -1,7 +1,6 @@
 """Measures from the thesis' literature part that look at the neurons' activity, or their weights, without a loss."""
 
 import torch
-from sklearn.metrics import mutual_info_score
 from torch import Tensor
 
 from relcomp_kit.errors import UserError
@@ -62,6 +61,8 @@ def neuron_importance(net: MaskedNet, x: Tensor, labels: Tensor, statistic: str,
 
 
 def _information(values: Tensor, labels: Tensor, bins: int) -> Tensor:
+    from sklearn.metrics import mutual_info_score  # takes a second
+
     low, high = values.amin(0), values.amax(0)
     width = torch.where(high > low, high - low, torch.ones_like(low))
     cut = ((values - low) / width * bins).long().clamp_max(bins - 1)

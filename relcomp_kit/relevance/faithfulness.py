@@ -4,7 +4,6 @@ import copy
 from collections.abc import Callable, Sequence
 
 import torch
-from scipy.stats import rankdata
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -36,6 +35,8 @@ def rank_correlation(one: Tensor, other: Tensor) -> Tensor:
     """
     if one.shape != other.shape:
         raise UserError(f"ranks can be compared for equal shapes only, not {tuple(one.shape)} and {tuple(other.shape)}")
+    from scipy.stats import rankdata  # takes half a second
+
     rows = [part.double().cpu().reshape(-1, part.shape[-1]) for part in (one, other)]
     ranks = [torch.from_numpy(rankdata(part, axis=1)) for part in rows]
     left, right = (rank - rank.mean(1, keepdim=True) for rank in ranks)

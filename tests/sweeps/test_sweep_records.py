@@ -65,7 +65,7 @@ def test_records_on_a_full_disk_go_on_with_room(fake_plan, relcomp, small_disk, 
     assert len(list(out.glob("fake-*.json"))) == 2
 
 
-ROUNDS = 200 if os.environ.get("RELCOMP_SOAK") == "full" else 50
+ROUNDS = 200 if os.environ.get("RELCOMP_SOAK") == "full" else 30
 POINTS, VERSION = 5, 1
 
 

@@ -5,7 +5,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torchmetrics.functional.classification import multilabel_average_precision
 
 from relcomp_kit.compression.ecqx.recipe import QatRecipe
 from relcomp_kit.datasets.images import ImageSet
@@ -140,6 +139,8 @@ class Pictures:
         pieces = chosen.images.split(max(10, PIECE // self.size.numel()))
         output = torch.cat([self._logits(net, self._input(piece)).cpu() for piece in pieces])
         if self.several:
+            from torchmetrics.functional.classification import multilabel_average_precision  # takes a second
+
             return {self.chosen_by: multilabel_average_precision(output, chosen.labels.long(), self.classes).item()}
         return {self.chosen_by: (output.argmax(1) == chosen.labels).double().mean().item()}
 

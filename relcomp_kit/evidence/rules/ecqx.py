@@ -149,9 +149,10 @@ def x3c(ratio: dict[str, Series], estimated: dict[str, Series], lost: dict[str, 
         Accuracy lost on the test split, a share: 0.01 is a point.
     """
     rulings = {net: _smaller(ratio[net], lost[net]) for net in ratio}
+    known = {net for net, values in estimated.items() if not any(map(math.isnan, values))}
     texts = [
         f"{net}: {ruling.measured}"
-        + (f" (the entropy estimates {spread(estimated[net], 1)} times smaller)" if net in estimated else "")
+        + (f" (the entropy estimates {spread(estimated[net], 1)} times smaller)" if net in known else "")
         for net, ruling in rulings.items()
     ]
     return Ruling(
