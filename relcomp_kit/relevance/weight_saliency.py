@@ -117,9 +117,10 @@ def loss_change(
     slopes, device = vmap(grad(loss), in_dims=(None, 0, 0)), device_of(model)
     for x, labels in batches:
         for image, label in zip(x.to(device).split(CHUNK), labels.long().to(device).split(CHUNK)):
-            for name, slope in slopes(weights, image, label).items():
-                change = (slope * weights[name]).double()
-                sums[name] += (change.square() / 2 if squared else change.abs()).sum(0)
+            with torch.no_grad():  # or what is summed up remembers how other parameters led to it
+                for name, slope in slopes(weights, image, label).items():
+                    change = (slope * weights[name]).double()
+                    sums[name] += (change.square() / 2 if squared else change.abs()).sum(0)
             images += int((label != VOID).flatten(1).any(1).sum() if label.ndim > 1 else (label != VOID).sum())
     if not images:
         raise UserError("no label counts: give a batch with labels of the classes that the scores are for")

@@ -68,6 +68,7 @@ def test_the_change_of_the_loss_is_that_of_every_image_by_itself(batches, square
                 totals[name] = totals[name] + (change**2 / 2 if squared else change.abs())
     for name, total in totals.items():
         assert torch.allclose(found[name].float(), total / 11, rtol=1e-4, atol=1e-9), name
+        assert not found[name].requires_grad, "else the memory grows with the number of images"
 
 
 def test_pixels_without_a_class_and_images_that_have_no_other_do_not_count():
