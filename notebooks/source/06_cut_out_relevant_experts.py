@@ -294,9 +294,9 @@ check.same("equal widths, equal work", *(experts.macs(one, example)[ALL] for one
 # The recorded sweep did this for three nets and experts of four fifths of the filters, as cut. It has rivals that know the class, too: the *Taylor* score of a filter is by how much the loss at the class's pixels changes, to first order, if the filter is switched off; *Fisher* squares these changes.
 
 # %%
+names = ("relevance", "average", "Taylor", "Fisher", "magnitude", "magnitude per layer", "random")
 if as_cut := reference(f"{lesson}.{dataset}-widths-as-cut"):
     by_widths = sweep_claims.by_widths(results_of.recorded(as_cut), wanted, "as cut")
-    names = ("relevance", "average", "Taylor", "magnitude", "magnitude per layer", "random")
     drawn = {title: {arm: of[arm] for arm in names if arm in of} for title, of in by_widths.items()}
     figures.bars_by_group(drawn, f"IoU of {wanted}")
     print("\n".join(sweep_claims.table(by_widths)), claims_text(as_cut), sep="\n\n")
@@ -304,7 +304,17 @@ if as_cut := reference(f"{lesson}.{dataset}-widths-as-cut"):
 # %% [markdown]
 # **What you see.** With widths of their own, experts differ in their work, too: from half of the multiply-adds (Taylor) to two thirds (random). At equal widths magnitude keeps half of the rails that it kept with its own, and relevance is ahead of it and of every score that knows no class. But three nets settle only that it is better than chance (B5f).
 #
-# The rivals that know the class do better than relevance, under either widths. With widths of its own, Fisher keeps all of the super-net's IoU, for hardly more work than relevance, which loses a quarter. The average of all classes is ahead of relevance, too. So as cut, relevance of the class is not the best choice. Changes of the loss ask what the net would lose; relevance asks what it used. Whether training closes the gap was not measured for these two.
+# The rivals that know the class do better than relevance, under either widths. With widths of its own, Fisher keeps all of the super-net's IoU, for hardly more work than relevance, which loses a quarter. The average of all classes is ahead of relevance, too. So as cut, relevance of the class is not the best choice. Changes of the loss ask what the net would lose; relevance asks what it used. The next picture shows what training makes of that: half of the filters, 300 steps.
+
+# %%
+if after := reference(f"{lesson}.{dataset}-widths"):
+    by_widths = sweep_claims.by_widths(results_of.recorded(after), wanted, "trained")
+    drawn = {title: {arm: of[arm] for arm in names if arm in of} for title, of in by_widths.items()}
+    figures.bars_by_group(drawn, f"IoU of {wanted}")
+    print("\n".join(sweep_claims.table(by_widths)), claims_text(after), sep="\n\n")
+
+# %% [markdown]
+# **What you see.** With widths of their own, relevance is seven points ahead of the better magnitude, and nearly five ahead of chance. At equal widths three points and one and a half are left. So some two thirds of its lead was how wide layers stay, and not which filters do. (For magnitude, three nets do not settle that it is half or more: B5e.) What is left is a lead over magnitude, and over chance one of less than the two points that count here (B5d). And after training it no longer matters whom one asks about the class: relevance of the class, relevance of all classes, Taylor and Fisher end within half a point (B5g).
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Where relevance loses

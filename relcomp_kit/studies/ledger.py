@@ -14,7 +14,7 @@ from relcomp_kit.files import cache_dir
 from relcomp_kit.studies.whole_picture import Panel
 
 # one or two rows for each thing that a work promises, and the control that asks whether its reason is the right one
-HEADLINES = ("T2", "T3", "T3c", "T4", "T4c", "T14", "B4", "B5", "B6", "X1", "X2", "X2c", "X2d-cifar10", "X3")
+HEADLINES = ("T2", "T3", "T3c", "T4", "T4c", "T14", "B4", "B5", "B5d", "B6", "X1", "X2", "X2c", "X2d-cifar10", "X3")
 GOOD = ("reproduced", "holds on a stand-in")
 FEW = 0.01  # score that a net may lose
 PUBLISHED, CONTROLS = "published claims", "controls of ours"

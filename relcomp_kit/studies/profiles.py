@@ -205,7 +205,7 @@ PROFILES = {
             scored_scenes=40,
             seeds=(0,),
         ),
-        OwnNetBudget(images=300, first_training=200, train=0),
+        OwnNetBudget(images=400, first_training=200, train=0),
     ),
     "full": Profile(
         "full",

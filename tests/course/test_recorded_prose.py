@@ -439,6 +439,26 @@ def test_as_cut_rivals_that_know_the_class_are_ahead_under_either_widths_and_fis
     assert work["Taylor"] == pytest.approx(0.5, abs=0.01) and relevance < work["Fisher"] < relevance + 0.03
 
 
+def test_trained_at_equal_widths_a_third_of_the_lead_of_relevance_is_left_and_the_class_is_known_to_all_alike():
+    """Lesson 06: seven points over magnitude become three, five over chance one and a half."""
+    record = reference("06_cut_out_relevant_experts.rail-scenes-widths")
+    found = {claim["id"]: claim for claim in record["claims"]}
+    leads = {side: found["B5e"]["series"][side] for side in ("own", "equal")}
+    mean = {side: {rival: 100 * fmean(values) for rival, values in of.items()} for side, of in leads.items()}
+    assert mean["own"]["magnitude"] == pytest.approx(7, abs=0.5) and mean["own"]["chance"] == pytest.approx(5, abs=0.5)
+    assert mean["equal"]["magnitude"] == pytest.approx(3, abs=0.5) and mean["equal"]["chance"] == pytest.approx(
+        1.5, abs=0.3
+    )
+    shares = [1 - mean["equal"][rival] / mean["own"][rival] for rival in ("magnitude", "chance")]
+    assert fmean(shares) == pytest.approx(2 / 3, abs=0.04)
+    assert found["B5e"]["verdict"] == "undecided" and "magnitude" in found["B5e"]["why"].split("(")[0]
+    assert found["B5d"]["verdict"] == "partly"
+    rows = experts.recorded(record)
+    knowing = sweep_claims.by_widths(rows, "rail", "trained")["the widths of relevance"]
+    knowing = {arm: fmean(knowing[arm]) for arm in ("relevance", "average", "Taylor", "Fisher")}
+    assert max(knowing.values()) - min(knowing.values()) < 0.005
+
+
 def test_deepcabac_is_smaller_than_every_rival():
     rows, _ = coding.recorded(reference("07_encode_with_nnc"))
     for rival in coding.worst(rows, (*coding.RIVALS, *coding.OTHERS)).values():
