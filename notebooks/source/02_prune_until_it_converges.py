@@ -594,7 +594,7 @@ for title, run in shown_runs.items():
 
 # %% [markdown]
 # **What you see.** Under a third of the weights is enough for this task, at an accuracy like that before pruning. In this run the accuracy
-# rises a little, about as much as through the same training alone. So here, too, pruning costs nothing and brings next to nothing. After
+# rises a little, about as much as through the same training alone. So here, unlike on ten digits, so few weights cost nothing; pruning itself brings next to nothing. After
 # the published budget, which the record has, one seed of three still rises, and on average the rise is almost gone. (The record was made
 # before this control existed.)
 
@@ -606,7 +606,7 @@ check.true(
 )
 gained, alone = (np.mean([c["test"][-1] - c["test"][0] for c in arms]) for arms in zip(*pairs))
 if profile == "quick" and not data.stand_in_for:
-    check.close("and lose nothing against training alone", gained, alone, atol=0.005)
+    check.true("and lose nothing against training alone", gained > alone - 0.005, (gained, alone))
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## What a mask saves

@@ -314,7 +314,7 @@ if after := reference(f"{lesson}.{dataset}-widths"):
     print("\n".join(sweep_claims.table(by_widths)), claims_text(after), sep="\n\n")
 
 # %% [markdown]
-# **What you see.** With widths of their own, relevance is seven points ahead of the better magnitude, and nearly five ahead of chance. At equal widths three points and one and a half are left. So some two thirds of its lead was how wide layers stay, and not which filters do. (For magnitude, three nets do not settle that it is half or more: B5e.) What is left is a lead over magnitude, and over chance one of less than the two points that count here (B5d). And after training it no longer matters whom one asks about the class: relevance of the class, relevance of all classes, Taylor and Fisher end within half a point (B5g).
+# **What you see.** With widths of their own, relevance is seven points ahead of whichever magnitude is better on a net, and nearly five ahead of chance. At equal widths three points and one and a half are left. So some two thirds of its lead was how wide layers stay, and not which filters do. (For magnitude, three nets do not settle that it is half or more: B5e.) The lead over magnitude remains. The one over chance is smaller than the two points that count here, and over the average of all classes there is none (B5d). At these widths, which are those of relevance, it also hardly matters whom one asks about the class: relevance, the average, Taylor and Fisher end within half a point. With widths of its own the average stays a point ahead.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Where relevance loses

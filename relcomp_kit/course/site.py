@@ -10,10 +10,9 @@ import os
 import shutil
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass
 from pathlib import Path
-
-from joblib.externals.loky import ProcessPoolExecutor
 
 from relcomp_kit.cache import locked, read_record, write_record
 from relcomp_kit.course import glossary, index_page, lesson_states
@@ -26,6 +25,7 @@ from relcomp_kit.course.slides import write_slides
 from relcomp_kit.errors import UserError
 from relcomp_kit.evidence import claims, report_page
 from relcomp_kit.files import LONGEST_PREFIX, checkout, make_folder, refusal, write_atomic, write_json
+from relcomp_kit.sweeps.local import one_process
 
 MANIFEST = "site.json"  # what `write_site` wrote, file by file: so it knows what it may replace
 COURSE = "course.json"  # what the pages of a run's folder that do not depend on the run were made of
@@ -93,8 +93,9 @@ def write_course(folder: Path, run: Path | None = None, on_part: Callable[[], No
     """
     shown = lessons(run)
     names = [lesson.name for lesson in shown]
-    with ProcessPoolExecutor(1) as beside:  # the API takes a third of the time, and nothing of the lessons
-        api = beside.submit(write_api, folder / "api", home="../index.html")
+    beside = one_process({})
+    try:
+        api = beside.submit(write_api, folder / "api", home="../index.html")  # a third of the time
         for lesson in shown:
             target = folder / "notebooks" / lesson.notebook.name
             if not (target.exists() and target.samefile(lesson.notebook)):
@@ -110,6 +111,10 @@ def write_course(folder: Path, run: Path | None = None, on_part: Callable[[], No
         write_atomic(folder / "notebooks" / glossary.FILE, glossary.text())
         write_atomic(folder / "glossary.html", glossary.page(set(names)))
         api.result()
+    except BrokenExecutor as error:
+        raise UserError("the process that wrote the API died, as happens when memory runs out: try again") from error
+    finally:
+        beside.shutdown(kill_workers=True)
     on_part()
 
 

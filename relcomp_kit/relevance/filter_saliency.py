@@ -11,12 +11,11 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from relcomp_kit.datasets.scene_set import VOID
 from relcomp_kit.errors import UserError
 from relcomp_kit.models.device import device_of
 from relcomp_kit.models.outputs import logits
 from relcomp_kit.relevance.channels import batch_norms, check_eval, hooked, inner_layers
-from relcomp_kit.relevance.weight_saliency import activation_aware
+from relcomp_kit.relevance.weight_saliency import activation_aware, unlabelled
 
 Scores = dict[str, Tensor]
 TINY = 1e-30  # in the place of a deviation of 0
@@ -133,8 +132,8 @@ def taylor(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], *, square
     model : nn.Module
         In eval mode.
     batches : iterable of (Tensor, Tensor)
-        Inputs as the net wants them, and labels: (N,), or (N, height, width) for nets that segment. Labels of 255 do
-        not count, nor do images that have no others. The loss is the mean cross-entropy of an image's labels.
+        Inputs as the net wants them, and labels: (N,), where -100 does not count, or (N, height, width), where 255 does
+        not count, nor do images that have nothing else. The loss is the mean cross-entropy of an image's labels.
     squared : bool
         Whether changes are squared.
 
@@ -170,8 +169,9 @@ def taylor(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], *, square
     with hooked(hooks), torch.enable_grad():
         for x, labels in batches:
             x, labels = x.to(device).requires_grad_(), labels.long().to(device)
-            losses = cross_entropy(logits(model(x)), labels, ignore_index=VOID, reduction="none").view(len(x), -1)
-            counted = (labels != VOID).view(len(x), -1).sum(1)
+            void = unlabelled(labels)
+            losses = cross_entropy(logits(model(x)), labels, ignore_index=void, reduction="none").view(len(x), -1)
+            counted = (labels != void).view(len(x), -1).sum(1)
             torch.autograd.grad((losses.sum(1) / counted.clamp_min(1)).sum(), x)
             images += int((counted > 0).sum())
     if not images:

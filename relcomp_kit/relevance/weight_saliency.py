@@ -11,15 +11,16 @@ from relcomp_kit.datasets.scene_set import VOID
 from relcomp_kit.errors import UserError
 from relcomp_kit.models.device import device_of
 from relcomp_kit.models.outputs import logits
-from relcomp_kit.relevance.channels import Layer, channel_layers, check_eval, hooked, layer_weights
+from relcomp_kit.relevance.channels import AUXILIARY, Layer, channel_layers, check_eval, hooked, layer_weights
 
+NO_LABEL = -100  # torch's own
 CHUNK = 8  # images whose gradients are held at a time, each as large as the net
 
 
 def activation_aware(model: nn.Module, batches: Iterable[tuple[Tensor, object]]) -> dict[str, Tensor]:
     """Return every weight's absolute value times the norm of the input that it meets.
 
-    The norm of an input channel is that over all images and places.
+    The norm of an input channel is that over all images and places. Weights of a layer that is not reached get 0.
     Source: Sun, Liu, Bair, Kolter: "A Simple and Effective Pruning Approach for Large Language Models" (Wanda), 2024.
 
     Parameters
@@ -32,15 +33,15 @@ def activation_aware(model: nn.Module, batches: Iterable[tuple[Tensor, object]])
     Returns
     -------
     dict of str to Tensor
-        Parameter name to a tensor of its shape, 0 or more, of every convolution and linear layer that was reached.
+        Parameter name to a tensor of its shape, 0 or more, of every layer of `relcomp_kit.relevance.channels` but those
+        of auxiliary heads.
 
     Raises
     ------
     UserError
-        If the net is in train mode, or there is no batch.
+        If the net is in train mode, has no such layer, or there is no batch.
     """
-    check_eval(model)
-    layers = channel_layers(model)
+    layers = _layers(model)
     squares: dict[str, Tensor] = {}
 
     def hook(name: str, axis: int):
@@ -62,14 +63,29 @@ def activation_aware(model: nn.Module, batches: Iterable[tuple[Tensor, object]])
         raise UserError("there is nothing to measure on: give one batch at least")
     return {
         f"{name}.weight".lstrip("."): _met(layer, squares[name].sqrt())
-        for name, layer in layers.items()
         if name in squares
+        else torch.zeros_like(layer.weight, dtype=torch.float64, requires_grad=False)
+        for name, layer in layers.items()
     }
+
+
+def unlabelled(labels: Tensor) -> int:
+    """Return the label that says that there is none: 255 of pixels, -100 of images (N,), where 255 may be a class."""
+    return VOID if labels.ndim > 1 else NO_LABEL
+
+
+def _layers(model: nn.Module) -> dict[str, Layer]:
+    """Return the layers whose weights are scored, in a net that is fit for it."""
+    check_eval(model)
+    layers = {name: one for name, one in channel_layers(model).items() if not name.startswith(AUXILIARY)}
+    if not layers:
+        raise UserError("the net has neither 2-d convolutions nor linear layers: there is no weight to score")
+    return layers
 
 
 def _met(layer: Layer, norm: Tensor) -> Tensor:
     """Return |weight| of a layer times the norm (input channels,) that each weight meets, in its group."""
-    weight = layer.weight.detach().double().abs()
+    weight = (layer.weight.detach() * getattr(layer, "weight_mask", 1)).double().abs()
     groups = getattr(layer, "groups", 1)
     read = norm.view(groups, -1).repeat_interleave(len(weight) // groups, 0)  # of what each filter reads
     return weight * read.reshape(*read.shape, *[1] * (weight.ndim - 2))
@@ -90,38 +106,38 @@ def loss_change(
     model : nn.Module
         In eval mode.
     batches : iterable of (Tensor, Tensor)
-        Inputs as the net wants them, and labels: (N,), or (N, height, width) for nets that segment. Labels of 255 do
-        not count, nor do images that have no others. The loss is the mean cross-entropy of an image's labels.
+        Inputs as the net wants them, and labels: (N,), where -100 does not count, or (N, height, width), where 255 does
+        not count, nor do images that have nothing else. The loss is the mean cross-entropy of an image's labels.
     squared : bool
         Whether changes are squared.
 
     Returns
     -------
     dict of str to Tensor
-        Parameter name to a tensor of its shape, 0 or more, of every convolution and linear layer.
+        As `activation_aware` returns it, but a weight that several layers share has one name.
 
     Raises
     ------
     UserError
-        If the net is in train mode, or no label counts.
+        If the net is in train mode, has no such layer, or no label counts.
     """
-    check_eval(model)
+    _layers(model)
     weights = {name: value.detach() for name, value in layer_weights(model).items()}
     sums, images = {name: torch.zeros_like(value, dtype=torch.float64) for name, value in weights.items()}, 0
 
     def loss(changed: dict[str, Tensor], image: Tensor, label: Tensor) -> Tensor:
         output = logits(functional_call(model, changed, (image[None],)))
-        losses, counted = cross_entropy(output, label[None], ignore_index=VOID, reduction="none"), label != VOID
-        return losses.sum() / counted.sum().clamp_min(1)
+        losses = cross_entropy(output, label[None], ignore_index=unlabelled(label[None]), reduction="none")
+        return losses.sum() / (label != unlabelled(label[None])).sum().clamp_min(1)
 
     slopes, device = vmap(grad(loss), in_dims=(None, 0, 0)), device_of(model)
-    for x, labels in batches:
+    for x, labels in (batch for batch in batches if len(batch[0])):
         for image, label in zip(x.to(device).split(CHUNK), labels.long().to(device).split(CHUNK)):
             with torch.no_grad():  # or what is summed up remembers how other parameters led to it
                 for name, slope in slopes(weights, image, label).items():
                     change = (slope * weights[name]).double()
                     sums[name] += (change.square() / 2 if squared else change.abs()).sum(0)
-            images += int((label != VOID).flatten(1).any(1).sum() if label.ndim > 1 else (label != VOID).sum())
+            images += int((label != unlabelled(label)).view(len(label), -1).any(1).sum())
     if not images:
         raise UserError("no label counts: give a batch with labels of the classes that the scores are for")
     return {name: total / images for name, total in sums.items()}

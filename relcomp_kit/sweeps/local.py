@@ -34,7 +34,7 @@ def run_here(jobs: Iterable[tuple[str, Callable[[], object]]], workers: int) -> 
         Processes. They share the cores, as `relcomp_kit.threads.environment` says.
     """
     count, environment = threads.threads(workers), threads.environment(workers)
-    idle = [_pool(environment) for _ in range(workers)]
+    idle = [one_process(environment) for _ in range(workers)]
     source, again, running, died = iter(jobs), deque(), {}, set()
     try:
         while True:
@@ -48,7 +48,7 @@ def run_here(jobs: Iterable[tuple[str, Callable[[], object]]], workers: int) -> 
                 (name, job), pool = running.pop(future)
                 error = future.exception()
                 broken = isinstance(error, BrokenExecutor)
-                idle.append(_pool(environment) if broken else pool)
+                idle.append(one_process(environment) if broken else pool)
                 if broken and name not in died:
                     died.add(name)
                     again.append((name, job))
@@ -87,8 +87,14 @@ def _undisturbed() -> Iterator[None]:
         before(*caught[0])
 
 
-def _pool(environment: dict[str, str]) -> ProcessPoolExecutor:
-    """Return a pool of one process, which starts with its first job."""
+def one_process(environment: dict[str, str]) -> ProcessPoolExecutor:
+    """Return a pool of one process, which starts with its first job and ends with the process that asked for it.
+
+    Parameters
+    ----------
+    environment : dict of str to str
+        Variables that it is given beside those of this process.
+    """
     return ProcessPoolExecutor(1, initializer=_stay_with, initargs=(os.getpid(),), env=environment)
 
 

@@ -278,8 +278,12 @@ EXAMPLES = {
         ({"each": three(2.2)}, "relevant weights have more information"),
     ),
     "X4c": (
+        {"relevant": three(2.5), "large": three(2.3)},
+        ({"large": three(2.7)}, "relevant weights have more than large ones"),
+    ),
+    "X4d": (
         {"relevant": three(2.5), "by_ecq": three(2.3)},
-        ({"by_ecq": three(2.5)}, "they have more than under ECQ"),
+        ({"by_ecq": three(2.5)}, "relevant weights move to rarer clusters"),
     ),
     "X3": (
         X3,

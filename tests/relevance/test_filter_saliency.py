@@ -14,6 +14,7 @@ from relcomp_kit.relevance.filter_saliency import (
     expected_output,
     taylor,
 )
+from relcomp_kit.relevance.weight_saliency import NO_LABEL
 
 
 def net(**of_norm) -> nn.Sequential:
@@ -84,7 +85,7 @@ def change_of_the_loss(made: nn.Sequential, norm: int, channel: int, x, label) -
         switch[channel] = factor
         hook = made[norm].register_forward_hook(lambda module, _, out, by=switch: out * by[:, None, None])
         with torch.no_grad():
-            losses.append(cross_entropy(made(x[None]), label[None], ignore_index=VOID).item())
+            losses.append(cross_entropy(made(x[None]), label[None]).item())
         hook.remove()
     return (losses[1] - losses[0]) / 2e-5
 
@@ -93,7 +94,7 @@ def change_of_the_loss(made: nn.Sequential, norm: int, channel: int, x, label) -
 def test_the_loss_changes_as_a_small_change_says(inplace):
     made, draw = net().double(), torch.Generator().manual_seed(3)
     made[2], made[5] = nn.ReLU(inplace).eval(), nn.ReLU(inplace).eval()
-    x, labels = torch.randn(4, 2, 9, 9, generator=draw, dtype=torch.float64), torch.tensor([0, 2, VOID, 1])
+    x, labels = torch.randn(4, 2, 9, 9, generator=draw, dtype=torch.float64), torch.tensor([0, 2, NO_LABEL, 1])
     batches = [(x[:3], labels[:3]), (x[3:], labels[3:])]
     for name, norm in (("0", 1), ("3", 4)):
         channels = range(made[norm].num_features)
@@ -138,6 +139,6 @@ def test_nothing_to_measure_on_gets_a_sentence():
     with pytest.raises(UserError, match="in train mode"):
         activation_aware_magnitude(net().train(), [])
     with pytest.raises(UserError, match="no label counts"):
-        taylor(net(), [(torch.zeros(1, 2, 9, 9), torch.tensor([VOID]))])
+        taylor(net(), [(torch.zeros(1, 2, 9, 9), torch.tensor([NO_LABEL]))])
     with pytest.raises(UserError, match="in train mode"):
         taylor(net().train(), [])

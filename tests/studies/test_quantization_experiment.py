@@ -6,6 +6,8 @@ import pytest
 import torch
 
 from relcomp_kit.errors import UserError
+from relcomp_kit.relevance import weight_saliency
+from relcomp_kit.studies.quantization import experiment
 from relcomp_kit.studies.quantization.experiment import cluster_information, one_shot, quantize, trained
 
 SHORT = {"dataset": "digits", "net": "ReLU", "seed": 0, "steps": 4, "validate_every": 2, "bits": 4, "Lambda": 0.1}
@@ -44,10 +46,41 @@ def test_an_unknown_arm_at_once_is_a_sentence():
         one_shot(net="resnet20-published", dataset="cifar10", arm="hessian", seed=0)
 
 
-def test_information_is_that_of_the_clusters_in_which_the_most_relevant_weights_end():
-    indices = {"a": torch.tensor([[0, 0, 0, 1], [0, 0, 2, 2]]), "b": torch.zeros(2, 2, dtype=torch.int64)}
-    relevance = {"a": torch.tensor([[0.0, 0, 0, 9], [0, 0, 1, 1]]), "b": torch.rand(2, 2)}
-    relevant, each = cluster_information(indices, relevance)  # one weight of "a", one of "b"
-    assert relevant == pytest.approx((3 + 0) / 2)
-    assert each == pytest.approx((5 * math.log2(8 / 5) + 3 + 2 * 2) / 12)
-    assert cluster_information(indices, relevance, share=1.0) == pytest.approx((each, each))
+def test_information_is_that_of_the_clusters_in_which_weights_end():
+    indices = {"a": torch.tensor([[0, 0, 0, 1], [0, 0, -2, -2]]), "b": torch.zeros(2, 2, dtype=torch.int64)}
+    scores = {"a": torch.tensor([[0.0, 0, 0, 9], [0, 0, 1, 1]]), "b": torch.rand(2, 2)}
+    assert cluster_information(indices, indices, scores) == pytest.approx((3 + 0) / 2)  # a weight of each tensor
+    each = (5 * math.log2(8 / 5) + 3 + 2 * 2) / 12
+    assert cluster_information(indices, indices, None) == pytest.approx(each)
+    assert cluster_information(indices, indices, scores, share=1.0) == pytest.approx(each)
+
+
+def test_by_the_clusters_of_another_quantization_a_weight_gains_only_by_moving():
+    scores = {"a": torch.tensor([9.0, 8, 1, 1, 1, 1, 1, 1])}
+    before = {"a": torch.tensor([1, 1, 1, 1, 0, 0, 0, 0])}
+    left_alone = {"a": torch.tensor([1, 1, 0, 0, 0, 0, 0, 0])}  # others leave the cluster
+    moved = {"a": torch.tensor([3, 1, 1, 1, 0, 0, 0, 0])}
+    found = [cluster_information(one, before, scores, share=0.25) for one in (before, left_alone, moved)]
+    assert found == [1.0, 1.0, pytest.approx((3 + 1) / 2)]  # a cluster that was empty counts as one weight of eight
+    assert cluster_information(left_alone, left_alone, scores, share=0.25) == 2.0
+
+
+@pytest.mark.slow
+def test_arms_at_once_take_what_they_are_called(monkeypatch):
+    """On digits: each score is that of its function, and every option arrives."""
+    model, data = trained("ReLU", "digits", 0)
+    batches = [(data.train.images[:40].flatten(1) * 2 - 1, data.train.labels[:40])]
+    by_loss, squared = (weight_saliency.loss_change(model, batches, squared=one) for one in (False, True))
+    met = weight_saliency.activation_aware(model, batches)
+    for arm, expected in (("taylor", by_loss), ("fisher", squared), ("activation-aware", met)):
+        found = experiment.arm_relevance(arm, model, batches, 0)
+        assert found.keys() == expected.keys() and all(torch.equal(found[name], expected[name]) for name in found)
+    kwargs = {"net": "ReLU", "dataset": "digits", "seed": 0, "relevance_images": 100}
+    plain = one_shot(arm="lrp", information=True, **kwargs)
+    given = {}
+    monkeypatch.setattr(experiment.ecqx, "quantize", lambda *args, **how: given.update(how) or 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        one_shot(arm="lrp", floor=0.25, step_rule="p99.9", probabilities="published", **kwargs)
+    assert (given["floor"], given["step"], given["probabilities"]) == (0.25, "p99.9", "published")
+    bits = {name: value[0] for name, value in plain.items() if name.startswith("information")}
+    assert len(bits) == 5 and bits["information of relevant weights"] > bits["information of all weights"] > 0

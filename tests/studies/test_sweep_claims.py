@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 
 from relcomp_kit.cli import app
 from relcomp_kit.errors import UserError
+from relcomp_kit.evidence import record
 from relcomp_kit.files import checkout, write_json
 from relcomp_kit.studies.plans import points as points_of
 from relcomp_kit.studies.quantization import sweep_claims
@@ -35,9 +36,12 @@ def quantized(point: Point) -> dict:
 def at_once(point: Point) -> dict:
     values = point.values
     accuracy = 0.7 + AHEAD[values["arm"]] + (0.001 if "56" in values["net"] else 0.0)
+    accuracy -= 0.05 * (values["rule"] != "epsilon") + 0.01 * (values["floor"] > 0)
     found = {"accuracy": accuracy, "sparsity": 0.5}
     if values["information"]:
-        found |= {"information of relevant weights": accuracy + 2.0, "information of all weights": 1.5}
+        bits = {"relevant weights": 2.7, "large weights": 2.9, "all weights": 1.5}
+        bits |= {"relevant weights, by ECQ's clusters": 2.62, "relevant weights under ECQ": 2.6}
+        found |= {f"information of {what}": value + accuracy for what, value in bits.items()}
     return {"point": values, "measurements": [{"name": name, "value": value} for name, value in found.items()]}
 
 
@@ -92,17 +96,36 @@ def test_scores_at_once_and_the_clusters_of_relevant_weights():
     points = points_of("ecqx-cifar10-one-shot-scores")
     content = sweep_claims.decided(points, [at_once(point) for point in points]).content
     found = {claim["id"]: claim for claim in content["claims"]}
-    assert list(found) == ["X2e-cifar10", "X4-cifar10", "X4c-cifar10"], "no verdict on random numbers, which it lacks"
+    assert list(found) == ["X2e-cifar10", "X4-cifar10", "X4c-cifar10", "X4d-cifar10"], (
+        "no verdict on random numbers, which it lacks"
+    )
     assert list(found["X2e-cifar10"]["series"]["rivals"]) == ["Taylor", "Fisher", "activation-aware"]
     assert found["X4-cifar10"]["verdict"] == "holds on a stand-in"
-    assert "by 0.02 bits" in found["X4c-cifar10"]["why"]
+    assert "behind by 0.2 bits" in found["X4c-cifar10"]["why"] and "ahead by 0.02 bits" in found["X4d-cifar10"]["why"]
     relevance = found["X2e-cifar10"]["series"]["relevance"]["4 bit"]
     assert relevance == [0.7 + AHEAD["lrp"]] * 3 + [pytest.approx(0.7 + AHEAD["lrp"] + 0.001)], "epsilon alone counts"
     head, *lines = sweep_claims.scores_table(content)
     assert head.split() == ["ResNet-20", "ResNet-32", "ResNet-44", "ResNet-56", "zeros"]
     labels = [line[:28].strip() for line in lines]
     assert labels[:4] == ["Taylor", "Fisher", "activation-aware", "magnitude"] and "ECQ" in labels
+    whole, floored = (
+        next(line.split()[-5] for line in lines if line.startswith(name)) for name in ("LRP, z+  ", "LRP, z+, f")
+    )
+    assert (whole, floored) == ("67.0%", "66.0%")
     assert {"LRP, epsilon", "LRP, z+", "LRP, z+, floor 0.001", "LRP, gamma", "LRP, alpha2-beta1"} < set(labels)
+
+
+def test_incomplete_nets_other_settings_and_draws_without_information_decide_nothing():
+    points = points_of("ecqx-cifar10-one-shot-scores")
+    whole = sweep_claims.decided(points, [at_once(point) for point in points]).content["claims"]
+    rows = [sweep_claims.one_shot_row(at_once(point)) for point in points]
+    another = next(one for one in rows if one["arm"] == "lrp" and sweep_claims.INFORMATION + "all weights" in one)
+    bare = {name: value for name, value in another.items() if not name.startswith(sweep_claims.INFORMATION)}
+    more = [{**bare, "seed": 1}, {**another, "bits": 2, "accuracy": 0.1}, {**bare, "Lambda": 0.2, "accuracy": 0.1}]
+    more += [{**bare, "net": "resnet110", "arm": arm} for arm in ("float", "taylor")]
+    made = record.Record(sweep_claims.LESSON, "full", "cifar10")
+    sweep_claims.decide_one_shot(made, [*rows, *more])
+    assert made.content["claims"] == whole
 
 
 def test_other_plans_decide_nothing():

@@ -160,9 +160,9 @@ def quantize(
         bits hardly count, keep more of their precision.
     relevance : dict of str to Tensor, optional
         As `relcomp_kit.relevance.lrp.weight_relevance` gives it: names and shapes of the parameters, 0 or more, in any
-        unit; it is divided by each tensor's largest. A tensor without any relevance is quantized by ECQ. In others, a
-        weight whose relevance is 0 becomes 0. If more weights have zero relevance than ECQ would set to 0, the tensor
-        becomes sparser than under ECQ, unless there is a floor.
+        unit; it is divided by each tensor's largest. A tensor without any relevance is quantized by ECQ. In others,
+        without a floor, a weight whose relevance is 0 becomes 0. If more weights have zero relevance than ECQ would set
+        to 0, the tensor becomes sparser than under ECQ.
     give_back : float
         The most sparsity of a tensor that its relevance may give back, in [0, 1].
     exclude : iterable of str
@@ -219,7 +219,7 @@ def normalized(relevance: Tensor, floor: float = 0.0) -> Tensor:
     relevance : Tensor
         Any shape, 0 or more, in any unit.
     floor : float
-        The least value after that.
+        The least value after that, where not all is 0.
 
     Returns
     -------

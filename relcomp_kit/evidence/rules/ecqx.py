@@ -191,15 +191,29 @@ def x4(relevant: Series, each: Series) -> Ruling:
     return Ruling({"relevant weights have more information": better(relevant, each, INFORMATION, "bits")}, told)
 
 
-def x4c(relevant: Series, by_ecq: Series) -> Ruling:
-    """Judge whether it is relevance that brings them there: whether they have more information than under ECQ.
+def x4c(relevant: Series, large: Series) -> Ruling:
+    """Judge whether relevance tells it and not size: whether the largest weights have less information.
 
     Parameters
     ----------
     relevant : sequence of float
         As in `x4`.
-    by_ecq : sequence of float
-        The same for the same weights, quantized by ECQ.
+    large : sequence of float
+        The same over the largest tenth of every tensor's weights.
     """
-    told = f"{spread(relevant)} bits against {spread(by_ecq)} bits by ECQ"
-    return Ruling({"they have more than under ECQ": better(relevant, by_ecq, MOVED, "bits")}, told)
+    told = f"relevant {spread(relevant)} bits against large {spread(large)} bits"
+    return Ruling({"relevant weights have more than large ones": better(relevant, large, MOVED, "bits")}, told)
+
+
+def x4d(relevant: Series, by_ecq: Series) -> Ruling:
+    """Judge whether ECQ^x brings relevant weights there: whether they move to clusters that are rarer under ECQ.
+
+    Parameters
+    ----------
+    relevant : sequence of float
+        As in `x4`, but by the clusters that ECQ makes: so a weight gains only by moving.
+    by_ecq : sequence of float
+        The same weights where ECQ puts them.
+    """
+    told = f"{spread(relevant)} bits by ECQ^x against {spread(by_ecq)} bits by ECQ"
+    return Ruling({"relevant weights move to rarer clusters": better(relevant, by_ecq, MOVED, "bits")}, told)

@@ -107,7 +107,8 @@ def one_shot(
     floor : float
         As in `relcomp_kit.compression.ecqx.quantize`.
     information : bool
-        Whether to say, too, how much information the clusters of relevant weights have; see `cluster_information`.
+        Whether to say, too, how much information the clusters have in which relevant weights end, large ones, and all;
+        and what the former would be by the clusters of ECQ, with and without relevance. See `cluster_information`.
 
     Raises
     ------
@@ -130,8 +131,16 @@ def one_shot(
     changed.load_state_dict(ecqx.state_dict(quantized))
     if information:
         by_lrp = arm_relevance("lrp", model, batches, seed, rule=rule, aggregate=aggregate)
-        relevant, each = cluster_information(quantized.indices, by_lrp)
-        about |= {"information of relevant weights": (relevant, "bits"), "information of all weights": (each, "bits")}
+        size = arm_relevance("magnitude", model, batches, seed)
+        ecq = ecqx.quantize(model, bits, Lambda, step=step_rule, probabilities=probabilities).indices
+        asked = {
+            "relevant weights": (quantized.indices, quantized.indices, by_lrp),
+            "large weights": (quantized.indices, quantized.indices, size),
+            "all weights": (quantized.indices, quantized.indices, None),
+            "relevant weights, by ECQ's clusters": (quantized.indices, ecq, by_lrp),
+            "relevant weights under ECQ": (ecq, ecq, by_lrp),
+        }
+        about |= {f"information of {what}": (cluster_information(*how), "bits") for what, how in asked.items()}
     return about | {
         "accuracy": (task.scores(changed, "test")[task.chosen_by], "share"),
         "sparsity": (quantized.sparsity, "share"),
@@ -171,9 +180,9 @@ def arm_relevance(
 
 
 def cluster_information(
-    indices: dict[str, Tensor], relevance: dict[str, Tensor], share: float = 0.1
-) -> tuple[float, float]:
-    """Return how much information the clusters have in which relevant weights end, and those of all weights, in bits.
+    indices: dict[str, Tensor], counted: dict[str, Tensor], scores: dict[str, Tensor] | None, share: float = 0.1
+) -> float:
+    """Return the mean information of the clusters in which weights end, in bits.
 
     A cluster that holds a share P of a tensor's weights has the information -log2 P: the rarer, the more.
 
@@ -181,24 +190,23 @@ def cluster_information(
     ----------
     indices : dict of str to Tensor
         The centroid of every weight, by parameter name.
-    relevance : dict of str to Tensor
-        Relevance of every weight, of the same names and shapes.
+    counted : dict of str to Tensor
+        The centroids that the shares are counted by: the same, or those of another quantization, so that a weight only
+        gains by what itself does. A cluster that is empty there counts as one weight.
+    scores : dict of str to Tensor or None
+        A number for every weight: of each tensor only those with the highest count. None for all.
     share : float
-        Of a tensor's weights, the most relevant, that count as relevant.
-
-    Returns
-    -------
-    tuple of float
-        The mean over the relevant weights of all tensors, and over all weights: their entropy.
+        Of a tensor's weights that count, in (0, 1].
     """
-    relevant, each = [], []
+    found = []
     for name, index in indices.items():
-        _, place, counts = index.flatten().unique(return_inverse=True, return_counts=True)
-        bits = -(counts.double() / index.numel()).log2()[place]
-        most = relevance[name].flatten().to(bits.device).topk(math.ceil(share * len(bits))).indices
-        relevant.append(bits[most])
-        each.append(bits)
-    return torch.cat(relevant).mean().item(), torch.cat(each).mean().item()
+        least = int(min(index.min(), counted[name].min()))
+        counts = (counted[name].flatten().long() - least).bincount(minlength=int(index.max()) - least + 1).clamp_min(1)
+        bits = -(counts.double() / index.numel()).log2()[index.flatten().long() - least]
+        if scores is not None:
+            bits = bits[scores[name].flatten().to(bits.device).topk(math.ceil(share * len(bits))).indices]
+        found.append(bits)
+    return torch.cat(found).mean().item()
 
 
 def trained(

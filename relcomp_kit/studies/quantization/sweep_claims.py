@@ -19,6 +19,8 @@ from relcomp_kit.sweeps.table import Rows, select
 LESSON = "05_quantize_by_relevance"
 ONE_SHOT = "one-shot"  # the experiment
 AT_ONCE = "accuracy at once"  # its measurement
+INFORMATION = "information of "  # begins those of clusters
+SETTING = {"bits": 4, "Lambda": 0.05, "probabilities": "normalized", "rule": "epsilon", "floor": 0.0}  # of the claims
 
 
 def check(points: Sequence[Point]) -> str:
@@ -80,7 +82,7 @@ def one_shot_row(record: dict) -> dict:
     found = {entry["name"]: entry["value"] for entry in record["measurements"]}
     names = ("net", "arm", "seed", "bits", "Lambda", "step_rule", "probabilities", "rule", "floor")
     sizes = {"sparsity": found.get("sparsity"), "bytes": found.get("coded size"), "file": found.get("file size")}
-    information = {name: found.get(f"information of {name} weights") for name in ("relevant", "all")}
+    information = {name: value for name, value in found.items() if name.startswith(INFORMATION)}
     return {name: point[name] for name in names} | {"accuracy": found["accuracy"]} | sizes | information
 
 
@@ -136,21 +138,24 @@ def scores_table(record: dict) -> list[str]:
     record : dict
         That `decided` made of the experiment "one-shot".
     """
-    rows = select(record["measurements"], name=AT_ONCE)
+    setting = {name: SETTING[name] for name in ("bits", "Lambda", "probabilities")}
+    rows = select(record["measurements"], name=AT_ONCE, step_rule=results.PUBLISHED_STEP, **setting)
+    rows = [one for one in rows if one["arm"] != "float"]
     nets = list(dict.fromkeys(one["net"] for one in rows))
     lines = [f"{'':28}" + "".join(f"{_name(net):>11}" for net in nets) + f"{'zeros':>9}"]
     for arm, rule, floor in dict.fromkeys((one["arm"], one["rule"], one["floor"]) for one in rows):
         some = select(rows, arm=arm, rule=rule, floor=floor)
         label = results.arm_label(arm) + (f", {rule}" if arm == "lrp" else "") + (f", floor {floor}" if floor else "")
-        each = (f"{select(some, net=net)[0]['accuracy']:>11.1%}" for net in nets)
-        lines.append(f"{label:28}" + "".join(each) + f"{fmean(one['sparsity'] for one in some):>9.0%}")
+        each = ([one["accuracy"] for one in select(some, net=net)] for net in nets)
+        cells = (f"{fmean(values):>11.1%}" if values else f"{'-':>11}" for values in each)
+        lines.append(f"{label:28}" + "".join(cells) + f"{fmean(one['sparsity'] for one in some):>9.0%}")
     return lines
 
 
 def decide_one_shot(record: Record, rows: Rows) -> None:
     """Decide the claims about nets that were quantized without training: a net is what a seed is elsewhere.
 
-    Plans with random numbers decide X2d, those with scores by the loss X2e, those with information X4 and X4c.
+    Plans with random numbers decide X2d, those with scores by the loss X2e, those with information X4, X4c and X4d.
 
     Parameters
     ----------
@@ -160,20 +165,36 @@ def decide_one_shot(record: Record, rows: Rows) -> None:
         As `one_shot_row` returns them; several seeds of an arm are draws of its images or numbers, and their mean
         counts.
     """
-    some = select(rows, step_rule=results.PUBLISHED_STEP, probabilities="normalized", rule="epsilon", floor=0.0)
-    nets = list(dict.fromkeys(one["net"] for one in some))
-    about = {"at_scale": False, "seeds": list(range(len(nets))), "on": ", ".join(nets)}
+    some = [one for one in select(rows, step_rule=results.PUBLISHED_STEP, **SETTING) if one["arm"] != "float"]
     dataset = record.content["dataset"]
 
-    def of_nets(arm: str, name: str = "accuracy") -> list[float]:
-        return [fmean(one[name] for one in select(some, net=net, arm=arm)) for net in nets]
+    def about(arms: Sequence[str], rows: Rows) -> dict:
+        """Return what is said of a verdict on those nets that have all of some arms."""
+        nets = dict.fromkeys(one["net"] for one in rows)
+        having = [net for net in nets if all(select(rows, net=net, arm=arm) for arm in arms)]
+        return {"at_scale": False, "seeds": list(range(len(having))), "on": ", ".join(having)}
 
-    arms = {one["arm"] for one in some}
+    def of_nets(nets: str, arm: str, name: str = "accuracy", rows: Rows = some) -> list[float]:
+        return [fmean(one[name] for one in select(rows, net=net, arm=arm)) for net in nets.split(", ")]
+
     for claim, labels in (("X2d", results.RIVALS), ("X2e", results.SCORES)):
-        if arms >= {"lrp", *labels}:
-            rivals = {label: {"4 bit": of_nets(arm)} for arm, label in labels.items()}
-            record.claim(f"{claim}-{dataset}", **about, relevance={"4 bit": of_nets("lrp")}, rivals=rivals)
-    if all(select(some, arm=arm) and select(some, arm=arm)[0]["relevant"] is not None for arm in ("lrp", "ecq")):
-        relevant = of_nets("lrp", "relevant")
-        record.claim(f"X4-{dataset}", **about, relevant=relevant, each=of_nets("lrp", "all"))
-        record.claim(f"X4c-{dataset}", **about, relevant=relevant, by_ecq=of_nets("ecq", "relevant"))
+        told = about(("lrp", *labels), some)
+        if told["on"]:
+            rivals = {label: {"4 bit": of_nets(told["on"], arm)} for arm, label in labels.items()}
+            record.claim(f"{claim}-{dataset}", **told, relevance={"4 bit": of_nets(told["on"], "lrp")}, rivals=rivals)
+    counted = [one for one in some if f"{INFORMATION}all weights" in one]
+    told = about(("lrp",), counted)
+    if told["on"]:
+        relevant, large, each, moved, by_ecq = (
+            of_nets(told["on"], "lrp", f"{INFORMATION}{what}", counted)
+            for what in (
+                "relevant weights",
+                "large weights",
+                "all weights",
+                "relevant weights, by ECQ's clusters",
+                "relevant weights under ECQ",
+            )
+        )
+        record.claim(f"X4-{dataset}", **told, relevant=relevant, each=each)
+        record.claim(f"X4c-{dataset}", **told, relevant=relevant, large=large)
+        record.claim(f"X4d-{dataset}", **told, relevant=moved, by_ecq=by_ecq)
