@@ -594,9 +594,9 @@ for title, run in shown_runs.items():
 
 # %% [markdown]
 # **What you see.** Under a third of the weights is enough for this task, at an accuracy like that before pruning. In this run the accuracy
-# rises a little, about as much as through the same training alone. So here, unlike on ten digits, so few weights cost nothing; pruning itself brings next to nothing. After
-# the published budget, which the record has, one seed of three still rises, and on average the rise is almost gone. (The record was made
-# before this control existed.)
+# rises a little, about as much as through the same training alone. So here, unlike on ten digits, so few weights cost nothing; pruning
+# itself brings next to nothing. After the published budget, which the record has, one seed of three still rises, and on average the rise is
+# almost gone. (The record was made before this control existed.)
 
 # %%
 pairs = list(zip(curves["two classes"], curves["two classes, unpruned"]))

@@ -454,7 +454,9 @@ def test_trained_at_equal_widths_a_third_of_the_lead_of_relevance_is_left_and_th
     assert found["B5e"]["verdict"] == "undecided" and "magnitude" in found["B5e"]["why"].split("(")[0]
     assert found["B5d"]["verdict"] == "partly"
     rows = experts.recorded(record)
-    knowing = sweep_claims.by_widths(rows, "rail", "trained")["the widths of relevance"]
+    own, knowing = sweep_claims.by_widths(rows, "rail", "trained").values()
+    assert fmean(own["average"]) - fmean(own["relevance"]) == pytest.approx(0.01, abs=0.002)
+    assert min(own["average"]) > max(own["relevance"])
     knowing = {arm: fmean(knowing[arm]) for arm in ("relevance", "average", "Taylor", "Fisher")}
     assert max(knowing.values()) - min(knowing.values()) < 0.005
 
