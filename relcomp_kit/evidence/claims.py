@@ -146,7 +146,7 @@ def table(records: list[dict], profile: str = "quick") -> list[dict]:
         record, live = decided.get(claim["id"], ({}, {}))
         kept = full[claim["id"]][1] if claim["id"] in full else {}
         # Published data with another net is a stand-in all the same.
-        recorded_on = kept.get("dataset") if kept.get("verdict") != "holds on a stand-in" else None
+        recorded_on = kept.get("dataset") if kept.get("at_scale", True) else None
         command = claim.get("command", f"relcomp run {claim['lesson'][:2]} --profile full")
         published_on = not claim["needs"] or claim["needs"] in (live.get("dataset"), recorded_on)
         rows.append(

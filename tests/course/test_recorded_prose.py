@@ -22,6 +22,7 @@ from relcomp_kit.studies.experts import sweep_claims
 from relcomp_kit.studies.pruning import measurement as pruning
 from relcomp_kit.studies.pruning import results as pruning_results
 from relcomp_kit.studies.quantization import results as quantization
+from relcomp_kit.studies.quantization import sweep_claims as quantization_claims
 from relcomp_kit.studies.relevance import measurement as relevance
 from relcomp_kit.studies.relevance import results as relevance_results
 from relcomp_kit.studies.segmentation import results as segmentation_results
@@ -461,6 +462,36 @@ def test_trained_at_equal_widths_a_third_of_the_lead_of_relevance_is_left_and_th
     assert max(knowing.values()) - min(knowing.values()) < 0.005
 
 
+def test_at_once_the_rule_of_lrp_matters_more_than_relevance_against_the_loss():
+    """Lesson 05: the second table of four nets on CIFAR-10, from the shallowest to the deepest."""
+    record = reference("05_quantize_by_relevance.cifar10-one-shot-scores")
+    rows = select(record["measurements"], name=quantization_claims.AT_ONCE)
+
+    def of_nets(**how):
+        return [one["accuracy"] for one in select(rows, **{"rule": "epsilon", "floor": 0.0} | how)]
+
+    epsilon, ecq, (gamma, alpha, bare) = (
+        of_nets(arm="lrp"),
+        of_nets(arm="ecq"),
+        (of_nets(arm="lrp", rule=rule) for rule in ("gamma", "alpha2-beta1", "z+")),
+    )
+    assert len(epsilon) == 4 and all(one > other for one, other in zip(gamma, epsilon))
+    assert [one > other for one, other in zip(alpha, epsilon)] == [False, True, True, True]
+    assert max(bare) < 0.11, "it guesses"
+    floored = of_nets(arm="lrp", rule="z+", floor=0.001)
+    others = [of_nets(arm=arm) for arm in ("taylor", "fisher", "activation-aware", "magnitude")] + [
+        epsilon,
+        gamma,
+        alpha,
+    ]
+    assert [one > max(rest) for one, *rest in zip(floored, *others)] == [False, False, True, True]
+    assert floored[0] < ecq[0]
+    (told,) = (claim["series"] for claim in record["claims"] if claim["id"] == "X4c-cifar10")
+    assert fmean(told["relevant"]) == pytest.approx(5.1, abs=0.05) and fmean(told["large"]) == pytest.approx(
+        5.5, abs=0.05
+    )
+
+
 def test_deepcabac_is_smaller_than_every_rival():
     rows, _ = coding.recorded(reference("07_encode_with_nnc"))
     for rival in coding.worst(rows, (*coding.RIVALS, *coding.OTHERS)).values():
@@ -499,19 +530,21 @@ def test_of_the_rail_work_only_the_size_is_reproduced_and_computation_is_undecid
 def test_quantization_holds_on_a_published_set_at_once_alone_and_no_trained_net_beats_ecq(standings):
     found, _ = standings
     published = {claim for claim in found if claim.endswith(("-gsc", "-cifar10", "-voc"))}
-    assert [claim for claim in published if found[claim] != "open"] == ["X2d-cifar10"]
-    assert found["X2d-cifar10"] == "holds on a stand-in"
+    decided = {claim for claim in published if found[claim] != "open"}
+    assert decided == {f"{claim}-cifar10" for claim in ("X2d", "X2e", "X4", "X4c", "X4d")}
+    assert found["X2d-cifar10"] == found["X4-cifar10"] == "holds on a stand-in" and found["X2e-cifar10"] == "undecided"
+    assert found["X4c-cifar10"] == found["X4d-cifar10"] == "not testable here"  # fails, on a stand-in
     met = {"reproduced", "holds on a stand-in", "partly"}
     assert not met & {found[claim] for claim in ("X2", "X2-rail", "X3", "X3-rail", "X3c", "X3c-rail")}
 
 
-def test_of_the_thesis_most_is_shown_of_the_rail_work_most_on_stand_ins_each_lacks_something():
+def test_of_the_thesis_most_is_shown_of_the_rail_work_most_on_stand_ins_and_two_things_are_missing():
     thesis, rail, ecqx = (
         {state: int(count) for count, state in re.findall(r"(\d+) (shown|stand-in|implemented|missing)", line)}
         for line in features_count()
     )
     assert thesis["shown"] > sum(thesis.values()) / 2 and rail["stand-in"] > sum(rail.values()) / 2
-    assert all(work["missing"] for work in (thesis, rail, ecqx))
+    assert [work.get("missing", 0) for work in (thesis, rail, ecqx)] == [1, 1, 0]
 
 
 @pytest.mark.slow
