@@ -20,6 +20,7 @@ from relcomp_kit.sweeps.table import select
 
 PUBLISHED = points_of("experts-berdiba-widths")  # with arms with widths of their own, which rail scenes have on record
 POINTS, AS_CUT = points_of("experts-rail-scenes-widths"), points_of("experts-rail-scenes-widths-as-cut")
+MORE = points_of("experts-rail-scenes-widths-more")  # of the same experts, by arms that are rivals in no claim
 OWN = {"magnitude": 0.1, "magnitude per layer": 0.25, "random": 0.27}
 EQUAL = {"relevance": 0.33, "average": 0.34, "magnitude": 0.30, "random": 0.32}
 CLASSES = ["rail", "sky"]
@@ -88,7 +89,7 @@ def test_experts_as_cut_decide_one_more():
     assert found["B5f"]["on"].endswith("experts of 80% of the filters, as cut")
 
 
-@pytest.mark.parametrize(("points", "when"), [(POINTS, "trained"), (AS_CUT, "as cut")])
+@pytest.mark.parametrize(("points", "when"), [([*POINTS, *MORE], "trained"), (AS_CUT, "as cut")])
 def test_the_figure_has_every_arm_under_both_widths(points, when):
     rows = [results.row(cut(point)) for point in points]
     own, equal = sweep_claims.by_widths(rows, "rail", when).values()
@@ -96,6 +97,7 @@ def test_the_figure_has_every_arm_under_both_widths(points, when):
     assert ("random per filter" in own) == (when == "trained")
     assert {*BY_LOSS} <= {*own}
     assert [*equal] == [*EQUAL, *SCORES, *BY_LOSS]
+    assert not {point.name for point in POINTS} & {point.name for point in MORE}
     assert equal["random"] == pytest.approx([0.32, 0.321, 0.322])
     head, *lines = sweep_claims.table({"own": own, "equal": equal})
     assert head.split()[-2:] == ["own", "equal"] and len(lines) == len({*own, *equal})
