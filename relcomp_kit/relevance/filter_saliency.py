@@ -8,14 +8,13 @@ from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from relcomp_kit.errors import UserError
 from relcomp_kit.models.device import device_of
 from relcomp_kit.models.outputs import logits
 from relcomp_kit.relevance.channels import batch_norms, check_eval, hooked, inner_layers
-from relcomp_kit.relevance.weight_saliency import activation_aware, unlabelled
+from relcomp_kit.relevance.weight_saliency import activation_aware, image_losses
 
 Scores = dict[str, Tensor]
 TINY = 1e-30  # in the place of a deviation of 0
@@ -169,10 +168,8 @@ def taylor(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], *, square
     with hooked(hooks), torch.enable_grad():
         for x, labels in batches:
             x, labels = x.to(device).requires_grad_(), labels.long().to(device)
-            void = unlabelled(labels)
-            losses = cross_entropy(logits(model(x)), labels, ignore_index=void, reduction="none").view(len(x), -1)
-            counted = (labels != void).view(len(x), -1).sum(1)
-            torch.autograd.grad((losses.sum(1) / counted.clamp_min(1)).sum(), x)
+            losses, counted = image_losses(logits(model(x)), labels)
+            torch.autograd.grad(losses.sum(), x)
             images += int((counted > 0).sum())
     if not images:
         raise UserError("no label counts: give a batch with labels of the classes that the scores are for")

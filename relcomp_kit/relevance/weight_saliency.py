@@ -69,9 +69,20 @@ def activation_aware(model: nn.Module, batches: Iterable[tuple[Tensor, object]])
     }
 
 
-def unlabelled(labels: Tensor) -> int:
-    """Return the label that says that there is none: 255 of pixels, -100 of images (N,), where 255 may be a class."""
-    return VOID if labels.ndim > 1 else NO_LABEL
+def image_losses(output: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the mean cross-entropy of each image's labels, (N,), and how many labels of each count, (N,).
+
+    Parameters
+    ----------
+    output : Tensor
+        Logits, (N, classes, ...).
+    labels : Tensor
+        Classes (N, ...), int64; 255 of pixels does not count, nor does -100 of images (N,), where 255 may be a class.
+    """
+    void = VOID if labels.ndim > 1 else NO_LABEL
+    losses = cross_entropy(output, labels, ignore_index=void, reduction="none").view(len(labels), -1)
+    counted = (labels != void).view(len(labels), -1).sum(1)
+    return losses.sum(1) / counted.clamp_min(1), counted
 
 
 def _layers(model: nn.Module) -> dict[str, Layer]:
@@ -125,19 +136,19 @@ def loss_change(
     weights = {name: value.detach() for name, value in layer_weights(model).items()}
     sums, images = {name: torch.zeros_like(value, dtype=torch.float64) for name, value in weights.items()}, 0
 
-    def loss(changed: dict[str, Tensor], image: Tensor, label: Tensor) -> Tensor:
-        output = logits(functional_call(model, changed, (image[None],)))
-        losses = cross_entropy(output, label[None], ignore_index=unlabelled(label[None]), reduction="none")
-        return losses.sum() / (label != unlabelled(label[None])).sum().clamp_min(1)
+    def loss(changed: dict[str, Tensor], image: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
+        losses, counted = image_losses(logits(functional_call(model, changed, (image[None],))), label[None])
+        return losses[0], counted[0]
 
-    slopes, device = vmap(grad(loss), in_dims=(None, 0, 0)), device_of(model)
+    slopes, device = vmap(grad(loss, has_aux=True), in_dims=(None, 0, 0)), device_of(model)
     for x, labels in (batch for batch in batches if len(batch[0])):
         for image, label in zip(x.to(device).split(CHUNK), labels.long().to(device).split(CHUNK)):
             with torch.no_grad():  # or what is summed up remembers how other parameters led to it
-                for name, slope in slopes(weights, image, label).items():
+                found, counted = slopes(weights, image, label)
+                for name, slope in found.items():
                     change = (slope * weights[name]).double()
                     sums[name] += (change.square() / 2 if squared else change.abs()).sum(0)
-            images += int((label != unlabelled(label)).view(len(label), -1).any(1).sum())
+            images += int((counted > 0).sum())
     if not images:
         raise UserError("no label counts: give a batch with labels of the classes that the scores are for")
     return {name: total / images for name, total in sums.items()}

@@ -124,13 +124,14 @@ def one_shot(
     if arm == "float":
         return about | {"accuracy": (task.scores(model, "test")[task.chosen_by], "share")}
     batches = [task.batch(index) for index in range(relevance_images // 100)]
-    relevance = arm_relevance(arm, model, batches, seed, rule=rule, aggregate=aggregate)
+    measured = {"rule": rule, "aggregate": aggregate}
+    relevance = arm_relevance(arm, model, batches, seed, **measured)
     how = {"step": step_rule, "probabilities": probabilities, "floor": floor}
     quantized = ecqx.quantize(model, bits, Lambda, relevance=relevance, **how)
     changed = copy.deepcopy(model)
     changed.load_state_dict(ecqx.state_dict(quantized))
     if information:
-        by_lrp = arm_relevance("lrp", model, batches, seed, rule=rule, aggregate=aggregate)
+        by_lrp = relevance if arm == "lrp" else arm_relevance("lrp", model, batches, seed, **measured)
         size = arm_relevance("magnitude", model, batches, seed)
         ecq = ecqx.quantize(model, bits, Lambda, step=step_rule, probabilities=probabilities).indices
         asked = {
@@ -140,7 +141,7 @@ def one_shot(
             "relevant weights, by ECQ's clusters": (quantized.indices, ecq, by_lrp),
             "relevant weights under ECQ": (ecq, ecq, by_lrp),
         }
-        about |= {f"information of {what}": (cluster_information(*how), "bits") for what, how in asked.items()}
+        about |= {f"information of {what}": (cluster_information(*which), "bits") for what, which in asked.items()}
     return about | {
         "accuracy": (task.scores(changed, "test")[task.chosen_by], "share"),
         "sparsity": (quantized.sparsity, "share"),
