@@ -21,8 +21,8 @@ THESIS += " 13 13a 13b 14 14c 14d"
 RAIL = "1 2 3 4 4c 4d 5 5c 5d 5e 5f 5g 6 7 8 9 10 11 12 13 13c"
 SETS = ("", "-rail", "-gsc", "-cifar10", "-voc")
 QUANTIZED = [f"{claim}{ending}" for claim in ("1", "1c", "2", "2c", "3") for ending in SETS]
-AT_ONCE = [f"{claim}-cifar10" for claim in ("2d", "2e", "4", "4c", "4d")]
-QUANTIZED = [*QUANTIZED[:20], *AT_ONCE, *QUANTIZED[20:], "3c", "3c-rail"]
+AT_ONCE = [f"{claim}-cifar10" for claim in ("2d", "2e", "2f", "4", "4c", "4d")]
+QUANTIZED = [*QUANTIZED[:20], *AT_ONCE[:3], "2g", *AT_ONCE[3:], *QUANTIZED[20:], "3c", "3c-rail"]
 IDS = [f"{letter}{name}" for letter, names in zip("TBX", (THESIS.split(), RAIL.split(), QUANTIZED)) for name in names]
 COLUMNS = {
     *("id", "source", "statement", "published", "measured", "unit", "verdict", "profile", "dataset"),

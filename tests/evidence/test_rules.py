@@ -33,9 +33,10 @@ X1 = {bits: three(0.90) for bits in (2, 3, 4, 5)}
 MAGNITUDE_AHEAD = "magnitude is ahead for sign"
 AXES = ("equal sparsity", "equal bytes")
 PLAIN, SCORES = ("ECQ", "magnitude", "random"), ("Taylor", "Fisher", "activation-aware")
+CODERS = ("GPTQ", "RDOQ")
 X2 = {
     "relevance": dict.fromkeys(AXES, three(0.9)),
-    "rivals": {name: dict.fromkeys(AXES, three(0.87)) for name in (*PLAIN, *SCORES)},
+    "rivals": {name: dict.fromkeys(AXES, three(0.87)) for name in (*PLAIN, *SCORES, *CODERS)},
 }
 X3 = {"ratio": [115.0, 116.0, 118.0], "lost": [0.001, 0.0, -0.002]}
 
@@ -271,8 +272,15 @@ EXAMPLES = {
                 for axis in AXES
             ),
         )
-        for name, rivals in (("X2", ["ECQ"]), ("X2c", ["magnitude", "random"]), ("X2d", PLAIN), ("X2e", SCORES))
+        for name, rivals in (
+            *(("X2", ["ECQ"]), ("X2c", ["magnitude", "random"])),
+            *(("X2d", PLAIN), ("X2e", SCORES), ("X2f", CODERS)),
+        )
     },
+    "X2g": (
+        {"accuracy": X1, "learned": dict.fromkeys(X1, three(0.904))},
+        *(({"accuracy": X1 | {bits: three(0.898)}}, f"{bits} bit loses at most half a point") for bits in X1),
+    ),
     "X4": (
         {"relevant": three(2.5), "each": three(1.9)},
         ({"each": three(2.2)}, "relevant weights have more information"),

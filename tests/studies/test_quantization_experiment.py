@@ -5,6 +5,11 @@ import math
 import pytest
 import torch
 
+from relcomp_kit.compression import nnc
+from relcomp_kit.compression.ecqx.recipe import QatRecipe, resolve
+from relcomp_kit.compression.ecqx.tasks import task_of
+from relcomp_kit.compression.gptq import gptq
+from relcomp_kit.compression.nnc import rival_codecs
 from relcomp_kit.errors import UserError
 from relcomp_kit.relevance import weight_saliency
 from relcomp_kit.studies.quantization import experiment
@@ -84,3 +89,22 @@ def test_arms_at_once_take_what_they_are_called(monkeypatch):
     assert (given["floor"], given["step"], given["probabilities"]) == (0.25, "p99.9", "published")
     bits = {name: value[0] for name, value in plain.items() if name.startswith("information")}
     assert len(bits) == 5 and bits["information of relevant weights"] > bits["information of all weights"] > 0
+
+
+@pytest.mark.slow
+def test_rivals_at_once_are_theirs():
+    """On digits: GPTQ from the inputs that relevance would be measured on; nncodec at the step and the rate given."""
+    model, data = trained("ReLU", "digits", 0)
+    kwargs = {"net": "ReLU", "dataset": "digits", "seed": 0, "relevance_images": 100}
+    found = one_shot(arm="gptq", bits=3, **kwargs)
+    task = task_of(model, resolve(QatRecipe(batch=100)), data, 0)
+    quantized = gptq(model, [task.batch(0)], 3)
+    assert found["file size"][0] == len(nnc.encode(quantized)) and found["sparsity"][0] == quantized.sparsity
+    if not rival_codecs.has_nncodec():
+        return
+    plain, coarse, bent = (
+        one_shot(arm="rdoq", qp=qp, rate=rate, **kwargs) for qp, rate in ((-38, 0.0), (-16, 0.0), (-16, 1.0))
+    )
+    assert plain["file size"] > coarse["file size"] > bent["file size"]
+    assert plain["sparsity"] < coarse["sparsity"] < bent["sparsity"]
+    assert plain["accuracy"][0] > 0.8

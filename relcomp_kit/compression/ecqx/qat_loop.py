@@ -25,7 +25,7 @@ from relcomp_kit.compression.ecqx.assignment import Assignment, Grid, fit
 from relcomp_kit.compression.ecqx.quantize_net import check_relevance, normalized, plan
 from relcomp_kit.compression.ecqx.quantized import Quantized, to_tensors
 from relcomp_kit.compression.ecqx.recipe import QatRecipe
-from relcomp_kit.compression.ecqx.straight_through import scale_gradient
+from relcomp_kit.compression.ecqx.straight_through import learned_step_gradients, scale_gradient
 from relcomp_kit.compression.ecqx.tasks import Batch, Images, Pictures, Scenes
 from relcomp_kit.errors import UserError
 from relcomp_kit.models.device import seed_generator
@@ -95,6 +95,8 @@ class Run:
         The net's own tensors that are quantized: indices times steps. Empty for the arm "float".
     shadow : dict of str to Tensor
         The same in full precision, in memory of its own.
+    log_steps : dict of str to Tensor
+        Logarithms of the steps that are learned, 0-dimensional: of the arm "lsq" alone.
     """
 
     def __init__(self, net: nn.Module, recipe: QatRecipe, task: Images | Pictures | Scenes, seed: int):
@@ -110,7 +112,11 @@ class Run:
         named = dict(self.net.named_parameters())
         self.weights = {name: named[name] for name in self.grids}
         self.shadow = {name: weight.detach().clone() for name, weight in self.weights.items()}
-        self.trained = [*self.shadow.values(), *(named[name] for name in named if name not in self.grids)]
+        self.log_steps = {name: first_step(self.shadow[name], grid).log() for name, grid in self.grids.items()}
+        if recipe.arm != "lsq":
+            self.log_steps = {}
+        others = (named[name] for name in named if name not in self.grids)
+        self.trained = [*self.shadow.values(), *self.log_steps.values(), *others]
         self.optimizer = torch.optim.Adam(self.trained, recipe.learning_rate)
         self.indices: dict[str, Tensor] = {}
         self.relevance: dict[str, Tensor] = {}
@@ -129,9 +135,14 @@ class Run:
             group["lr"] = self.recipe.learning_rate_at(self.done)
         loss = self.backward(self.task.batch(self.done))
         for name, weight in self.weights.items():
-            if weight.grad is not None:
-                scale = self.recipe.gradient_scale
-                self.shadow[name].grad = scale_gradient(weight.grad, self.indices[name], self.grids[name].step, scale)
+            if weight.grad is None:
+                continue
+            shadow, grid = self.shadow[name], self.grids[name]
+            if self.log_steps:
+                found = learned_step_gradients(weight.grad, shadow, grid.step, grid.levels)
+                shadow.grad, self.log_steps[name].grad = found
+            else:
+                shadow.grad = scale_gradient(weight.grad, self.indices[name], grid.step, self.recipe.gradient_scale)
         self.optimizer.step()
         self.done += 1
         self.losses.append(loss.item())
@@ -159,6 +170,9 @@ class Run:
         it was trained for a step with them.
         """
         recipe = self.recipe
+        if self.log_steps:
+            self.assign()
+            return
         due = recipe.arm not in ("ecq", "float") and self.done % recipe.relevance_every == 0
         if due:
             self.refresh()
@@ -173,8 +187,20 @@ class Run:
 
     def assign(self) -> None:
         """Assign the shadow's weights to centroids, and write these into the net."""
-        self.indices = {name: fitted.indices(self.shadow[name]) for name, fitted in self.fitted.items()}
+        if self.log_steps:
+            self.follow_steps()
+            self.indices = {
+                name: (self.shadow[name] / grid.step).round().clamp(*grid.levels).to(narrowest(grid))
+                for name, grid in self.grids.items()
+            }
+        else:
+            self.indices = {name: fitted.indices(self.shadow[name]) for name, fitted in self.fitted.items()}
         self.load({name: index * self.grids[name].step for name, index in self.indices.items()})
+
+    def follow_steps(self) -> None:
+        """Spread the grids by the steps that are learned."""
+        for name, log_step in self.log_steps.items():
+            self.grids[name] = replace(self.grids[name], step=log_step.exp().item())
 
     @torch.no_grad()
     def load(self, values: dict[str, Tensor]) -> None:
@@ -254,7 +280,7 @@ class Run:
         """Write all that the run needs to go on."""
         state = self.optimizer.state_dict()["state"]
         parts = {"net": self.net.state_dict(), "shadow": self.shadow, "index": self.indices}
-        parts |= {"relevance": self.relevance, "best": self.best}
+        parts |= {"relevance": self.relevance, "best": self.best, "log_step": self.log_steps}
         parts |= {f"optimizer {index}": values for index, values in state.items()}
         tensors = {f"{part}.{name}": value for part, values in parts.items() for name, value in values.items()}
         info = {"identity": identity, "step": self.done, "lambda_share": self.share, "history": self.history}
@@ -273,6 +299,9 @@ class Run:
         load_state(self.net, _part(tensors, "net"))
         for name, value in _part(tensors, "shadow").items():
             self.shadow[name].copy_(value)  # keeps its memory format
+        for name, value in _part(tensors, "log_step").items():
+            self.log_steps[name].copy_(value)
+        self.follow_steps()
         device = self.task.device
         self.indices = {name: value.to(device) for name, value in _part(tensors, "index").items()}
         self.relevance = {name: value.to(device) for name, value in _part(tensors, "relevance").items()}
@@ -285,6 +314,17 @@ class Run:
                     for key, value in values.items()
                 }
         self.optimizer.load_state_dict(state)
+
+
+def narrowest(grid: Grid) -> torch.dtype:
+    """Return the type of indices that holds all levels of a grid."""
+    return torch.int8 if grid.levels[1] <= torch.iinfo(torch.int8).max else torch.int16
+
+
+def first_step(weight: Tensor, grid: Grid) -> Tensor:
+    """Return the step that LSQ begins with, 0-dimensional: 2 mean |w| / sqrt(highest index), or 1 where all are 0."""
+    mean = weight.abs().mean()
+    return torch.where(mean > 0, 2 * mean / math.sqrt(max(map(abs, grid.levels))), torch.ones_like(mean))
 
 
 def best_row(history: list[dict]) -> int:

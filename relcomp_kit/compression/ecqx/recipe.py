@@ -10,7 +10,7 @@ from relcomp_kit.errors import UserError
 from relcomp_kit.models.device import choose_device, choose_precision
 from relcomp_kit.models.recipe import CLASS_WEIGHTS, POLY_POWER, SCHEDULES
 
-ARMS = ("ecq", "lrp", "magnitude", "random", "float")
+ARMS = ("ecq", "lrp", "magnitude", "random", "lsq", "float")
 SOURCES = ("shadow", "quantized")
 
 
@@ -20,10 +20,11 @@ class QatRecipe:
 
     Parameters
     ----------
-    arm : {"ecq", "lrp", "magnitude", "random", "float"}
+    arm : {"ecq", "lrp", "magnitude", "random", "lsq", "float"}
         "ecq": without relevance. "lrp": ECQ^x. "magnitude" and "random" put absolute weights, or uniform numbers drawn
-        once, in the place of relevance. "float": the same training without quantization, because a net that is trained
-        further becomes better by itself.
+        once, in the place of relevance. "lsq": nearest centroids, whose steps are learned with the weights; it takes
+        neither Lambda nor relevance, and has a first step of its own. "float": the same training without quantization,
+        because a net that is trained further becomes better by itself.
     bits, Lambda, give_back, exclude, step_rule, extreme
         As in `relcomp_kit.compression.ecqx.quantize`, where ``step_rule`` is called ``step``. Centroids and lambda are
         those of the net that is given, and stay.

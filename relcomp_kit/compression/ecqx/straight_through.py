@@ -1,4 +1,4 @@
-"""What quantization-aware training needs of a tensor: the gradient for its full-precision copy.
+"""What quantization-aware training needs of a tensor: the gradients for its full-precision copy, and for its step.
 
 The straight-through step itself is in `qat_loop`: quantized weights in the forward pass, and their gradient to the
 full-precision copy.
@@ -46,3 +46,35 @@ def scale_gradient(gradient: Tensor, indices: Tensor, step: float, scale: str) -
         return gradient
     factor = (indices.abs() if scale == "abs" else indices).to(gradient.dtype) * step
     return gradient * factor.masked_fill_(indices == 0, 1)
+
+
+def learned_step_gradients(
+    gradient: Tensor, weight: Tensor, step: float, levels: tuple[int, int]
+) -> tuple[Tensor, Tensor]:
+    """Return the gradients of a full-precision weight and of the logarithm of its step, where both are learned (LSQ).
+
+    Weights beyond the last level do not move any more; they, and the rounding of the others, pull the step.
+    Source: Esser, McKinstry, Bablani, Appuswamy, Modha: "Learned Step Size Quantization", 2020. There the step itself
+    is learned, by a gradient that is scaled down. Adam's steps have one size whatever the gradient's, so here its
+    logarithm is: all steps change by the same factor.
+
+    Parameters
+    ----------
+    gradient, weight : Tensor
+        Of one shape; the gradient is with respect to the quantized weight.
+    step : float
+        Distance of two centroids, in units of the weights.
+    levels : (int, int)
+        The lowest and the highest index.
+
+    Returns
+    -------
+    Tensor
+        Of the gradient's shape.
+    Tensor
+        0-dimensional.
+    """
+    scaled = weight / step
+    inside = (scaled >= levels[0]) & (scaled <= levels[1])
+    index = scaled.round().clamp_(*levels)
+    return gradient * inside, step * (gradient * (index - scaled * inside)).sum()

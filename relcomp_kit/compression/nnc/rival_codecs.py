@@ -125,8 +125,10 @@ def has_nncodec() -> bool:
     return find_spec("nncodec") is not None
 
 
-def nncodec_floats(state: dict[str, Tensor], *, dependent: bool) -> tuple[int, dict[str, Tensor]]:
-    """Quantize and code a float net by nncodec itself, at its default step sizes.
+def nncodec_floats(
+    state: dict[str, Tensor], *, dependent: bool, qp: int = -38, rate: float = 0.0
+) -> tuple[int, dict[str, Tensor]]:
+    """Quantize and code a float net by nncodec itself.
 
     Parameters
     ----------
@@ -134,6 +136,10 @@ def nncodec_floats(state: dict[str, Tensor], *, dependent: bool) -> tuple[int, d
         Float tensors are coded as float32. Others are left out: nncodec does not take them.
     dependent : bool
         Dependent (trellis-coded) quantization, which is nncodec's default, or uniform.
+    qp : int
+        Step of tensors with two dimensions and more, on a logarithmic scale: 4 more double it. By default nncodec's.
+    rate : float
+        What bits weigh against distance, its ``lambda_scale``: above 0, rounding is rate-distortion-optimized (RDOQ).
 
     Returns
     -------
@@ -161,6 +167,8 @@ def nncodec_floats(state: dict[str, Tensor], *, dependent: bool) -> tuple[int, d
                 bitstream_path=None,
                 return_bitstream=True,
                 use_dq=dependent,
+                qp=qp,
+                lambda_scale=rate,
             )
             decoded = nnc.decompress(bytearray(stream))
     except SystemExit as error:

@@ -12,6 +12,7 @@ from relcomp_kit.evidence.verdicts import Condition, Ruling
 PUBLISHED = ("ECQ",)  # what the paper compares with
 CHANCE = ("magnitude", "random")  # what stands in the place of relevance in the controls
 SCORES = ("Taylor", "Fisher", "activation-aware")  # by the loss, and by what weights meet
+CODERS = ("GPTQ", "RDOQ")  # that know no relevance
 TIMES_SMALLER = 103
 INFORMATION, MOVED = 0.5, 0.1  # bits, the smallest effects of interest
 Reference = Series | dict[str, Series]
@@ -41,6 +42,19 @@ def x1c(accuracy: dict[str, Series], trained: Reference) -> Ruling:
         Accuracy of float nets after as much training, by which alone a net becomes better.
     """
     return _without_loss(accuracy, trained)
+
+
+def x2g(accuracy: dict[str, Series], learned: dict[str, Series]) -> Ruling:
+    """Judge whether quantized nets lose accuracy against nets whose steps are learned (LSQ), at equal bits.
+
+    Parameters
+    ----------
+    accuracy : dict of str to sequence of float
+        By bit width the accuracy of ECQ^x, one value a seed.
+    learned : dict of str to sequence of float
+        The same of LSQ.
+    """
+    return _without_loss(accuracy, learned)
 
 
 def _without_loss(accuracy: dict[str, Series], reference: Reference) -> Ruling:
@@ -109,6 +123,19 @@ def x2e(relevance: dict[str, Series], rivals: dict[str, dict[str, Series]]) -> R
         The same by score in the place of relevance.
     """
     return _ahead(relevance, {name: rivals[name] for name in SCORES})
+
+
+def x2f(relevance: dict[str, Series], rivals: dict[str, dict[str, Series]]) -> Ruling:
+    """Compare quantization by relevance, without any training, with GPTQ and rate-distortion-optimized rounding.
+
+    Parameters
+    ----------
+    relevance : dict of str to sequence of float
+        As in `x2d`, at equal bytes of files.
+    rivals : dict of str to dict of str to sequence of float
+        The same by rival.
+    """
+    return _ahead(relevance, {name: rivals[name] for name in CODERS})
 
 
 def _ahead(relevance: dict[str, Series], rivals: dict[str, dict[str, Series]]) -> Ruling:

@@ -14,8 +14,9 @@ from relcomp_kit import datasets
 from relcomp_kit.compression import ecqx
 from relcomp_kit.compression.ecqx.qat import VERSION, QatRecipe, measure, quantized_net
 from relcomp_kit.compression.ecqx.recipe import resolve
-from relcomp_kit.compression.ecqx.tasks import task_of
-from relcomp_kit.compression.nnc import encode
+from relcomp_kit.compression.ecqx.tasks import Images, Pictures, Scenes, task_of
+from relcomp_kit.compression.gptq import gptq
+from relcomp_kit.compression.nnc import encode, rival_codecs
 from relcomp_kit.datasets import labelled
 from relcomp_kit.datasets.download import NAMES
 from relcomp_kit.datasets.images import ImageSet
@@ -34,7 +35,8 @@ from relcomp_kit.studies.thesis_net import trained_net
 
 __all__ = ["VERSION", "one_shot", "quantize"]
 
-AT_ONCE = ("ecq", "lrp", "magnitude", "random", "taylor", "fisher", "activation-aware", "float")
+SCORED = ("ecq", "lrp", "magnitude", "random", "taylor", "fisher", "activation-aware")  # by ECQ, or ECQ^x
+AT_ONCE = (*SCORED, "gptq", "rdoq", "float")
 
 
 def quantize(
@@ -84,6 +86,8 @@ def one_shot(
     aggregate: str = "mean_of_abs",
     relevance_images: int = 1000,
     floor: float = 0.0,
+    qp: int = -38,
+    rate: float = 0.0,
     information: bool = False,
 ) -> dict:
     """Quantize a trained net at once, without any training; return its scores in the test and its size.
@@ -92,8 +96,8 @@ def one_shot(
     ----------
     net, dataset : str
         As in `quantize`; a larger set.
-    arm : {"ecq", "lrp", "magnitude", "random", "taylor", "fisher", "activation-aware", "float"}
-        As in `arm_relevance`; "float" is the net as it is.
+    arm : {"ecq", "lrp", "magnitude", "random", "taylor", "fisher", "activation-aware", "gptq", "rdoq", "float"}
+        As in `arm_relevance`; `relcomp_kit.compression.gptq.gptq`; what nncodec rounds by itself; or the net as it is.
     seed : int
         Of the net if it is trained here, of the order of the images, and of random relevance.
     bits, Lambda, step_rule
@@ -106,6 +110,9 @@ def one_shot(
         Training images that relevance is measured on, in batches of 100.
     floor : float
         As in `relcomp_kit.compression.ecqx.quantize`.
+    qp, rate
+        Of the arm "rdoq", as in `relcomp_kit.compression.nnc.rival_codecs.nncodec_floats`; it takes neither bits nor
+        Lambda nor a rule for the step.
     information : bool
         Whether to say, too, how much information the clusters have in which relevant weights end, large ones, and all;
         and what the former would be by the clusters of ECQ, with and without relevance. See `cluster_information`.
@@ -123,13 +130,15 @@ def one_shot(
     about = {"data": data.sha256, "made by": provenance()["commit"]}
     if arm == "float":
         return about | {"accuracy": (task.scores(model, "test")[task.chosen_by], "share")}
+    if arm == "rdoq":
+        return about | _by_nncodec(model, task, qp, rate)
     batches = [task.batch(index) for index in range(relevance_images // 100)]
+    if arm == "gptq":
+        return about | _of_file(model, task, gptq(model, batches, bits, step=step_rule))
     measured = {"rule": rule, "aggregate": aggregate}
     relevance = arm_relevance(arm, model, batches, seed, **measured)
     how = {"step": step_rule, "probabilities": probabilities, "floor": floor}
     quantized = ecqx.quantize(model, bits, Lambda, relevance=relevance, **how)
-    changed = copy.deepcopy(model)
-    changed.load_state_dict(ecqx.state_dict(quantized))
     if information:
         by_lrp = relevance if arm == "lrp" else arm_relevance("lrp", model, batches, seed, **measured)
         size = arm_relevance("magnitude", model, batches, seed)
@@ -142,12 +151,36 @@ def one_shot(
             "relevant weights under ECQ": (ecq, ecq, by_lrp),
         }
         about |= {f"information of {what}": (cluster_information(*which), "bits") for what, which in asked.items()}
-    return about | {
-        "accuracy": (task.scores(changed, "test")[task.chosen_by], "share"),
+    return about | _of_file(model, task, quantized)
+
+
+def _of_file(model: nn.Module, task: Images | Pictures | Scenes, quantized: ecqx.Quantized) -> dict:
+    """Return how a quantized net does in the test, and what it takes."""
+    return {
+        "accuracy": (_accuracy(model, task, ecqx.state_dict(quantized)), "share"),
         "sparsity": (quantized.sparsity, "share"),
         "coded size": (quantized.coded_bytes, "bytes"),
         "file size": (len(encode(quantized)), "bytes"),
     }
+
+
+def _by_nncodec(model: nn.Module, task: Images | Pictures | Scenes, qp: int, rate: float) -> dict:
+    """Return the same of a net whose weights nncodec has quantized; the rest stays as it is, as in the kit's files."""
+    state = model.state_dict()
+    weights = {name: state[name] for name in ecqx.quantizable(model)}
+    size, decoded = rival_codecs.nncodec_floats(weights, dependent=False, qp=qp, rate=rate)
+    zeros = sum(int((value == 0).sum()) for value in decoded.values())
+    return {
+        "accuracy": (_accuracy(model, task, state | decoded), "share"),
+        "sparsity": (zeros / sum(value.numel() for value in decoded.values()), "share"),
+        "file size": (size + sum(value.nbytes for name, value in state.items() if name not in weights), "bytes"),
+    }
+
+
+def _accuracy(model: nn.Module, task: Images | Pictures | Scenes, state: dict[str, Tensor]) -> float:
+    changed = copy.deepcopy(model)
+    changed.load_state_dict(state)
+    return task.scores(changed, "test")[task.chosen_by]
 
 
 def arm_relevance(

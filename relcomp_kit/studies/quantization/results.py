@@ -18,6 +18,8 @@ from relcomp_kit.sweeps.table import Rows, select
 LABELS = {"ecq": "ECQ", "lrp": "LRP", "magnitude": "magnitude", "random": "random"}  # of arms, as in figures and prose
 ARMS = tuple(LABELS)
 SCORES = {"taylor": "Taylor", "fisher": "Fisher", "activation-aware": "activation-aware"}  # rivals at once alone
+CODERS = {"gptq": "GPTQ", "rdoq": "RDOQ"}  # that know no relevance, at once alone
+LEARNED = {"lsq": "LSQ"}  # that learns its steps, in training alone
 RIVALS = {arm: label for arm, label in LABELS.items() if arm != "lrp"}
 PUBLISHED_STEP = "p99.9-interpolated"
 SPARSE = 0.5  # zeros of a net that is called sparse
@@ -181,6 +183,22 @@ def at_sparsity(rows: Rows, sparsity: float) -> float:
     return float(np.interp(sparsity, x, y, left=math.nan, right=math.nan))
 
 
+def at_bytes(rows: Rows, size: float) -> float:
+    """Return the accuracy of one net in files of so many bytes, on the line between two sizes, by their logarithm.
+
+    The largest file counts for all larger sizes too. NaN below the smallest.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        Of one net and arm.
+    size : float
+        Bytes.
+    """
+    x, y = np.array(sorted((row["file"], row["accuracy"]) for row in rows)).T
+    return float(np.interp(math.log(size), np.log(x), y, left=math.nan))
+
+
 def decide(record: Record, rows: Rows, start: dict) -> None:
     """Decide X1 to X3 and their controls, in the rows of the ledger that are about the record's data set.
 
@@ -342,7 +360,7 @@ def by_arm(each: Sequence[Rows], bits: int, Lambda: float) -> dict[str, list[flo
 def arm_label(arm: str) -> str:
     """Return how an arm is called in tables, as in figures: "lrp, sums left out" is "LRP, sums left out"."""
     name, comma, variant = arm.partition(",")
-    return (LABELS | SCORES).get(name, name) + comma + variant
+    return (LABELS | SCORES | CODERS | LEARNED).get(name, name) + comma + variant
 
 
 def one_shot_table(once: Sequence[tuple[str, Rows]]) -> list[str]:

@@ -19,8 +19,10 @@ from relcomp_kit.sweeps.table import Rows, select
 LESSON = "05_quantize_by_relevance"
 ONE_SHOT = "one-shot"  # the experiment
 AT_ONCE = "accuracy at once"  # its measurement
+LEARNED = "accuracy beside learned steps"  # of plans that have the arm "lsq"
 INFORMATION = "information of "  # begins those of clusters
-SETTING = {"bits": 4, "Lambda": 0.05, "probabilities": "normalized", "rule": "epsilon", "floor": 0.0}  # of the claims
+ANY_SIZE = {"probabilities": "normalized", "rule": "epsilon", "floor": 0.0}
+SETTING = {"bits": 4, "Lambda": 0.05} | ANY_SIZE  # of the claims
 
 
 def check(points: Sequence[Point]) -> str:
@@ -37,12 +39,17 @@ def check(points: Sequence[Point]) -> str:
         If no claim hangs on such records.
     """
     datasets = {point.values.get("dataset") for point in points}
-    if points[0].experiment not in ("quantize", ONE_SHOT) or len(datasets) > 1 or not datasets < set(NAMES):
+    known = set(NAMES) | ({"mnist"} if _learns_steps(points) else set())
+    if points[0].experiment not in ("quantize", ONE_SHOT) or len(datasets) > 1 or not datasets <= known:
         raise UserError(
             f"--decide is for plans that quantize nets of one of {', '.join(NAMES)}: the claims about other sets are "
             "decided by their lessons"
         )
     return datasets.pop()
+
+
+def _learns_steps(points: Sequence[Point]) -> bool:
+    return any(point.values["arm"] == "lsq" for point in points)
 
 
 def decided(points: Sequence[Point], records: Sequence[dict]) -> Record:
@@ -64,6 +71,11 @@ def decided(points: Sequence[Point], records: Sequence[dict]) -> Record:
         decide_one_shot(made, rows)
         return made
     rows = [row(record) for record in records]
+    if _learns_steps(points):
+        for one in rows:
+            made.measure(LEARNED, one["accuracy"], "share", **one)
+        decide_learned_steps(made, rows)
+        return made
     nets = list(dict.fromkeys(one["net"] for one in rows))
     starts = {net: start_scores([point for point in points if point.values["net"] == net]) for net in nets}
     for net, start in starts.items():
@@ -76,11 +88,53 @@ def decided(points: Sequence[Point], records: Sequence[dict]) -> Record:
     return made
 
 
+def decide_learned_steps(record: Record, rows: Rows) -> None:
+    """Decide X2g: ECQ^x against LSQ, at equal bits.
+
+    Parameters
+    ----------
+    record : Record
+        The verdict goes into it.
+    rows : sequence of dict
+        As `relcomp_kit.studies.quantization.measurement.row` returns them; of one net.
+    """
+    seeds = results.distinct(rows, "seed")
+    of_arm = {
+        arm: {
+            str(bits): [one["accuracy"] for seed in seeds for one in select(rows, arm=arm, bits=bits, seed=seed)]
+            for bits in results.distinct(rows, "bits")
+        }
+        for arm in ("lrp", "lsq")
+    }
+    told = {"at_scale": False, "seeds": seeds, "on": f"{rows[0]['net']}, {rows[0]['steps']:,} steps of training"}
+    record.claim("X2g", **told, accuracy=of_arm["lrp"], learned=of_arm["lsq"])
+
+
+def learned_steps_table(record: dict) -> list[str]:
+    """Return what nets keep whose steps are learned, and others, as text: a line for each bit width and arm.
+
+    Parameters
+    ----------
+    record : dict
+        That `decided` made of a plan with the arm "lsq".
+    """
+    rows = select(record["measurements"], name=LEARNED)
+    lines = []
+    for bits in results.distinct(rows, "bits"):
+        for arm in dict.fromkeys(one["arm"] for one in rows):
+            some = select(rows, bits=bits, arm=arm)
+            size = fmean(one["bytes"] for one in some) / 1000
+            zeros = fmean(one["sparsity"] for one in some)
+            told = percent([one["accuracy"] for one in some])
+            lines.append(f"{bits} bit  {results.arm_label(arm):5}{told:>24}, {size:.1f} kB, {zeros:.0%} zeros")
+    return lines
+
+
 def one_shot_row(record: dict) -> dict:
     """Return what counts of a record of the experiment "one-shot"; sizes are None for the arm "float"."""
     point = record["point"]
     found = {entry["name"]: entry["value"] for entry in record["measurements"]}
-    names = ("net", "arm", "seed", "bits", "Lambda", "step_rule", "probabilities", "rule", "floor")
+    names = ("net", "arm", "seed", "bits", "Lambda", "step_rule", "probabilities", "rule", "floor", "qp", "rate")
     sizes = {"sparsity": found.get("sparsity"), "bytes": found.get("coded size"), "file": found.get("file size")}
     information = {name: value for name, value in found.items() if name.startswith(INFORMATION)}
     return {name: point[name] for name in names} | {"accuracy": found["accuracy"]} | sizes | information
@@ -152,10 +206,43 @@ def scores_table(record: dict) -> list[str]:
     return lines
 
 
+def bytes_table(record: dict) -> list[str]:
+    """Return what nets of several sizes keep that were quantized without training, as text: a line for each way.
+
+    Sizes are those of files, as a mean over the nets.
+
+    Parameters
+    ----------
+    record : dict
+        That `decided` made of the experiment "one-shot".
+    """
+    rows = [one for one in select(record["measurements"], name=AT_ONCE) if one["arm"] != "float"]
+    nets = list(dict.fromkeys(one["net"] for one in rows))
+    lines = [f"{'':22}{'kB':>8}" + "".join(f"{_name(net):>11}" for net in nets) + f"{'zeros':>9}"]
+    ways = dict.fromkeys((one["arm"], _size_of(one)) for one in rows)
+    for arm in dict.fromkeys(arm for arm, _ in ways):
+        named = {way: [one for one in rows if (one["arm"], _size_of(one)) == way] for way in ways if way[0] == arm}
+        for (_, how), some in sorted(named.items(), key=lambda item: fmean(one["file"] for one in item[1])):
+            each = ([one["accuracy"] for one in select(some, net=net)] for net in nets)
+            cells = (f"{fmean(values):>11.1%}" if values else f"{'-':>11}" for values in each)
+            size = fmean(one["file"] for one in some) / 1000
+            zeros = fmean(one["sparsity"] for one in some)
+            lines.append(f"{results.arm_label(arm) + ', ' + how:22}{size:>8.0f}" + "".join(cells) + f"{zeros:>9.0%}")
+    return lines
+
+
+def _size_of(one: dict) -> str:
+    """Return what decides how small a net becomes, in the words of its arm."""
+    if one["arm"] == "rdoq":
+        return f"qp {one['qp']}"
+    return f"{one['bits']} bit" if one["arm"] == "gptq" else f"Λ {one['Lambda']}"
+
+
 def decide_one_shot(record: Record, rows: Rows) -> None:
     """Decide the claims about nets that were quantized without training: a net is what a seed is elsewhere.
 
-    Plans with random numbers decide X2d, those with scores by the loss X2e, those with information X4, X4c and X4d.
+    Plans with random numbers decide X2d, those with scores by the loss X2e, those with information X4, X4c and X4d,
+    those with GPTQ and RDOQ at several sizes X2f.
 
     Parameters
     ----------
@@ -182,6 +269,23 @@ def decide_one_shot(record: Record, rows: Rows) -> None:
         if told["on"]:
             rivals = {label: {"4 bit": of_nets(told["on"], arm)} for arm, label in labels.items()}
             record.claim(f"{claim}-{dataset}", **told, relevance={"4 bit": of_nets(told["on"], "lrp")}, rivals=rivals)
+    sized = select(rows, step_rule=results.PUBLISHED_STEP, **ANY_SIZE)
+    told = about(("lrp", *results.CODERS), sized)
+    if told["on"]:
+        # GPTQ has few sizes: they are the places at which the others are read off.
+        asked = {arm: {} for arm in ("lrp", *results.CODERS)}
+        for bits in results.distinct(select(sized, arm="gptq"), "bits"):
+            of_gptq = select(sized, arm="gptq", bits=bits)
+            given = {net: one for net in told["on"].split(", ") for one in select(of_gptq, net=net)}
+            if len(given) < len(told["seeds"]):
+                continue
+            for arm, places in asked.items():
+                places[f"the bytes of GPTQ at {bits} bit"] = [
+                    one["accuracy"] if arm == "gptq" else results.at_bytes(select(sized, arm=arm, net=net), one["file"])
+                    for net, one in given.items()
+                ]
+        rivals = {label: asked[arm] for arm, label in results.CODERS.items()}
+        record.claim(f"X2f-{dataset}", **told, relevance=asked["lrp"], rivals=rivals)
     counted = [one for one in some if f"{INFORMATION}all weights" in one]
     told = about(("lrp",), counted)
     if told["on"]:

@@ -13,8 +13,9 @@ from relcomp_kit.artifacts import read_artifact
 from relcomp_kit.compression import ecqx
 from relcomp_kit.compression.ecqx import qat, qat_loop
 from relcomp_kit.compression.ecqx.qat import QatRecipe, fingerprint, measure, quantized_net
-from relcomp_kit.compression.ecqx.qat_loop import Run, best_row
+from relcomp_kit.compression.ecqx.qat_loop import Run, best_row, first_step
 from relcomp_kit.compression.ecqx.recipe import resolve
+from relcomp_kit.compression.ecqx.straight_through import learned_step_gradients
 from relcomp_kit.compression.ecqx.tasks import task_of
 from relcomp_kit.datasets.images import ImageSet, Split
 from relcomp_kit.datasets.scene_set import VOID
@@ -307,10 +308,58 @@ def kill_at(step):
     return report
 
 
+@pytest.mark.parametrize("levels", [(-1, 2), (-8, 7), (-127, 128)])
+def test_learned_steps_have_the_gradients_of_their_definition(levels):
+    """Against autograd through clamp and a rounding whose gradient is 1."""
+    draw_ = torch.Generator().manual_seed(0)
+    weight = torch.randn(50, generator=draw_, dtype=torch.float64).mul_(3).requires_grad_()
+    upstream = torch.randn(50, generator=draw_, dtype=torch.float64)
+    log_step = torch.tensor(math.log(0.3), dtype=torch.float64, requires_grad=True)
+    step = log_step.exp()
+    scaled = (weight / step).clamp(*levels)
+    ((scaled + (scaled.round() - scaled).detach()) * step).backward(upstream)
+    found = learned_step_gradients(upstream, weight.detach(), step.item(), levels)
+    torch.testing.assert_close(found[0], weight.grad)
+    torch.testing.assert_close(found[1], log_step.grad)
+
+
+def test_lsq_learns_its_steps_and_needs_neither_relevance_nor_lambda(trained, digits):
+    recipe = resolve(dataclasses.replace(RECIPE, arm="lsq", bits=2, steps=60, validate_every=60, batch=50))
+    task = task_of(trained, recipe, digits, 0)
+    run = Run(trained, recipe, task, 0)
+    first = {name: value.exp().item() for name, value in run.log_steps.items()}
+    for name, weight in run.weights.items():
+        assert first[name] == pytest.approx(2 * weight.detach().abs().mean().item() / math.sqrt(2))
+    run.fit()
+    before = task.scores(run.net.eval(), "validation")["accuracy"]
+    run.net.train()
+    while run.done < recipe.steps:
+        run.fit()
+        run.step()
+        run.assign()
+    for name, grid in run.grids.items():
+        index, shadow = run.indices[name], run.shadow[name]
+        assert grid.step == run.log_steps[name].exp().item() != first[name]
+        assert torch.equal(index.float(), (shadow / grid.step).round().clamp(*grid.levels))
+        assert torch.equal(run.weights[name], index * grid.step)
+    assert not run.relevance and not run.fitted
+    run.validate()
+    assert run.history[-1]["accuracy"] > before
+    decoded = ecqx.from_tensors(run.best)
+    assert decoded.steps.keys() == first.keys() and all(
+        decoded.steps[name].item() == pytest.approx(grid.step) for name, grid in run.grids.items()
+    )
+
+
+def test_a_layer_of_zeros_has_a_step_to_learn():
+    assert first_step(torch.zeros(2, 3), ecqx.Grid(1.0, (-1, 2), 0.0)).item() == 1
+
+
 CASES = {
     "lrp": ("digits", {"arm": "lrp", "relevance_of": "quantized", "gradient_scale": "abs"}),
     "random": ("digits", {"arm": "random", "warm_up": 5, "relevance_every": 3}),
     "float": ("digits", {"arm": "float", "schedule": "poly"}),
+    "lsq": ("digits", {"arm": "lsq", "bits": 2}),
     "scenes": ("scenes", {"arm": "lrp", "batch": 2, "precision": "bf16", "augment": True, "relevance_every": 8}),
 }
 
@@ -420,7 +469,7 @@ def test_a_large_net_takes_a_step(scenes, own_cache):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"arm": "taylor"}, "no arm 'taylor'; choose one of ecq, lrp, magnitude, random, float"),
+        ({"arm": "taylor"}, "no arm 'taylor'; choose one of ecq, lrp, magnitude, random, lsq, float"),
         ({"bits": 1}, "the bit width must be a whole number from 2 to 8, not 1"),
         ({"Lambda": -0.1}, "Lambda must be 0 or a positive number, not -0.1"),
         ({"Lambda": float("nan")}, "Lambda must be 0 or a positive number, not nan"),

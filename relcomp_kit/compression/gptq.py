@@ -1,0 +1,185 @@
+"""GPTQ: weights are rounded one input at a time, and those that are left make up for what a layer's outputs lost.
+
+A rival of ECQ^x that needs no training either: it knows which weights belong together, not what they cost in bits.
+Source: Frantar, Ashkboos, Hoefler, Alistarh: "GPTQ: Accurate Post-Training Quantization for Generative Pre-trained
+Transformers", 2023. There, each row of a matrix has a grid of its own; here a tensor has one, as in ECQ, since a coded
+file holds one step per tensor.
+"""
+
+import copy
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import pad, unfold
+
+from relcomp_kit.compression.ecqx.centroids import centroid_step, check_bits, check_weight, level_range
+from relcomp_kit.compression.ecqx.quantize_net import quantizable
+from relcomp_kit.compression.ecqx.quantized import Quantized
+from relcomp_kit.errors import UserError
+from relcomp_kit.models.device import device_of
+from relcomp_kit.models.states import versions
+from relcomp_kit.relevance.channels import channel_layers, check_eval, hooked
+
+BLOCK = 128  # columns that are rounded before the ones behind them are told, as in the paper: the result is the same
+
+
+def gptq(
+    model: nn.Module,
+    batches: Iterable[tuple[Tensor, object]],
+    bits: int,
+    *,
+    damping: float = 0.01,
+    exclude: Iterable[str] = (),
+    step: str = "p99.9-interpolated",
+) -> Quantized:
+    """Quantize a net's weights so that every layer's outputs change little; the net itself is left as it is.
+
+    Layers are taken in the order in which the net calls them, each on the inputs that the quantized layers before it
+    leave. Weights of other modules, and of layers that are not called, are rounded to their nearest centroid.
+
+    Parameters
+    ----------
+    model : nn.Module
+        In eval mode.
+    batches : iterable of (Tensor, object)
+        Inputs as the net wants them; what stands beside them is not read.
+    bits : int
+        2 to 8: every tensor has up to 2 ** bits centroids.
+    damping : float
+        What is added to the diagonal of a layer's Hessian, as a share of its mean, above 0. The more, the closer to
+        rounding to the nearest.
+    exclude : iterable of str
+        Names of parameters, or of layers with all in them, that stay float.
+    step : {"p99.9-interpolated", "p99.9", "least-squares"}
+        How the grid is spread, as in `relcomp_kit.compression.ecqx.centroid_step`.
+
+    Returns
+    -------
+    Quantized
+        Indices and steps of the weights, and the rest of the net's state; on the CPU.
+
+    Raises
+    ------
+    UserError
+        For a value outside its range, a net in train mode, weights that are NaN or infinite, or no batch.
+    """
+    check_eval(model)
+    check_bits(bits)
+    if not damping > 0:
+        raise UserError(f"damping is a share of the Hessian's diagonal, above 0, not {damping}")
+    asked = [x for x, _ in batches]
+    if not asked:
+        raise UserError("there is nothing to measure on: give one batch at least")
+    changed = copy.deepcopy(model)
+    weights = quantizable(changed, exclude)
+    for name, weight in weights.items():
+        check_weight(weight, name)
+    grids = {
+        name: (centroid_step(weight, bits, rule=step), level_range(weight, bits)) for name, weight in weights.items()
+    }
+    indices = {name: _nearest(weight, *grids[name]) for name, weight in weights.items()}
+    layers = {f"{name}.weight".lstrip("."): layer for name, layer in channel_layers(changed).items()}
+    layers = {name: layer for name, layer in layers.items() if name in weights}
+    for name in _called(changed, layers, asked[0]):
+        layer, (size, levels) = layers[name], grids[name]
+        hessians = _hessians(changed, layer, asked)
+        mask = getattr(layer, "weight_mask", torch.ones_like(layer.weight))  # what is pruned makes up for nothing
+        rows = (layer.weight.detach() * mask).double().flatten(1).chunk(len(hessians))  # one part a group
+        parts = [round_columns(part, hessian, size, levels, damping) for part, hessian in zip(rows, hessians)]
+        indices[name] = torch.cat(parts).reshape(mask.shape) * mask
+        with torch.no_grad():
+            layer.weight.copy_(indices[name] * size)
+    steps = {name: torch.tensor(grids[name][0], dtype=weight.dtype) for name, weight in weights.items()}
+    rest = {name: value.detach().cpu().clone() for name, value in model.state_dict().items() if name not in indices}
+    narrow = {name: index.to(torch.int8 if bits < 8 else torch.int16).cpu() for name, index in indices.items()}
+    return Quantized(narrow, steps, rest, versions(model))
+
+
+def round_columns(weight: Tensor, hessian: Tensor, step: float, levels: tuple[int, int], damping: float) -> Tensor:
+    """Return the indices of a matrix that is rounded column by column, (outputs, inputs).
+
+    The error of a column moves the columns behind it so that the squared error of the outputs, w H w', is least.
+
+    Parameters
+    ----------
+    weight : Tensor
+        (outputs, inputs), float64; left as it is.
+    hessian : Tensor
+        (inputs, inputs), float64: the sum of x x' over inputs x. An input that is always 0 counts for nothing.
+    step : float
+        Between two centroids, above 0.
+    levels : (int, int)
+        The lowest and the highest index.
+    damping : float
+        As in `gptq`.
+
+    Returns
+    -------
+    Tensor
+        Float64, whole numbers.
+    """
+    weight, dead = weight.clone(), hessian.diagonal() == 0
+    hessian = hessian + torch.diag(dead.to(hessian.dtype) + damping * hessian.diagonal().mean())
+    # Row j of this factor says how the columns behind j make up for an error of j once those before it are settled.
+    factor = torch.linalg.cholesky(torch.cholesky_inverse(torch.linalg.cholesky(hessian)), upper=True)
+    indices = torch.empty_like(weight)
+    for start in range(0, weight.shape[1], BLOCK):
+        block = slice(start, start + BLOCK)
+        part, own = weight[:, block], factor[block, block]
+        errors = torch.empty_like(part)
+        for j in range(part.shape[1]):
+            indices[:, start + j] = _nearest(part[:, j], step, levels)
+            errors[:, j] = (part[:, j] - step * indices[:, start + j]) / own[j, j]
+            part[:, j + 1 :] -= errors[:, j, None] * own[j, j + 1 :]
+        weight[:, start + BLOCK :] -= errors @ factor[block, start + BLOCK :]
+    return indices
+
+
+def _nearest(weight: Tensor, step: float, levels: tuple[int, int]) -> Tensor:
+    return (weight / step).round().clamp(*levels)
+
+
+class _Reached(Exception):
+    """The layer that was asked for has its input: the rest of the net need not run."""
+
+
+def _called(model: nn.Module, layers: Mapping[str, nn.Module], x: Tensor) -> list[str]:
+    """Return the names of the layers in the order in which the net first calls them."""
+    order: list[str] = []
+    names = {layer: name for name, layer in layers.items()}
+    hooks = (layer.register_forward_pre_hook(lambda module, _: order.append(names[module])) for layer in names)
+    with hooked(hooks), torch.inference_mode():
+        model(x[:1].to(device_of(model)))
+    return list(dict.fromkeys(order))
+
+
+def _hessians(model: nn.Module, layer: nn.Module, batches: Sequence[Tensor]) -> list[Tensor]:
+    """Return the sum of x x' over all inputs x of a layer, (inputs, inputs) in float64, one for each of its groups."""
+    sums: list[Tensor] = []
+
+    def add(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        for group, x in enumerate(_columns(module, inputs[0]).chunk(getattr(module, "groups", 1))):
+            product = (x @ x.T).double()
+            if group < len(sums):
+                sums[group] += product
+            else:
+                sums.append(product)
+        raise _Reached
+
+    with hooked([layer.register_forward_pre_hook(add)]), torch.inference_mode():
+        for x in batches:
+            with suppress(_Reached):
+                model(x.to(device_of(model)))
+    return sums
+
+
+def _columns(layer: nn.Module, x: Tensor) -> Tensor:
+    """Return what each weight of a row meets, (inputs of all groups, images and places)."""
+    if not isinstance(layer, nn.Conv2d):
+        return x.flatten(0, -2).T
+    mode = "constant" if layer.padding_mode == "zeros" else layer.padding_mode
+    x = pad(x, layer._reversed_padding_repeated_twice, mode=mode)
+    columns = unfold(x, layer.kernel_size, dilation=layer.dilation, stride=layer.stride)
+    return columns.movedim(1, 0).flatten(1)
