@@ -474,8 +474,8 @@ def test_a_read_only_home(small_disk, remount, tmp_path):
     """Lessons run if the cache lies elsewhere; where it does not, a sentence says so before anything runs."""
     remount("ro")
     home = {"HOME": str(small_disk), "RELCOMP_OFFLINE": "1"}
-    done = shell("relcomp exercises 00; relcomp report --html x.html; relcomp decode no.nnc -o x", tmp_path, **home)
-    assert (tmp_path / "exercises" / "README.md").is_file() and (tmp_path / "x.html").is_file()
+    done = shell("relcomp exercises 00; relcomp report --markdown x.md; relcomp decode no.nnc -o x", tmp_path, **home)
+    assert (tmp_path / "exercises" / "README.md").is_file() and (tmp_path / "x.md").is_file()
     assert done.stderr.splitlines()[-1].startswith(b"relcomp: no.nnc cannot be read"), done.stderr
     (tmp_path / "lesson.py").write_text(LESSON, encoding="utf-8")
     done = shell(f"{sys.executable} lesson.py", tmp_path, **home)

@@ -210,7 +210,6 @@ def write_claims(rows: list[dict], out: Path, html: Path | None, markdown: Path 
     html, markdown : Path, optional
         The files to write; None leaves one out.
     """
-    from relcomp_kit.studies import whole_picture  # imports torch
 
     def link_from(file: Path) -> Callable[[str], str | None]:
         def link(lesson: str) -> str | None:
@@ -221,6 +220,8 @@ def write_claims(rows: list[dict], out: Path, html: Path | None, markdown: Path 
 
     written = []
     if html:
+        from relcomp_kit.studies import whole_picture  # imports torch
+
         written.append(write_atomic(html, report_page.report(rows, whole_picture.picture(), link_from(html))))
     if markdown:
         written.append(write_atomic(markdown, report.markdown(rows, link_from(markdown))))
