@@ -190,7 +190,7 @@ class Run:
         if self.log_steps:
             self.follow_steps()
             self.indices = {
-                name: (self.shadow[name] / grid.step).round().clamp(*grid.levels).to(narrowest(grid))
+                name: (self.shadow[name] / grid.step).round().clamp(*grid.levels).to(_narrowest(grid))
                 for name, grid in self.grids.items()
             }
         else:
@@ -316,13 +316,21 @@ class Run:
         self.optimizer.load_state_dict(state)
 
 
-def narrowest(grid: Grid) -> torch.dtype:
+def _narrowest(grid: Grid) -> torch.dtype:
     """Return the type of indices that holds all levels of a grid."""
     return torch.int8 if grid.levels[1] <= torch.iinfo(torch.int8).max else torch.int16
 
 
 def first_step(weight: Tensor, grid: Grid) -> Tensor:
-    """Return the step that LSQ begins with, 0-dimensional: 2 mean |w| / sqrt(highest index), or 1 where all are 0."""
+    """Return the step that LSQ begins with, 0-dimensional: 2 mean |w| / sqrt(highest index), or 1 where all are 0.
+
+    Parameters
+    ----------
+    weight : Tensor
+        Any shape.
+    grid : Grid
+        Of its levels.
+    """
     mean = weight.abs().mean()
     return torch.where(mean > 0, 2 * mean / math.sqrt(max(map(abs, grid.levels))), torch.ones_like(mean))
 
