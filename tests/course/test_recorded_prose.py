@@ -492,6 +492,23 @@ def test_at_once_the_rule_of_lrp_matters_more_than_relevance_against_the_loss():
     )
 
 
+def test_ecqx_stays_within_half_a_point_of_learned_steps_which_are_ahead_at_few_bits():
+    """Lesson 05: the table of LSQ on MNIST."""
+    record = reference("05_quantize_by_relevance.mnist-learned-steps")
+    rows = select(record["measurements"], name=quantization_claims.LEARNED)
+
+    def mean(name, arm, bits):
+        return fmean(one[name] for one in select(rows, arm=arm, bits=bits))
+
+    (claim,) = record["claims"]
+    assert claim["id"] == "X2g" and claim["verdict"] == "holds on a stand-in" and len(claim["seeds"]) == 10
+    for bits in (2, 3):
+        assert 0.0015 < mean("accuracy", "lsq", bits) - mean("accuracy", "lrp", bits) < 0.0035
+    assert [mean("bytes", "lsq", bits) <= mean("bytes", "lrp", bits) for bits in (2, 3, 4, 5)] == [True] * 3 + [False]
+    for bits in (2, 3, 4, 5):
+        assert abs(mean("accuracy", "ecq", bits) - mean("accuracy", "lrp", bits)) < 0.001
+
+
 def test_deepcabac_is_smaller_than_every_rival():
     rows, _ = coding.recorded(reference("07_encode_with_nnc"))
     for rival in coding.worst(rows, (*coding.RIVALS, *coding.OTHERS)).values():
