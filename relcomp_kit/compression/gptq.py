@@ -36,8 +36,8 @@ def gptq(
 ) -> Quantized:
     """Quantize a net's weights so that every layer's outputs change little; the net itself is left as it is.
 
-    Layers are taken in the order in which the net calls them, each on the inputs that the quantized layers before it
-    leave. Weights of other modules, and of layers that are not called, are rounded to their nearest centroid.
+    Layers are taken in the order in which the net first calls them, each on the inputs of that call, as the
+    quantized layers before it leave them. Weights of other modules, and of layers that are not called, are rounded to their nearest centroid.
 
     Parameters
     ----------
@@ -86,18 +86,29 @@ def gptq(
         layer, (size, levels) = layers[name], grids[name]
         hessians = _hessians(changed, layer, asked)
         mask = getattr(layer, "weight_mask", torch.ones_like(layer.weight))  # what is pruned makes up for nothing
-        rows = (layer.weight.detach() * mask).double().flatten(1).chunk(len(hessians))  # one part a group
-        parts = [round_columns(part, hessian, size, levels, damping) for part, hessian in zip(rows, hessians)]
-        indices[name] = torch.cat(parts).reshape(mask.shape) * mask
+        groups = (each.double().flatten(1).chunk(len(hessians)) for each in (layer.weight.detach() * mask, mask))
+        parts = [
+            round_columns(part, hessian, size, levels, damping, left) for hessian, part, left in zip(hessians, *groups)
+        ]
+        indices[name] = torch.cat(parts).reshape(mask.shape)
         with torch.no_grad():
             layer.weight.copy_(indices[name] * size)
     steps = {name: torch.tensor(grids[name][0], dtype=weight.dtype) for name, weight in weights.items()}
     rest = {name: value.detach().cpu().clone() for name, value in model.state_dict().items() if name not in indices}
-    narrow = {name: index.to(torch.int8 if bits < 8 else torch.int16).cpu() for name, index in indices.items()}
+    narrow = {
+        name: index.to(torch.int8 if grids[name][1][1] < 128 else torch.int16).cpu() for name, index in indices.items()
+    }
     return Quantized(narrow, steps, rest, versions(model))
 
 
-def round_columns(weight: Tensor, hessian: Tensor, step: float, levels: tuple[int, int], damping: float) -> Tensor:
+def round_columns(
+    weight: Tensor,
+    hessian: Tensor,
+    step: float,
+    levels: tuple[int, int],
+    damping: float,
+    mask: Tensor | None = None,
+) -> Tensor:
     """Return the indices of a matrix that is rounded column by column, (outputs, inputs).
 
     The error of a column moves the columns behind it so that the squared error of the outputs, w H w', is least.
@@ -114,6 +125,8 @@ def round_columns(weight: Tensor, hessian: Tensor, step: float, levels: tuple[in
         The lowest and the highest index.
     damping : float
         As in `gptq`.
+    mask : Tensor, optional
+        Of the weight's shape: 0 where an index stays 0, 1 elsewhere.
 
     Returns
     -------
@@ -130,7 +143,8 @@ def round_columns(weight: Tensor, hessian: Tensor, step: float, levels: tuple[in
         part, own = weight[:, block], factor[block, block]
         errors = torch.empty_like(part)
         for j in range(part.shape[1]):
-            indices[:, start + j] = _nearest(part[:, j], step, levels)
+            index = _nearest(part[:, j], step, levels)
+            indices[:, start + j] = index if mask is None else index * mask[:, start + j]
             errors[:, j] = (part[:, j] - step * indices[:, start + j]) / own[j, j]
             part[:, j + 1 :] -= errors[:, j, None] * own[j, j + 1 :]
         weight[:, start + BLOCK :] -= errors @ factor[block, start + BLOCK :]
@@ -156,11 +170,12 @@ def _called(model: nn.Module, layers: Mapping[str, nn.Module], x: Tensor) -> lis
 
 
 def _hessians(model: nn.Module, layer: nn.Module, batches: Sequence[Tensor]) -> list[Tensor]:
-    """Return the sum of x x' over all inputs x of a layer, (inputs, inputs) in float64, one for each of its groups."""
+    """Return the sum of x x' over all inputs x of a layer's first call, (inputs, inputs), float64, for each group."""
     sums: list[Tensor] = []
 
-    def add(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        for group, x in enumerate(_columns(module, inputs[0]).chunk(getattr(module, "groups", 1))):
+    def add(module: nn.Module, inputs: tuple[Tensor, ...], named: dict[str, Tensor]) -> None:
+        given = inputs[0] if inputs else next(iter(named.values()))
+        for group, x in enumerate(_columns(module, given.float()).chunk(getattr(module, "groups", 1))):
             product = (x @ x.T).double()
             if group < len(sums):
                 sums[group] += product
@@ -168,7 +183,7 @@ def _hessians(model: nn.Module, layer: nn.Module, batches: Sequence[Tensor]) -> 
                 sums.append(product)
         raise _Reached
 
-    with hooked([layer.register_forward_pre_hook(add)]), torch.inference_mode():
+    with hooked([layer.register_forward_pre_hook(add, with_kwargs=True)]), torch.inference_mode():
         for x in batches:
             with suppress(_Reached):
                 model(x.to(device_of(model)))

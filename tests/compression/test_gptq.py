@@ -46,6 +46,21 @@ def test_inputs_that_have_nothing_in_common_are_rounded_to_the_nearest():
     assert torch.equal(found, (weight / 0.3).round().clamp(-4, 3))  # the first, whose input is always 0, too
 
 
+def test_what_is_pruned_stays_0_and_the_rest_makes_up_for_nothing_else():
+    draw = torch.Generator().manual_seed(0)
+    weight, mask = torch.randn(4, 30, generator=draw, dtype=torch.float64), torch.ones(4, 30, dtype=torch.float64)
+    mask[:, ::2] = 0
+    x = correlated(30, 90, draw)
+    hessian = x @ x.T
+    found = round_columns(weight * mask, hessian, 0.3, (-4, 3), 0.01, mask)
+    assert not found[:, ::2].any()
+    errors = [
+        torch.einsum("oi,ij,oj->", *(each - weight * mask, hessian, each - weight * mask))
+        for each in (0.3 * found, 0.3 * (weight * mask / 0.3).round().clamp(-4, 3))
+    ]
+    assert errors[0] < errors[1]
+
+
 def net():
     torch.manual_seed(0)
     return nn.Sequential(
@@ -103,6 +118,21 @@ def test_a_net_is_quantized_coded_and_left_as_it_was():
     decoded = nnc.decode(nnc.encode(quantized)).quantized
     assert all(torch.equal(decoded.indices[name], index) for name, index in quantized.indices.items())
     net().load_state_dict(ecqx.state_dict(quantized))
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
+def test_a_net_in_half_precision_is_quantized(kind):
+    one = nn.Sequential(nn.Linear(30, 8), nn.Linear(8, 3)).eval().to(kind)
+    found = gptq(one, [(300 * torch.rand(50, 30).to(kind), None)], 4)
+    assert all(step.dtype == kind for step in found.steps.values())
+
+
+def test_eight_bits_take_eight_unless_the_levels_reach_128():
+    one, asked = net(), pictures()
+    found, nearest = gptq(one, asked, 8), ecqx.quantize(one, 8, 0.0)
+    assert {name: each.dtype for name, each in found.indices.items()} == {
+        name: each.dtype for name, each in nearest.indices.items()
+    }
 
 
 def test_layers_follow_the_inputs_that_quantized_ones_leave():

@@ -112,9 +112,10 @@ class Run:
         named = dict(self.net.named_parameters())
         self.weights = {name: named[name] for name in self.grids}
         self.shadow = {name: weight.detach().clone() for name, weight in self.weights.items()}
-        self.log_steps = {name: first_step(self.shadow[name], grid).log() for name, grid in self.grids.items()}
-        if recipe.arm != "lsq":
-            self.log_steps = {}
+        learned = self.grids if recipe.arm == "lsq" else {}
+        self.log_steps = {
+            name: torch.tensor(math.log(grid.step)).to(self.shadow[name]) for name, grid in learned.items()
+        }
         others = (named[name] for name in named if name not in self.grids)
         self.trained = [*self.shadow.values(), *self.log_steps.values(), *others]
         self.optimizer = torch.optim.Adam(self.trained, recipe.learning_rate)
@@ -319,20 +320,6 @@ class Run:
 def _narrowest(grid: Grid) -> torch.dtype:
     """Return the type of indices that holds all levels of a grid."""
     return torch.int8 if grid.levels[1] <= torch.iinfo(torch.int8).max else torch.int16
-
-
-def first_step(weight: Tensor, grid: Grid) -> Tensor:
-    """Return the step that LSQ begins with, 0-dimensional: 2 mean |w| / sqrt(highest index), or 1 where all are 0.
-
-    Parameters
-    ----------
-    weight : Tensor
-        Any shape.
-    grid : Grid
-        Of its levels.
-    """
-    mean = weight.abs().mean()
-    return torch.where(mean > 0, 2 * mean / math.sqrt(max(map(abs, grid.levels))), torch.ones_like(mean))
 
 
 def best_row(history: list[dict]) -> int:
