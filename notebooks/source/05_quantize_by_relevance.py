@@ -536,7 +536,7 @@ if learned:
 # %% [markdown]
 # **What you see.** At 70 % zeros, 4 and 5 bit cost less than half a point against the float net that was trained as long, 3 bit 0.7 to 0.8 points, and 2 bit 1.6 to 1.9. Random relevance loses more than the others at every bit width, so the choice of weights counts. But between LRP, magnitude and plain ECQ the ranges of the three nets overlap at every bit width. In a net of three layers, relevance says little that size does not. At nine zeros in ten, the published grid at 2 bit is better than the one chosen here.
 #
-# The table below the picture has a modern rival. *LSQ* rounds to the nearest centroid, and learns the step of every tensor together with the weights; it knows neither relevance nor bits. Ten nets, trained 500 steps each. With next to no pressure on entropy ($\Lambda = 0.02$), ECQ^x stays within half a point of LSQ at every bit width (X2g). But at 2 and 3 bit LSQ is two or three tenths ahead, in files that are no larger. Only at 5 bit does a pull towards few bits save bytes. And again plain ECQ does what ECQ^x does.
+# The table below the picture has a modern rival. *LSQ* rounds to the nearest centroid, and learns the step of every tensor together with the weights; it knows neither relevance nor bits. Ten nets, trained 500 steps each from the same steps. With next to no pressure on entropy ($\Lambda = 0.02$), ECQ^x stays within a fifth of a point of LSQ at every bit width (X2g), and takes a tenth fewer bytes at 5 bit. But plain ECQ does the same: what saves the bytes is the price on bits, not relevance.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## What it decides

@@ -36,8 +36,9 @@ def gptq(
 ) -> Quantized:
     """Quantize a net's weights so that every layer's outputs change little; the net itself is left as it is.
 
-    Layers are taken in the order in which the net first calls them, each on the inputs of that call, as the
-    quantized layers before it leave them. Weights of other modules, and of layers that are not called, are rounded to their nearest centroid.
+    Layers are taken in the order in which the net first calls them, each on the inputs of that call, as the quantized
+    layers before it leave them. Weights of other modules, and of layers that are not called, are rounded to their
+    nearest centroid.
 
     Parameters
     ----------

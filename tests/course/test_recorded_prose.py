@@ -492,7 +492,7 @@ def test_at_once_the_rule_of_lrp_matters_more_than_relevance_against_the_loss():
     )
 
 
-def test_ecqx_stays_within_half_a_point_of_learned_steps_which_are_ahead_at_few_bits():
+def test_ecqx_and_ecq_stay_within_a_fifth_of_a_point_of_learned_steps_and_take_fewer_bytes_at_5_bit():
     """Lesson 05: the table of LSQ on MNIST."""
     record = reference("05_quantize_by_relevance.mnist-learned-steps")
     rows = select(record["measurements"], name=quantization_claims.LEARNED)
@@ -502,11 +502,10 @@ def test_ecqx_stays_within_half_a_point_of_learned_steps_which_are_ahead_at_few_
 
     (claim,) = record["claims"]
     assert claim["id"] == "X2g" and claim["verdict"] == "holds on a stand-in" and len(claim["seeds"]) == 10
-    for bits in (2, 3):
-        assert 0.0015 < mean("accuracy", "lsq", bits) - mean("accuracy", "lrp", bits) < 0.0035
-    assert [mean("bytes", "lsq", bits) <= mean("bytes", "lrp", bits) for bits in (2, 3, 4, 5)] == [True] * 3 + [False]
-    for bits in (2, 3, 4, 5):
-        assert abs(mean("accuracy", "ecq", bits) - mean("accuracy", "lrp", bits)) < 0.001
+    for arm in ("lrp", "ecq"):
+        for bits in (2, 3, 4, 5):
+            assert abs(mean("accuracy", arm, bits) - mean("accuracy", "lsq", bits)) < 0.002
+        assert mean("bytes", arm, 5) / mean("bytes", "lsq", 5) == pytest.approx(0.9, abs=0.02)
 
 
 def test_deepcabac_is_smaller_than_every_rival():

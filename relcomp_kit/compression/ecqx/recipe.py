@@ -22,8 +22,8 @@ class QatRecipe:
     ----------
     arm : {"ecq", "lrp", "magnitude", "random", "lsq", "float"}
         "ecq": without relevance. "lrp": ECQ^x. "magnitude" and "random" put absolute weights, or uniform numbers drawn
-        once, in the place of relevance. "lsq": nearest centroids, whose steps are learned with the weights, from
-        those of ``step_rule`` on; it takes neither Lambda nor relevance. "float": the same training without quantization,
+        once, in the place of relevance. "lsq": nearest centroids, whose steps are learned with the weights, from those
+        of ``step_rule`` on; it takes neither Lambda nor relevance. "float": the same training without quantization,
         because a net that is trained further becomes better by itself.
     bits, Lambda, give_back, exclude, step_rule, extreme
         As in `relcomp_kit.compression.ecqx.quantize`, where ``step_rule`` is called ``step``. Centroids and lambda are
