@@ -14,12 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad, unfold
 
-from relcomp_kit.compression.ecqx.centroids import centroid_step, check_bits, check_weight, level_range
-from relcomp_kit.compression.ecqx.quantize_net import quantizable
+from relcomp_kit.compression.ecqx.quantize_net import assembled, plan
 from relcomp_kit.compression.ecqx.quantized import Quantized
 from relcomp_kit.errors import UserError
 from relcomp_kit.models.device import device_of
-from relcomp_kit.models.states import versions
 from relcomp_kit.relevance.channels import channel_layers, check_eval, hooked
 
 BLOCK = 128  # columns that are rounded before the ones behind them are told, as in the paper: the result is the same
@@ -67,39 +65,31 @@ def gptq(
         For a value outside its range, a net in train mode, weights that are NaN or infinite, or no batch.
     """
     check_eval(model)
-    check_bits(bits)
     if not damping > 0:
         raise UserError(f"damping is a share of the Hessian's diagonal, above 0, not {damping}")
     asked = [x for x, _ in batches]
     if not asked:
         raise UserError("there is nothing to measure on: give one batch at least")
     changed = copy.deepcopy(model)
-    weights = quantizable(changed, exclude)
-    for name, weight in weights.items():
-        check_weight(weight, name)
-    grids = {
-        name: (centroid_step(weight, bits, rule=step), level_range(weight, bits)) for name, weight in weights.items()
-    }
-    indices = {name: _nearest(weight, *grids[name]) for name, weight in weights.items()}
+    grids = plan(changed, bits, 0.0, exclude=exclude, step=step)
+    weights = dict(changed.named_parameters())
+    indices = {name: _nearest(weights[name].detach(), grid.step, grid.levels) for name, grid in grids.items()}
     layers = {f"{name}.weight".lstrip("."): layer for name, layer in channel_layers(changed).items()}
-    layers = {name: layer for name, layer in layers.items() if name in weights}
+    layers = {name: layer for name, layer in layers.items() if name in grids}
     for name in _called(changed, layers, asked[0]):
-        layer, (size, levels) = layers[name], grids[name]
+        layer, grid = layers[name], grids[name]
         hessians = _hessians(changed, layer, asked)
         mask = getattr(layer, "weight_mask", torch.ones_like(layer.weight))  # what is pruned makes up for nothing
         groups = (each.double().flatten(1).chunk(len(hessians)) for each in (layer.weight.detach() * mask, mask))
         parts = [
-            round_columns(part, hessian, size, levels, damping, left) for hessian, part, left in zip(hessians, *groups)
+            round_columns(part, hessian, grid.step, grid.levels, damping, left)
+            for hessian, part, left in zip(hessians, *groups)
         ]
         indices[name] = torch.cat(parts).reshape(mask.shape)
         with torch.no_grad():
-            layer.weight.copy_(indices[name] * size)
-    steps = {name: torch.tensor(grids[name][0], dtype=weight.dtype) for name, weight in weights.items()}
-    rest = {name: value.detach().cpu().clone() for name, value in model.state_dict().items() if name not in indices}
-    narrow = {
-        name: index.to(torch.int8 if grids[name][1][1] < 128 else torch.int16).cpu() for name, index in indices.items()
-    }
-    return Quantized(narrow, steps, rest, versions(model))
+            layer.weight.copy_(indices[name] * grid.step)
+    narrow = {name: index.to(grids[name].dtype).cpu() for name, index in indices.items()}
+    return assembled(model, narrow, {name: grid.step for name, grid in grids.items()})
 
 
 def round_columns(

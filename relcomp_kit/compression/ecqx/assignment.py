@@ -50,6 +50,11 @@ class Grid:
         if not 0 <= self.lam < math.inf:
             raise UserError(f"lambda must be 0 or a positive number, not {self.lam}")
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type of indices: int8, or int16 where the levels reach 128."""
+        return torch.int8 if self.levels[1] < 128 else torch.int16
+
 
 @dataclass(frozen=True, eq=False)
 class Assignment:
@@ -94,8 +99,7 @@ class Assignment:
 
     def empty(self, weight: Tensor) -> tuple[Tensor, Sequence[Tensor]]:
         """Return room for the indices, and the same in pieces."""
-        dtype = torch.int8 if self.grid.levels[1] < 128 else torch.int16
-        result = torch.empty(weight.shape, dtype=dtype, device=weight.device)
+        result = torch.empty(weight.shape, dtype=self.grid.dtype, device=weight.device)
         return result, result.view(-1).split(len(next(chunks(weight))))
 
     def chosen(self, critical: Tensor, index: Tensor) -> Tensor:

@@ -191,7 +191,7 @@ class Run:
         if self.log_steps:
             self.follow_steps()
             self.indices = {
-                name: (self.shadow[name] / grid.step).round().clamp(*grid.levels).to(_narrowest(grid))
+                name: (self.shadow[name] / grid.step).round().clamp(*grid.levels).to(grid.dtype)
                 for name, grid in self.grids.items()
             }
         else:
@@ -315,11 +315,6 @@ class Run:
                     for key, value in values.items()
                 }
         self.optimizer.load_state_dict(state)
-
-
-def _narrowest(grid: Grid) -> torch.dtype:
-    """Return the type of indices that holds all levels of a grid."""
-    return torch.int8 if grid.levels[1] <= torch.iinfo(torch.int8).max else torch.int16
 
 
 def best_row(history: list[dict]) -> int:

@@ -204,11 +204,33 @@ def quantize(
     for name, weight, grid, share in _planned(weights, bits, Lambda, step, extreme, probabilities):
         part = None if relevance is None else normalized(relevance[name], floor)
         indices[name] = fit(weight, grid, relevance=part, give_back=give_back, share=share)[1].cpu()
-        steps[name] = torch.tensor(grid.step, dtype=weight.dtype)
-        _check_range(name, indices[name], steps[name])
+        steps[name] = grid.step
+    return assembled(model, indices, steps)
+
+
+def assembled(model: nn.Module, indices: dict[str, Tensor], steps: dict[str, float]) -> Quantized:
+    """Return a net with indices and steps in the place of some of its weights, on the CPU.
+
+    Parameters
+    ----------
+    model : nn.Module
+        On any device; left as it is.
+    indices : dict of str to Tensor
+        Parameter name to indices, as in `Quantized`.
+    steps : dict of str to float
+        The same names, to the distance of two centroids in units of the weights.
+
+    Raises
+    ------
+    UserError
+        If centroids leave the range of the weights' type.
+    """
     state = model.state_dict()
+    kept = {name: torch.tensor(step, dtype=state[name].dtype) for name, step in steps.items()}
+    for name, index in indices.items():
+        _check_range(name, index, kept[name])
     rest = {name: value.detach().cpu().clone() for name, value in state.items() if name not in indices}
-    return Quantized(indices, steps, rest, versions(model))
+    return Quantized(indices, kept, rest, versions(model))
 
 
 def normalized(relevance: Tensor, floor: float = 0.0) -> Tensor:

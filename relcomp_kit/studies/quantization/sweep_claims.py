@@ -196,14 +196,23 @@ def scores_table(record: dict) -> list[str]:
     rows = select(record["measurements"], name=AT_ONCE, step_rule=results.PUBLISHED_STEP, **setting)
     rows = [one for one in rows if one["arm"] != "float"]
     nets = list(dict.fromkeys(one["net"] for one in rows))
-    lines = [f"{'':28}" + "".join(f"{_name(net):>11}" for net in nets) + f"{'zeros':>9}"]
+    lines = [f"{'':28}" + _heads(nets)]
     for arm, rule, floor in dict.fromkeys((one["arm"], one["rule"], one["floor"]) for one in rows):
         some = select(rows, arm=arm, rule=rule, floor=floor)
         label = results.arm_label(arm) + (f", {rule}" if arm == "lrp" else "") + (f", floor {floor}" if floor else "")
-        each = ([one["accuracy"] for one in select(some, net=net)] for net in nets)
-        cells = (f"{fmean(values):>11.1%}" if values else f"{'-':>11}" for values in each)
-        lines.append(f"{label:28}" + "".join(cells) + f"{fmean(one['sparsity'] for one in some):>9.0%}")
+        lines.append(f"{label:28}" + _cells(some, nets))
     return lines
+
+
+def _heads(nets: Sequence[str]) -> str:
+    return "".join(f"{_name(net):>11}" for net in nets) + f"{'zeros':>9}"
+
+
+def _cells(rows: Rows, nets: Sequence[str]) -> str:
+    """Return the mean accuracy of each net, "-" where there is none, and the mean share of zeros, below `_heads`."""
+    each = ([one["accuracy"] for one in select(rows, net=net)] for net in nets)
+    cells = (f"{fmean(values):>11.1%}" if values else f"{'-':>11}" for values in each)
+    return "".join(cells) + f"{fmean(one['sparsity'] for one in rows):>9.0%}"
 
 
 def bytes_table(record: dict) -> list[str]:
@@ -218,16 +227,16 @@ def bytes_table(record: dict) -> list[str]:
     """
     rows = [one for one in select(record["measurements"], name=AT_ONCE) if one["arm"] != "float"]
     nets = list(dict.fromkeys(one["net"] for one in rows))
-    lines = [f"{'':22}{'kB':>8}" + "".join(f"{_name(net):>11}" for net in nets) + f"{'zeros':>9}"]
-    ways = dict.fromkeys((one["arm"], _size_of(one)) for one in rows)
-    for arm in dict.fromkeys(arm for arm, _ in ways):
-        named = {way: [one for one in rows if (one["arm"], _size_of(one)) == way] for way in ways if way[0] == arm}
-        for (_, how), some in sorted(named.items(), key=lambda item: fmean(one["file"] for one in item[1])):
-            each = ([one["accuracy"] for one in select(some, net=net)] for net in nets)
-            cells = (f"{fmean(values):>11.1%}" if values else f"{'-':>11}" for values in each)
-            size = fmean(one["file"] for one in some) / 1000
-            zeros = fmean(one["sparsity"] for one in some)
-            lines.append(f"{results.arm_label(arm) + ', ' + how:22}{size:>8.0f}" + "".join(cells) + f"{zeros:>9.0%}")
+    lines = [f"{'':22}{'kB':>8}" + _heads(nets)]
+    ways: dict[tuple[str, str], list[dict]] = {}
+    for one in rows:
+        ways.setdefault((one["arm"], _size_of(one)), []).append(one)
+    arms = list(dict.fromkeys(arm for arm, _ in ways))
+    sized = [
+        (arms.index(arm), fmean(one["file"] for one in some) / 1000, how, some) for (arm, how), some in ways.items()
+    ]
+    for place, size, how, some in sorted(sized, key=lambda one: one[:2]):
+        lines.append(f"{results.arm_label(arms[place]) + ', ' + how:22}{size:>8.0f}" + _cells(some, nets))
     return lines
 
 
