@@ -137,7 +137,7 @@ def test_records_come_back_as_json_has_them_or_not_at_all(tmp_path):
     assert read_record(file) is None and read_record(file, undigested=True) == {"a": 1}
 
 
-ROUNDS = 200 if os.environ.get("RELCOMP_SOAK") == "full" else 30
+ROUNDS = 200 if os.environ.get("RELCOMP_SOAK") == "full" else 15
 KEYS, STEPS = 4, 6
 
 

@@ -156,7 +156,7 @@ def test_files(net, data):
     quantized = ecqx.quantize(net, 4, 0.1)
     made = [coding.decoded_net(nnc.encode(quantized, fold=fold), net) for fold in (False, True)]
     assert coding._apart(*made, data) < 1e-4
-    coding.scores(made[0], data, 0, 2, ("test",))
+    coding.scores(made[0], data, 0, ("test",))
     assert coding_study.images(data, 2).device == next(made[0].parameters()).device
 
 

@@ -358,9 +358,9 @@ def ladders(rows, rungs):
 
 rungs = {"thesis' net": [], "DeepLabV3": []}
 for s in budget.seeds:
-    rungs["thesis' net"] += study.float_rungs(*trained("tanh", "mnist", s), s, None)
-    made = trained(large["net"], dataset, s)
-    rungs["DeepLabV3"] += study.float_rungs(*made, s, budget.scored_scenes)
+    rungs["thesis' net"] += study.float_rungs(*trained("tanh", "mnist", s), s)
+    made = trained(large["net"], dataset, s, scored_scenes=budget.scored_scenes)
+    rungs["DeepLabV3"] += study.float_rungs(*made, s)
 
 # %%
 ladder = ladders(rows, rungs)

@@ -67,8 +67,6 @@ def evaluate(
     part = cast("Dataset", split)  # a data loader takes every data set that has a length and items
     if group:
         part = Subset(part, range(group.rank, len(split), group.size))
-    from torchmetrics.functional.classification import multiclass_confusion_matrix  # takes a second
-
     was_training = model.training
     model.eval()
     try:
@@ -82,13 +80,19 @@ def evaluate(
                     f"the net has {output.shape[1]} outputs and the set {len(classes)} classes: "
                     "take a net trained on it"
                 )
-            # without torchmetrics' own check of the labels, which sorts every pixel
-            confusion += multiclass_confusion_matrix(
-                output.argmax(1), labels.to(device).long(), len(classes), ignore_index=VOID, validate_args=False
-            )
+            # a pixel's logits side by side: the largest is found five times as fast
+            predicted = output.contiguous(memory_format=torch.channels_last).argmax(1)
+            confusion += _confusion(labels.to(device), predicted, len(classes))
     finally:
         model.train(was_training)
     return scores((group.total(confusion) if group else confusion).cpu(), classes)
+
+
+def _confusion(labels: Tensor, predicted: Tensor, classes: int) -> Tensor:
+    """Count pixels by true class (rows) and predicted class (columns); void does not count."""
+    known = labels != VOID
+    pairs = labels[known].long() * classes + predicted[known]
+    return torch.bincount(pairs, minlength=classes**2).reshape(classes, classes)
 
 
 def scores(confusion: Tensor, classes: Sequence[str]) -> dict:

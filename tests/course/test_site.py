@@ -11,8 +11,10 @@ from urllib.parse import unquote, urlsplit
 
 import nbformat
 import pytest
+from bs4 import BeautifulSoup
 
 from relcomp_kit.course import lesson_page, lesson_states, notebooks, site
+from relcomp_kit.course.api_pages import documented
 from relcomp_kit.errors import UserError
 
 WIDTHS = [(1280, 720), (390, 844)]
@@ -108,6 +110,41 @@ def test_each_lesson_leads_on_and_to_what_belongs_to_it(built):
         assert f'href="lessons/{name}.html"' in markup(built / "index.html")
     assert 'href="../index.html"' in markup(built / "api" / "relcomp_kit.html")
     assert 'href="../../index.html"' in markup(built / "api" / "relcomp_kit" / "files.html")
+
+
+@pytest.mark.slow
+def test_every_module_has_a_page_that_loads_nothing(built):
+    api = built / "api"
+    for name in documented():
+        assert (api / f"{name.replace('.', '/')}.html").is_file(), name
+    assert "weight_relevance" in (api / "relcomp_kit.html").read_text(encoding="utf-8")
+    for page in (api / "index.html", api / "relcomp_kit" / "compression" / "ecqx.html"):
+        text = page.read_text(encoding="utf-8")
+        assert not re.findall(r"<(?:script|img|iframe)[^>]+src=\"(?:https?:)?//", text)
+        assert not re.findall(r"<link[^>]+href=\"(?:https?:)?//", text)
+
+
+@pytest.mark.slow
+def test_slides_hold_no_solution_and_nothing_from_the_network(built):
+    for source in notebooks.find_lessons():
+        page = BeautifulSoup((built / "slides" / f"{source.stem}.html").read_text(encoding="utf-8"), "html.parser")
+        sources = [
+            one.get("src", "") + one.get("href", "") for one in page.find_all(["script", "link", "img", "iframe"])
+        ]
+        assert all(source.startswith("data:image/png") for source in sources if source)
+        styles = "".join(style.text for style in page("style"))
+        assert not re.search(r"@import|url\((?![\"']?data:)", styles)
+        text = page.select_one(".slides").text
+        assert "# solution" not in text
+        for cell in notebooks.read_source(source).cells:
+            if "exercise" in cell.metadata.get("tags", []):
+                assert cell.source.split("# solution\n", 1)[1].strip() not in text
+
+
+@pytest.mark.slow
+def test_slides_of_every_lesson_are_readable_at_1280x720(built, read_slides):
+    for source in notebooks.find_lessons():
+        read_slides(built / "slides" / f"{source.stem}.html")
 
 
 @pytest.mark.slow

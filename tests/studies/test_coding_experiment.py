@@ -12,7 +12,7 @@ POINT = {"seed": 0, "cut_steps": 0, "relevance_scenes": 4, "arm": "ecq", "steps"
 
 @pytest.fixture(autouse=True)
 def few_scenes(net_and_few_scenes, monkeypatch):
-    monkeypatch.setattr(module, "kept", lambda net, dataset, seed: net_and_few_scenes)
+    monkeypatch.setattr(module, "kept", lambda net, dataset, seed, scored_scenes: net_and_few_scenes)
     for cached in (module._float_scores, expert.class_relevance):
         cached.cache_clear()
 

@@ -24,7 +24,6 @@ from relcomp_kit.models.scene_batches import stack
 from relcomp_kit.models.states import load_state
 from relcomp_kit.studies.experts.experiment import class_path, example_of, train_on
 from relcomp_kit.studies.quantization.experiment import kept
-from relcomp_kit.studies.segmentation.measurement import firsts
 from relcomp_kit.studies.segmentation.training import provenance
 
 __all__ = ["FILES", "VERSION", "code", "decoded_net", "expert_net", "parts", "plain_state", "quantized_of", "scores"]
@@ -76,9 +75,10 @@ def code(
     **recipe
         The fields of `relcomp_kit.compression.ecqx.recipe.QatRecipe`; class weights "none" stand for None.
     """
-    values = {"net": net, "dataset": dataset, "wanted": wanted, "keep": keep, "cut_steps": cut_steps}
-    model, data, small, quantized = quantized_of(values | {"seed": seed, "relevance_scenes": relevance_scenes} | recipe)
-    found = {f"float {name}": value for name, value in _float_scores(model, data, seed, scored_scenes).items()}
+    values = {"net": net, "dataset": dataset, "seed": seed, "wanted": wanted, "keep": keep, "cut_steps": cut_steps}
+    values |= {"relevance_scenes": relevance_scenes, "scored_scenes": scored_scenes}
+    model, data, small, quantized = quantized_of(values | recipe)
+    found = {f"float {name}": value for name, value in _float_scores(model, data, seed).items()}
     found["float32 size"] = (sum(value.nbytes for value in plain_state(model).values()), "bytes")
     if isinstance(data, SceneSet):
         example = example_of(data)
@@ -86,7 +86,7 @@ def code(
     files = {name: nnc.encode(quantized, **options) for name, options in FILES.items()}
     nets = {name: decoded_net(files[name], small) for name in (*SCORED, "folded")}
     for name in SCORED:
-        found |= {f"{name} {what}": value for what, value in scores(nets[name], data, seed, scored_scenes).items()}
+        found |= {f"{name} {what}": value for what, value in scores(nets[name], data, seed).items()}
     return found | {
         "files": ({name: len(file) for name, file in files.items()}, "bytes"),
         "parts": ({name: parts(file) for name, file in files.items()}, "bytes"),
@@ -123,7 +123,7 @@ def quantized_of(values: dict) -> tuple[nn.Module, Data, nn.Module, Quantized]:
         raise UserError("the arm float has no whole numbers to code: take ecq or lrp")
     if bool(wanted) != (keep < 1):
         raise UserError(f"an expert needs classes and a share of the filters below 1, not {list(wanted)} and {keep}")
-    net, data = kept(values["net"], values["dataset"], seed)
+    net, data = kept(values["net"], values["dataset"], seed, scored_scenes=values["scored_scenes"])
     small = net
     if wanted:
         small = expert_net(net, data, wanted, keep, values["cut_steps"], values["relevance_scenes"], seed)
@@ -165,9 +165,7 @@ def plain_state(net: nn.Module) -> dict[str, Tensor]:
     return {name: value for name, value in net.state_dict().items() if not name.endswith("_mask")}
 
 
-def scores(
-    net: nn.Module, data: Data, seed: int, scenes: int | None = None, splits: Sequence[str] = ("validation", "test")
-) -> dict[str, tuple]:
+def scores(net: nn.Module, data: Data, seed: int, splits: Sequence[str] = ("validation", "test")) -> dict[str, tuple]:
     """Return the accuracy of a net on each split and, on scenes, the IoU of every class.
 
     Parameters
@@ -178,8 +176,6 @@ def scores(
         The data set.
     seed : int
         Of the noise in small images.
-    scenes : int, optional
-        Of scenes, the first ones of each split that count; by default all.
     splits : sequence of str
         Of "validation" and "test".
     """
@@ -189,16 +185,15 @@ def scores(
         if task:
             found[f"{split} accuracy"] = (task.scores(net, split)["accuracy"], "share")
             continue
-        some = getattr(data, split) if scenes is None else firsts(getattr(data, split), scenes)
-        seen = evaluate(net, some, data.classes, precision="auto")
+        seen = evaluate(net, getattr(data, split), data.classes, precision="auto")
         found[f"{split} accuracy"] = (seen["pixel_accuracy"], "share")
         found[f"{split} IoU"] = (plain(seen["iou"]), "share")
     return found
 
 
 @functools.lru_cache(maxsize=1)
-def _float_scores(net: nn.Module, data: Data, seed: int, scenes: int | None) -> dict[str, tuple]:
-    return scores(net, data, seed, scenes)
+def _float_scores(net: nn.Module, data: Data, seed: int) -> dict[str, tuple]:
+    return scores(net, data, seed)
 
 
 def parts(file: bytes) -> dict[str, int]:

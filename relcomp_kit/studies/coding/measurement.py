@@ -81,7 +81,7 @@ def point_with(wanted_plans: Sequence[str], **values) -> dict:
     raise UserError(f"no point of {', '.join(wanted_plans)} has {values}: choose other values")
 
 
-def float_rungs(net: nn.Module, data: ImageSet | SceneSet, seed: int, scenes: int | None) -> list[dict]:
+def float_rungs(net: nn.Module, data: ImageSet | SceneSet, seed: int) -> list[dict]:
     """Return what a trained net takes before any training with quantization: rung, bytes, test accuracy, seed.
 
     Float32, float16, 8 bit (rounded at once, indices of fixed width), and nncodec's own quantization of floats at its
@@ -95,18 +95,16 @@ def float_rungs(net: nn.Module, data: ImageSet | SceneSet, seed: int, scenes: in
         The data set that it is tested on.
     seed : int
         Of the net.
-    scenes : int, optional
-        Of scenes, the first of the test split that count; None for all.
     """
 
     def make(_) -> tuple[dict, dict]:
-        return {}, {"rows": [row | {"seed": seed} for row in _float_rungs(net, data, seed, scenes)]}
+        return {}, {"rows": [row | {"seed": seed} for row in _float_rungs(net, data, seed)]}
 
-    config = {"net": fingerprint(net), "seed": seed, "scenes": scenes, "nncodec": rival_codecs.has_nncodec()}
+    config = {"net": fingerprint(net), "seed": seed, "nncodec": rival_codecs.has_nncodec()}
     return load_or_make("float-rungs", VERSION, config, data.sha256, make)[1]["rows"]
 
 
-def _float_rungs(net: nn.Module, data: ImageSet | SceneSet, seed: int, scenes: int | None) -> list[dict]:
+def _float_rungs(net: nn.Module, data: ImageSet | SceneSet, seed: int) -> list[dict]:
     state = plain_state(net)
     half = {name: value.half() if value.is_floating_point() else value for name, value in state.items()}
     eight = ecqx.quantize(net, 8, 0.0)
@@ -123,7 +121,7 @@ def _float_rungs(net: nn.Module, data: ImageSet | SceneSet, seed: int, scenes: i
         {
             "rung": name,
             "bytes": size,
-            "accuracy": scores(_with(net, found), data, seed, scenes, ("test",))["test accuracy"][0],
+            "accuracy": scores(_with(net, found), data, seed, ("test",))["test accuracy"][0],
         }
         for name, size, found in tried
     ]
