@@ -157,7 +157,7 @@ PROFILES = {
         PruningBudget(
             steps=30,
             fine_tuning=15,
-            sf=(0.3, 0.6, 0.9, 0.95),
+            sf=(0.3, 0.6, 0.75, 0.9, 0.95),
             text_sf=(),
             control_sf=(0.95,),
             converge_steps=60,
