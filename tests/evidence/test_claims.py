@@ -18,7 +18,7 @@ from relcomp_kit.studies.profiles import get_profile
 
 THESIS = "1a 1b 1c 1d 1e 1f 2 3 3c 3d 4 4c 4d 5 5c 5d 6 7 7c 8a 8b 8c 8d 8e 9 9c 10 10c 11 11c 11d 12 12c"
 THESIS += " 13 13a 13b 14 14c 14d"
-RAIL = "1 2 3 4 4c 4d 5 5c 5d 5e 5f 5g 6 7 8 9 10 11 12 13 13c"
+RAIL = "1 2 3 4 4c 4d 5 5c 5d 5e 5f 5g 5h 6 7 8 9 10 11 12 13 13c"
 SETS = ("", "-rail", "-gsc", "-cifar10", "-voc")
 QUANTIZED = [f"{claim}{ending}" for claim in ("1", "1c", "2", "2c", "3") for ending in SETS]
 AT_ONCE = [f"{claim}-cifar10" for claim in ("2d", "2e", "2f", "4", "4c", "4d")]

@@ -208,6 +208,11 @@ EXAMPLES = {
         )
         for name in ("B5d", "B5f", "B5g")
     },
+    "B5h": (
+        {"concept": three(0.33), "relevance": three(0.34), "chance": three(0.30)},
+        ({"relevance": three(0.36)}, "two points at most are lost against the whole class"),
+        ({"chance": three(0.32)}, "the concept is above chance"),
+    ),
     "B5e": (
         {
             "own": {"chance": three(0.05), "magnitude": three(0.1)},

@@ -1,6 +1,7 @@
 """The experiment "expert" on a few scenes and with a net that was trained on many."""
 
 import pytest
+import torch
 
 from relcomp_kit.errors import UserError
 from relcomp_kit.studies.experts import experiment as module
@@ -47,6 +48,18 @@ def test_at_the_widths_of_relevance_every_arm_costs_what_relevance_does(monkeypa
 
 
 @pytest.mark.slow
+def test_a_concept_ranks_filters_before_it_and_the_class_those_behind(net_and_few_scenes):
+    net, data = net_and_few_scenes
+    of_class = module.class_relevance(net, data, 4)["rail"]
+    of_concept = module.concept_relevance(net, data, 4, "rail")
+    behind = [layer for layer, values in of_class.items() if torch.equal(values, of_concept[layer])]
+    assert of_concept.keys() == of_class.keys()
+    assert behind == [layer for layer in of_class if layer in ("classifier.1", "classifier.4")]
+    before = of_class["backbone.conv1"]
+    assert of_concept["backbone.conv1"].sum() < before.sum(), "a part of the class's relevance takes this channel"
+
+
+@pytest.mark.slow
 def test_a_short_training_comes_from_the_cache_the_second_time():
     point = {"seed": 0, "keep": 0.4, "arm": "average", "steps": 2, "batch": 2, "relevance_scenes": 4}
     first, again = expert(**point), expert(**point)
@@ -61,6 +74,8 @@ def test_a_short_training_comes_from_the_cache_the_second_time():
         ({"widths": "broad"}, "no widths 'broad'; choose one of own, relevance"),
         ({"arm": "taste"}, "no arm 'taste'; choose one of relevance, average"),
         ({"wanted": ("tram",)}, "has no class 'tram'; choose one of rail, trackbed"),
+        ({"arm": "concept"}, "the arm 'concept' takes one class, and widths = 'relevance'"),
+        ({"arm": "concept", "widths": "relevance", "wanted": ("rail", "sky")}, "takes one class"),
         ({"wanted": ()}, "no expert for no class"),
         ({"dataset": "mnist"}, "mnist has nothing to segment"),
         ({"keep": 0.0}, r"the share to keep must lie in \(0, 1\], not 0.0"),

@@ -1,4 +1,4 @@
-"""What the records of a sweep of experts decide: B5d to B5g, against the better of two rivals, and on nothing else."""
+"""What the records of a sweep of experts decide: B5d to B5h, against the better of two rivals, and on nothing else."""
 
 import dataclasses
 import json
@@ -83,10 +83,15 @@ def test_arms_with_widths_of_their_own_come_from_the_record_where_the_plan_has_n
         claims_of(POINTS)
 
 
-def test_experts_as_cut_decide_one_more():
-    found = claims_of(AS_CUT)
-    assert list(found) == ["B5f"] and found["B5f"]["verdict"] == "partly"
+def test_experts_as_cut_decide_two_more():
+    found = claims_of(AS_CUT, concept=0.35)
+    assert list(found) == ["B5f", "B5h"] and found["B5f"]["verdict"] == "partly"
+    assert found["B5h"]["margins"] == {
+        "two points at most are lost against the whole class": pytest.approx([0.04] * 3),
+        "the concept is above chance": pytest.approx([0.03] * 3),
+    }
     assert found["B5f"]["on"].endswith("experts of 80% of the filters, as cut")
+    assert "B5h" not in claims_of([point for point in AS_CUT if point.values["arm"] != "concept"])
 
 
 @pytest.mark.parametrize(("points", "when"), [([*POINTS, *MORE], "trained"), (AS_CUT, "as cut")])
@@ -96,7 +101,7 @@ def test_the_figure_has_every_arm_under_both_widths(points, when):
     assert [*own][:5] == ["relevance", "average", "magnitude", "magnitude per layer", "random"]
     assert ("random per filter" in own) == (when == "trained")
     assert {*BY_LOSS} <= {*own}
-    assert [*equal] == [*EQUAL, *SCORES, *BY_LOSS]
+    assert [*equal] == [*EQUAL, *SCORES, *BY_LOSS, *(["concept"] if when == "as cut" else [])]
     assert not {point.name for point in POINTS} & {point.name for point in MORE}
     assert equal["random"] == pytest.approx([0.32, 0.321, 0.322])
     head, *lines = sweep_claims.table({"own": own, "equal": equal})
@@ -117,7 +122,7 @@ def test_the_command_decides_and_writes(tmp_path):
     (file,) = (tmp_path / "claims").iterdir()
     assert file.name == "06_cut_out_relevant_experts.rail-scenes-widths-as-cut.json"
     content = json.loads(file.read_text(encoding="utf-8"))
-    assert "B5f" in result.output and [claim["id"] for claim in content["claims"]] == ["B5f"]
+    assert "B5f" in result.output and [claim["id"] for claim in content["claims"]] == ["B5f", "B5h"]
     assert len(results.recorded(content)) == len(AS_CUT)
 
 

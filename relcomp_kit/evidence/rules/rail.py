@@ -189,6 +189,27 @@ def b5e(own: dict[str, Series], equal: dict[str, Series]) -> Ruling:
     )
 
 
+def b5h(concept: Series, relevance: Series, chance: Series) -> Ruling:
+    """Compare experts of one concept of a class with those of the whole class: IoU on the class, one value a seed.
+
+    Parameters
+    ----------
+    concept : sequence of float
+        Filters by what flows through the class's most relevant channel, in [0, 1].
+    relevance : sequence of float
+        By all relevance of the class.
+    chance : sequence of float
+        By chance.
+    """
+    return Ruling(
+        {
+            "two points at most are lost against the whole class": at_most(below(concept, relevance), IOU, "points"),
+            "the concept is above chance": better(concept, chance, IOU),
+        },
+        f"IoU {percent(concept)} against {percent(relevance)}; by chance {percent(chance)}",
+    )
+
+
 def b8(saved: Series, lost: Series, before: Series = ()) -> Ruling:
     """Judge what the smallest expert for vegetation saves, and what it loses.
 

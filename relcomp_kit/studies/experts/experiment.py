@@ -16,7 +16,7 @@ from relcomp_kit.errors import UserError
 from relcomp_kit.models.device import choose_device
 from relcomp_kit.models.metrics import evaluate, plain
 from relcomp_kit.relevance import filter_saliency
-from relcomp_kit.relevance.lrp import filter_relevance, weight_relevance_per_class
+from relcomp_kit.relevance.lrp import filter_relevance, weight_relevance, weight_relevance_per_class
 from relcomp_kit.studies.quantization.experiment import kept
 from relcomp_kit.studies.relevance.measurement import batches
 from relcomp_kit.studies.segmentation.training import provenance
@@ -26,7 +26,13 @@ __all__ = ["VERSION", "class_relevance", "expert"]
 VERSION = 1
 SCORES = ("batch-norm scale", "expected output", "activation-aware")  # of filters, which know no classes either
 BY_LOSS = ("Taylor", "Fisher")  # of the class wanted
-ARMS = ("relevance", "average", "magnitude", "magnitude per layer", "random", "random per filter", *SCORES, *BY_LOSS)
+CONCEPT, CONCEPT_LAYER = "concept", "classifier.0"  # the ASPP, which all information passes
+ARMS = (
+    *("relevance", "average", "magnitude", "magnitude per layer", "random", "random per filter"),
+    *SCORES,
+    *BY_LOSS,
+    CONCEPT,
+)
 OWN, RELEVANCE = "own", "relevance"
 WIDTHS = (OWN, RELEVANCE)
 
@@ -62,7 +68,8 @@ def expert(
         chance, or the scores of `relcomp_kit.relevance.filter_saliency`, by the loss at pixels of the class where
         they need one. Relevance of one class has one unit in all layers and is ranked as it is, like changes of the
         loss; magnitude and other scores by their part of the layer's sum, which can leave hardly a filter of a wide
-        layer, or with the same share kept of every layer. Chance has a number for each unit, or for each filter.
+        layer, or with the same share kept of every layer. Chance has a number for each unit, or for each filter. The
+        concept is the channel of the ASPP that is most relevant for the class; it ranks filters within layers only.
     widths : {"own", "relevance"}
         How wide layers stay: as the arm's own scores leave them, or all as the relevance of the class wanted leaves
         them, so that the arm only says which filters these are.
@@ -88,6 +95,8 @@ def expert(
     if dataset in NAMES:
         raise UserError(f"{dataset} has nothing to segment: take a set of scenes")
     model, data = kept(net, dataset, seed, profile, scored_scenes)
+    if arm == CONCEPT and (widths == OWN or len(wanted) != 1):
+        raise UserError(f"the arm {arm!r} takes one class, and widths = {RELEVANCE!r}")
     unknown = [name for name in wanted if name not in data.classes]
     if unknown or not wanted:
         what = f"no class {unknown[0]!r}" if unknown else "no expert for no class"
@@ -132,7 +141,10 @@ def _path(
         return experts.random_path(net, kept, example, torch.Generator().manual_seed(seed), per=per)
     if arm == "average":
         return experts.average_rel_path(net, class_relevance(net, data, scenes), kept, example)
-    scores = _scores_of_filters(net, data, arm, scenes, wanted)
+    if arm == CONCEPT:
+        scores = concept_relevance(net, data, scenes, *wanted)
+    else:
+        scores = _scores_of_filters(net, data, arm, scenes, wanted)
     return experts.relevant_path(net, scores, kept, example, normalize="none" if arm in BY_LOSS else "sum")
 
 
@@ -226,6 +238,33 @@ def class_relevance(net: nn.Module, data: SceneSet, scenes: int) -> dict[str, di
     seen = [k for k in range(len(data.classes)) if any((labels == k).any() for _, labels in images)]
     found = weight_relevance_per_class(net, images, seen, normalize=True)
     return {data.classes[k]: filter_relevance(one) for k, one in found.items()}
+
+
+def concept_relevance(net: nn.Module, data: SceneSet, scenes: int, wanted: str) -> dict[str, Tensor]:
+    """Return the relevance of filters that flows through one concept of a class: layer to (filters,).
+
+    The concept is the channel of the ASPP through which most of the class's relevance flows, signed, over the training
+    scenes. Layers behind it, where nothing is conditioned on it, have the relevance of the class.
+
+    Parameters
+    ----------
+    net : nn.Module
+        A DeepLabV3.
+    data : SceneSet
+        Its scenes.
+    scenes : int
+        Training scenes that relevance is measured on.
+    wanted : str
+        The class.
+    """
+    asked = {"class_": data.classes.index(wanted), "normalize": True}
+    images = batches(data.train, scenes)
+    # under the epsilon rule the weights that read a channel hold, summed, what flows through it
+    next_layer = weight_relevance(net, images, aggregate="sum", **asked)["classifier.1.weight"]
+    strongest = int(next_layer.sum((0, 2, 3)).argmax())
+    found = filter_relevance(weight_relevance(net, images, concept=(CONCEPT_LAYER, strongest), **asked))
+    of_class = class_relevance(net, data, scenes)[wanted]
+    return {layer: values if values.any() else of_class[layer] for layer, values in found.items()}
 
 
 def _scores(when: str, net: nn.Module, data: SceneSet) -> dict[str, tuple]:

@@ -1,4 +1,4 @@
-"""What the records of a sweep of experts decide: how much of the lead of relevance is layer width (B5d to B5g).
+"""What the records of a sweep of experts decide: how much of the lead of relevance is layer width (B5d to B5h).
 
 Relevance, magnitude and chance differ in how wide they leave each layer. At the widths of relevance, a rival only says
 which filters stay.
@@ -10,7 +10,7 @@ from relcomp_kit.errors import UserError
 from relcomp_kit.evidence.record import Record, reference
 from relcomp_kit.evidence.rules.series import spread
 from relcomp_kit.studies.experts import results
-from relcomp_kit.studies.experts.experiment import ARMS, BY_LOSS, OWN, RELEVANCE
+from relcomp_kit.studies.experts.experiment import ARMS, BY_LOSS, CONCEPT, OWN, RELEVANCE
 from relcomp_kit.studies.setting import segmenter
 from relcomp_kit.sweeps.point import Point
 from relcomp_kit.sweeps.table import Rows, select
@@ -51,7 +51,8 @@ def check(points: Sequence[Point]) -> str:
 def decided(points: Sequence[Point], records: Sequence[dict]) -> Record:
     """Return a record of lesson 06 that follows from the records of a sweep: its experts, and what they decide.
 
-    Trained experts decide B5d and B5e, and B5g if the plan has the rivals that know the class; experts as cut B5f.
+    Trained experts decide B5d and B5e, and B5g if the plan has the rivals that know the class; experts as cut B5f, and
+    B5h if it has those of a concept.
 
     Parameters
     ----------
@@ -82,6 +83,8 @@ def decided(points: Sequence[Point], records: Sequence[dict]) -> Record:
         by_loss = {arm: scores(rows, wanted, when, arm, RELEVANCE) for arm in BY_LOSS}
         if all(by_loss.values()):
             made.claim("B5g", **asked, relevance=relevance, rivals=by_loss)
+    elif concept := scores(rows, wanted, when, CONCEPT, RELEVANCE):
+        made.claim("B5h", **asked, concept=concept, relevance=relevance, chance=equal["chance"])
     return made
 
 
