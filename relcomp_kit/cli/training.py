@@ -38,6 +38,10 @@ def train(
     steps: Annotated[int | None, typer.Option(help="Steps of the optimizer.")] = None,
     size: Annotated[str | None, typer.Option(metavar="HxW", help="Height and width of the images.")] = None,
     batch: Annotated[int | None, typer.Option(help="Images a step, over all processes.")] = None,
+    half_size_steps: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Steps that see scenes of half the size first, at a quarter of the cost."),
+    ] = None,
     lr: Annotated[float | None, typer.Option(help="Learning rate at the start.")] = None,
     class_weights: Annotated[
         str | None, typer.Option(help="inverse_sqrt lets rare classes weigh more; none: all alike.")
@@ -74,6 +78,7 @@ def train(
         size=train_net.read_size(size) if size else None,
         steps=steps,
         batch=batch,
+        half_size_steps=half_size_steps,
         learning_rate=lr,
         precision=precision,
         class_weights=class_weights,

@@ -32,6 +32,8 @@ class Recipe:
         Start from COCO weights.
     class_weights : str, optional
         "inverse_sqrt" weighs a pixel by 1 / sqrt(share of its class), so that rare classes count more.
+    half_size_steps : int
+        How many of the steps, from the first on, see scenes of half the height and width: they cost a quarter.
     clip : float
         Longest gradient, as its norm over all parameters.
     validate_every : int
@@ -54,6 +56,7 @@ class Recipe:
     weight_decay: float = 0.0
     pretrained: bool = False
     class_weights: str | None = None
+    half_size_steps: int = 0
     clip: float = 1.0
     validate_every: int = 100
     patience: int | None = None
@@ -65,6 +68,8 @@ class Recipe:
         for name in ("steps", "batch", "validate_every", "learning_rate", "clip"):
             if not getattr(self, name) > 0:
                 raise UserError(f"{name} is {getattr(self, name)}: it must be above 0")
+        if not 0 <= self.half_size_steps <= self.steps:
+            raise UserError(f"half_size_steps is {self.half_size_steps}: take 0 to {self.steps}, the steps in all")
         if self.patience is not None and self.patience < 1:
             raise UserError(f"patience is {self.patience}: take 1 or more, or None to train to the end")
         for name, known in (("schedule", SCHEDULES), ("class_weights", CLASS_WEIGHTS)):

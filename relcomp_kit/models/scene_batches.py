@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import avg_pool2d
 from torch.utils.data import Dataset
 
 from relcomp_kit.datasets.scene_set import VOID, Scenes
@@ -49,6 +50,21 @@ def check_labels(labels: Tensor, classes: int) -> None:
         )
 
 
+def halved(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Return scenes of half the height and width: the mean of four pixels, the label of the first of them.
+
+    Parameters
+    ----------
+    images : Tensor
+        (N, 3, H, W), uint8.
+    labels : Tensor
+        (N, H, W), uint8.
+    """
+    height, width = (side // 2 * 2 for side in labels.shape[1:])
+    smaller = avg_pool2d(images[..., :height, :width].float(), 2).round().to(images.dtype)
+    return smaller, labels[:, :height:2, :width:2]
+
+
 def draw(*numbers: int) -> int:
     """Return a seed that depends on all numbers, so that neighbouring ones have nothing in common."""
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint32)[0])
@@ -66,7 +82,7 @@ class TrainingBatches(Dataset):
         Has a length, and pairs of an image (3, H, W) and a label (H, W), both uint8, as in
         `relcomp_kit.datasets.scene_set.SceneSet`.
     recipe : relcomp_kit.models.recipe.Recipe
-        Its ``batch``, ``size`` and ``augment`` are used.
+        Its ``batch``, ``size``, ``augment`` and ``half_size_steps`` are used.
     classes : int
         How many classes there are; a label that is neither one of them nor void raises a `UserError`.
     seed : int
@@ -82,6 +98,7 @@ class TrainingBatches(Dataset):
         self.rank, self.processes = rank, processes
         self.chosen = Batches(len(split), seed, recipe.batch)
         self.augment = training_transform(recipe.size) if recipe.augment else None
+        self.half_size_steps = recipe.half_size_steps
 
     @property
     def at_hand(self) -> bool:
@@ -97,7 +114,7 @@ class TrainingBatches(Dataset):
             ]
         )
         check_labels(labels, self.classes)
-        return images, labels
+        return halved(images, labels) if step < self.half_size_steps else (images, labels)
 
     def _scene(self, index: int, step: int, position: int) -> tuple[Tensor, Tensor]:
         image, label = self.split[index]

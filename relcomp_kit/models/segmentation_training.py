@@ -71,7 +71,7 @@ def trained(
     dict
         The note that was kept.
     """
-    config = {"recipe": asdict(resolve(recipe)), "seed": seed}
+    config = _config(recipe, seed)
     if (processes := count(options.get("devices", 1), options.get("machines", 1))) > 1:
         config["processes"] = processes
 
@@ -91,6 +91,14 @@ def trained(
     return Trained(state, info["history"], info["metrics"]), info["note"]
 
 
+def _config(recipe: Recipe, seed: int) -> dict:
+    """Return what decides a net, as the cache knows it: those without steps of half size are found by older names."""
+    fields = asdict(resolve(recipe))
+    if not recipe.half_size_steps:
+        del fields["half_size_steps"]
+    return {"recipe": fields, "seed": seed}
+
+
 def reached(recipe: Recipe, data: SceneSet, seed: int) -> Trained | None:
     """Return the best state of a training by `trained` that was stopped before its end; None before a validation.
 
@@ -99,7 +107,7 @@ def reached(recipe: Recipe, data: SceneSet, seed: int) -> Trained | None:
     recipe, data, seed
         As in `trained`, for a training by one process.
     """
-    config = {"recipe": asdict(resolve(recipe)), "seed": seed}
+    config = _config(recipe, seed)
     found = peek(artifact_path("segmentation", VERSION, config, data.sha256).with_suffix(".partial"))
     if found is None:
         return None

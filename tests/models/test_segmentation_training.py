@@ -191,6 +191,19 @@ def test_batches_depend_on_seed_step_and_position_alone():
     assert not torch.equal(TrainingBatches(Stripes(10), RECIPE, 3, seed=1)[0][0], forward[0][0])
 
 
+def test_first_steps_see_the_same_scenes_at_half_the_size():
+    size, recipe = (32, 41), dataclasses.replace(RECIPE, size=(32, 41), augment=False)
+    whole = TrainingBatches(Stripes(10, size), recipe, 3, seed=0)
+    halved = TrainingBatches(Stripes(10, size), dataclasses.replace(recipe, half_size_steps=2), 3, seed=0)
+    for step in (0, 1):
+        (images, labels), (large, all_labels) = halved[step], whole[step]
+        assert images.shape[2:] == labels.shape[1:] == (16, 20) and images.dtype == labels.dtype == torch.uint8
+        mean = large[..., :40].double().unflatten(3, (20, 2)).unflatten(2, (16, 2)).mean((3, 5))
+        assert (images - mean).abs().max() <= 0.5
+        assert torch.equal(labels, all_labels[:, ::2, :40:2])
+    assert all(torch.equal(one, other) for one, other in zip(halved[2], whole[2], strict=True))
+
+
 @pytest.mark.parametrize(("device", "size"), [("cpu", 1), ("cpu", 2), ("cuda", 1), ("cuda", 4), ("cuda", 32)])
 def test_all_that_load_scenes_remember_no_more_than_one_may(monkeypatch, device, size):
     monkeypatch.setenv("RELCOMP_THREADS", "16")
@@ -388,6 +401,7 @@ def test_what_does_not_fit_together_is_refused(changes, data, seed, devices, wor
         ({"schedule": "cosine"}, "no schedule 'cosine'; choose one of constant, poly"),
         ({"class_weights": "balanced"}, "choose one of None, inverse_sqrt"),
         ({"patience": 0}, "patience is 0"),
+        ({"half_size_steps": 9999}, "half_size_steps is 9999: take 0 to"),
     ],
 )
 def test_a_recipe_that_makes_no_sense_is_refused(changes, words):
