@@ -359,6 +359,17 @@ if scores:
 #
 # Do *the most relevant weights end in clusters of high information*, as the paper's abstract says? They do: their clusters have 5.1 bits, those of all weights 2.4 (X4). But the largest weights have 5.5 (X4c), and ECQ puts the relevant ones into clusters as rare as ECQ^x does (X4d). A large weight lies in a rare cluster whatever relevance says.
 
+# %% [markdown] slideshow={"slide_type": "subslide"}
+# ### Rivals that know no relevance
+# Two ways to quantize at once that ask nobody what matters. *GPTQ* (Frantar et al. 2023) rounds a layer column by column, and moves the weights that are left so that its outputs change little; it needs pictures, but no labels. *RDOQ* is nncodec's own rounding, which weighs the squared error of a weight against the bits that its index takes; *qp* sets the step. All are held against each other by the bytes of the file.
+
+# %%
+if rivals := reference(f"{lesson}.cifar10-one-shot-rivals"):
+    print("\n".join(sweep_claims.bytes_table(rivals)), claims_text(rivals), sep="\n\n")
+
+# %% [markdown]
+# **What you see.** Both rivals are far ahead, on every net. Where GPTQ needs 3 bit, 132 kB, it loses one to two points against float; ECQ^x has to take so large a $\Lambda$ for that size that more than half of its answers are wrong on average, and RDOQ lies between them (X2f). At the bytes of 4 bit ECQ^x is two to three points behind GPTQ. Without training, then, entropy pushes weights to 0 and nothing makes up for them, whereas GPTQ lets the others make up for each error. That is worth more here than knowing which weight is relevant. (ECQ^x keeps the 4-bit grid, as published; coarser grids were not run. It is made to be trained, which no rival here is.)
+
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## A word, spoken
 # The work quantizes a net that hears words, too: *MLP_GSC*, fully connected, for twelve classes of Google Speech Commands. It was trained on MFCC. Here its input is the *log-mel picture* of one second: how much energy each of 40 bands of frequency has in each of 98 frames. If the set is on this machine, the cell trains the net for two epochs of the recipe's twenty. Then it quantizes it at 4, 3 and 2 bit, without any more training, and asks all four nets about one clip.
@@ -505,9 +516,6 @@ if full:
     figures.pareto(
         results_of.curves(judged, "sparsity"), "zeros", "pixel accuracy", None, fair=unquantized
     )
-
-# %%
-if full:
     curves = results_of.curves(judged, "bytes")
     figures.pareto(curves, "coded size", "pixel accuracy", None, log=True, fair=unquantized)
 

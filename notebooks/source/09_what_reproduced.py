@@ -294,7 +294,7 @@ show("B")
 show("X")
 
 # %% [markdown] slideshow={"slide_type": "skip"}
-# **What you see.** On the published sets only rows without any training are not open, all of four nets of CIFAR-10. They are not the paper's net, so they stand in for it. There ECQ^x beats ECQ, magnitude and random numbers (X2d), but not scores by the loss (X2e). Its most relevant weights end in clusters of high information (X4), but so do large weights (X4c), and without relevance, too (X4d). After training, on MNIST and on rail scenes, ECQ^x beats ECQ in no row, and no net gets 103 times smaller. On MNIST it loses no accuracy against steps that are learned (X2g). Against GPTQ and RDOQ (X2f) it has not been run.
+# **What you see.** On the published sets only rows without any training are not open, all of four nets of CIFAR-10. They are not the paper's net, so they stand in for it. There ECQ^x beats ECQ, magnitude and random numbers (X2d), but not scores by the loss (X2e), and at equal bytes it is far behind GPTQ and RDOQ (X2f). Its most relevant weights end in clusters of high information (X4), but so do large weights (X4c), and without relevance, too (X4d). After training, on MNIST and on rail scenes, ECQ^x beats ECQ in no row, and no net gets 103 times smaller. On MNIST it loses no accuracy against steps that are learned (X2g).
 
 # %% tags=["nbval-check-output"] slideshow={"slide_type": "skip"}
 asked = [
