@@ -516,7 +516,7 @@ alike = rank_correlation(of_class[layer].flatten(), of_concept[layer].flatten())
 print(f"rank correlation of class and concept in {layer}: {alike:.2f}")
 
 # %% [markdown]
-# **What you see.** In this layer the concept ranks the weights nearly as its class does. An expert for it would be nearly the same net.
+# **What you see.** In this layer the concept ranks the weights nearly as its class does. Lesson 06 cuts an expert by it.
 
 # %% tags=["nbval-check-output"]
 before = (layer, "backbone.conv1.weight")
