@@ -441,14 +441,14 @@ def test_as_cut_rivals_that_know_the_class_are_ahead_under_either_widths_and_fis
 
 
 def test_as_cut_one_concept_is_above_chance_on_every_net_and_ahead_of_its_class_on_two():
-    """Lesson 06: by eight points and by three, and nine behind on the third."""
+    """Lesson 06: by six points and by one, and eleven behind on the third."""
     record = reference("06_cut_out_relevant_experts.rail-scenes-widths-as-cut")
     (claim,) = (claim for claim in record["claims"] if claim["id"] == "B5h")
     assert claim["verdict"] == "undecided"
     concept, relevance, chance = (claim["series"][name] for name in ("concept", "relevance", "chance"))
     assert min(one - other for one, other in zip(concept, chance, strict=True)) > 0.12
     ahead = sorted(100 * (one - other) for one, other in zip(concept, relevance, strict=True))
-    assert ahead == pytest.approx([-9, 3, 8], abs=0.5)
+    assert ahead == pytest.approx([-11, 1, 6], abs=0.5)
 
 
 def test_trained_at_equal_widths_a_third_of_the_lead_of_relevance_is_left_and_the_class_is_known_to_all_alike():
