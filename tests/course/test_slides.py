@@ -1,4 +1,4 @@
-"""Slides: no solution on them, nothing from the network, and in a real browser none that is too tall or too small."""
+"""Slides: what tags hide, and too much for one goes on further ones; those of this checkout are in the site's tests."""
 
 import re
 

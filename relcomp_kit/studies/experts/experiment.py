@@ -26,7 +26,8 @@ __all__ = ["VERSION", "class_relevance", "expert"]
 VERSION = 1
 SCORES = ("batch-norm scale", "expected output", "activation-aware")  # of filters, which know no classes either
 BY_LOSS = ("Taylor", "Fisher")  # of the class wanted
-CONCEPT, CONCEPT_LAYER = "concept", "classifier.0"  # the ASPP, which all information passes
+CONCEPT = "concept"
+ASPP, BEHIND_ASPP = "classifier.0", "classifier.1"  # all information passes the one, and the other reads it alone
 ARMS = (
     *("relevance", "average", "magnitude", "magnitude per layer", "random", "random per filter"),
     *SCORES,
@@ -260,9 +261,9 @@ def concept_relevance(net: nn.Module, data: SceneSet, scenes: int, wanted: str) 
     asked = {"class_": data.classes.index(wanted), "normalize": True}
     images = batches(data.train, scenes)
     # under the epsilon rule the weights that read a channel hold, summed, what flows through it
-    next_layer = weight_relevance(net, images, aggregate="sum", **asked)["classifier.1.weight"]
+    next_layer = weight_relevance(net, images, aggregate="sum", **asked)[f"{BEHIND_ASPP}.weight"]
     strongest = int(next_layer.sum((0, 2, 3)).argmax())
-    found = filter_relevance(weight_relevance(net, images, concept=(CONCEPT_LAYER, strongest), **asked))
+    found = filter_relevance(weight_relevance(net, images, concept=(ASPP, strongest), **asked))
     of_class = class_relevance(net, data, scenes)[wanted]
     return {layer: values if values.any() else of_class[layer] for layer, values in found.items()}
 
