@@ -294,7 +294,8 @@ check.same("equal widths, equal work", *(experts.macs(one, example)[ALL] for one
 # The recorded sweep did this for three nets and experts of four fifths of the filters, as cut. It has rivals that know the class, too: the *Taylor* score of a filter is by how much the loss at the class's pixels changes, to first order, if the filter is switched off; *Fisher* squares these changes.
 
 # %%
-names = ("relevance", "average", "Taylor", "Fisher", "magnitude", "magnitude per layer", "random")
+of_class = ("relevance", "concept", "Taylor", "Fisher")
+names = (*of_class, "average", "magnitude", "magnitude per layer", "random")
 if as_cut := reference(f"{lesson}.{dataset}-widths-as-cut"):
     by_widths = sweep_claims.by_widths(results_of.recorded(as_cut), wanted, "as cut")
     drawn = {title: {arm: of[arm] for arm in names if arm in of} for title, of in by_widths.items()}
@@ -304,7 +305,7 @@ if as_cut := reference(f"{lesson}.{dataset}-widths-as-cut"):
 # %% [markdown]
 # **What you see.** With widths of their own, experts differ in their work, too: from half of the multiply-adds (Taylor) to two thirds (random). At equal widths magnitude keeps half of the rails that it kept with its own, and relevance is ahead of it and of every score that knows no class. But three nets settle only that it is better than chance (B5f).
 #
-# The rivals that know the class do better than relevance, under either widths. With widths of its own, Fisher keeps all of the super-net's IoU, for hardly more work than relevance, which loses a quarter. The average of all classes is ahead of relevance, too. So as cut, relevance of the class is not the best choice. *Concept*, in the table, asks for less than the class: only for what flows through its most relevant channel of the ASPP (CRP, lesson 04; layers behind it go by the class). All of that is far above chance. Against the whole class it is ahead on two nets, by six points and by one, and eleven points behind on the third, so three nets settle nothing (B5h). Changes of the loss ask what the net would lose; relevance asks what it used. The next picture shows what training makes of that: half of the filters, 300 steps.
+# The rivals that know the class do better than relevance, under either widths. With widths of its own, Fisher keeps all of the super-net's IoU, for hardly more work than relevance, which loses a quarter. The average of all classes is ahead of relevance, too. So as cut, relevance of the class is not the best choice. *Concept* asks for less than the class: only for what flows through its most relevant channel of the ASPP (CRP, lesson 04; layers behind it go by the class). All of that is far above chance. Against the whole class it is ahead on two nets, by six points and by one, and eleven points behind on the third, so three nets settle nothing (B5h). Changes of the loss ask what the net would lose; relevance asks what it used. The next picture shows what training makes of that: half of the filters, 300 steps.
 
 # %%
 if after := reference(f"{lesson}.{dataset}-widths"):

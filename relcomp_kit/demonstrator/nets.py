@@ -2,13 +2,13 @@
 
 import functools
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from relcomp_kit.artifacts import artifact_path, peek, read_artifact
+from relcomp_kit.artifacts import peek, read_artifact
 from relcomp_kit.compression import ecqx, experts, nnc
 from relcomp_kit.compression.ecqx import Quantized
 from relcomp_kit.compression.ecqx.qat import fingerprint
@@ -19,7 +19,6 @@ from relcomp_kit.demonstrator.work import step
 from relcomp_kit.errors import UserError
 from relcomp_kit.models import checkpoints, segmentation_training
 from relcomp_kit.models.deeplab import SIZES, deeplab
-from relcomp_kit.models.recipe import resolve
 from relcomp_kit.relevance.channels import inner_layers
 from relcomp_kit.studies.profiles import training_recipe
 
@@ -188,9 +187,8 @@ def _artifact(size: str, dataset: str, seed: int) -> Path | None:
     except UserError:
         return None
     for pretrained in (True, False) if size != "compact" else (False,):
-        recipe = resolve(training_recipe(size, dataset, pretrained=pretrained))
-        config = {"recipe": asdict(recipe), "seed": seed}
-        file = artifact_path("segmentation", segmentation_training.VERSION, config, data.sha256)
+        recipe = training_recipe(size, dataset, pretrained=pretrained)
+        file = segmentation_training.kept_file(recipe, data, seed)
         if file.is_file():
             return file
     return None

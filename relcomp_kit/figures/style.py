@@ -85,6 +85,7 @@ LOOKS = {
         ("weight times gradient", "", _GRADIENT),
         ("Taylor", "", _GRADIENT),
         ("Fisher", "", (PURPLE, ":", "v")),
+        ("concept", "", (ROSE, ":", "p")),
         ("|gradient", "", (SKY, ":", "v")),
         ("oracle", "", (INK, "-", "s")),
         ("none", "ECQ", _NONE),

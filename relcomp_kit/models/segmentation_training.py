@@ -22,7 +22,7 @@ from relcomp_kit.models.recipe import Recipe, resolve
 from relcomp_kit.models.training_log import write_tensorboard
 from relcomp_kit.models.training_loop import Files, Report, best_row, fit
 
-__all__ = ["Recipe", "Trained", "class_weights", "reached", "resolve", "train", "trained"]
+__all__ = ["Recipe", "Trained", "class_weights", "kept_file", "reached", "resolve", "train", "trained"]
 
 VERSION = 1  # of the training: a change that gives other weights raises it
 FREQUENCY_SCENES = 400  # that class weights are counted on
@@ -71,19 +71,18 @@ def trained(
     dict
         The note that was kept.
     """
-    config = _config(recipe, seed)
-    if (processes := count(options.get("devices", 1), options.get("machines", 1))) > 1:
-        config["processes"] = processes
+    processes = count(options.get("devices", 1), options.get("machines", 1))
 
     def make(partial: Path) -> tuple[dict, dict]:
         run = train(recipe, data, seed, partial=partial, **options)
         return run.state_dict, {"history": run.history, "metrics": run.metrics, "note": note or {}}
 
     if anew:
-        path = artifact_path("segmentation", VERSION, config, data.sha256)
+        path = kept_file(recipe, data, seed, processes)
         for file in (path, path.with_suffix(".partial")):
             file.unlink(missing_ok=True)
     together = options.get("machines", 1) > 1
+    config = _config(recipe, seed, processes)
     state, info = load_or_make("segmentation", VERSION, config, data.sha256, make, together=together)
     log_dir = options.get("log_dir")
     if log_dir and not any(log_dir.glob("events.out.tfevents.*")):  # the net has come from the cache
@@ -91,12 +90,30 @@ def trained(
     return Trained(state, info["history"], info["metrics"]), info["note"]
 
 
-def _config(recipe: Recipe, seed: int) -> dict:
+def kept_file(recipe: Recipe, data: SceneSet, seed: int, processes: int = 1) -> Path:
+    """Return where the cache keeps, or would keep, a net of `trained`.
+
+    Parameters
+    ----------
+    recipe, data, seed
+        As in `trained`.
+    processes : int
+        By how many processes it was trained together.
+
+    Returns
+    -------
+    pathlib.Path
+        There is a file only once the training has ended.
+    """
+    return artifact_path("segmentation", VERSION, _config(recipe, seed, processes), data.sha256)
+
+
+def _config(recipe: Recipe, seed: int, processes: int) -> dict:
     """Return what decides a net, as the cache knows it: those without steps of half size are found by older names."""
     fields = asdict(resolve(recipe))
     if not recipe.half_size_steps:
         del fields["half_size_steps"]
-    return {"recipe": fields, "seed": seed}
+    return {"recipe": fields, "seed": seed} | ({"processes": processes} if processes > 1 else {})
 
 
 def reached(recipe: Recipe, data: SceneSet, seed: int) -> Trained | None:
@@ -107,8 +124,7 @@ def reached(recipe: Recipe, data: SceneSet, seed: int) -> Trained | None:
     recipe, data, seed
         As in `trained`, for a training by one process.
     """
-    config = _config(recipe, seed)
-    found = peek(artifact_path("segmentation", VERSION, config, data.sha256).with_suffix(".partial"))
+    found = peek(kept_file(recipe, data, seed).with_suffix(".partial"))
     if found is None:
         return None
     tensors, info = found

@@ -192,10 +192,14 @@ def test_a_stream_that_is_too_short_ends_the_work(shape):
     """40 million integers and more of any size from a stream of 25 kB: the decoder stops at its end."""
     stream = np.random.default_rng(0).integers(0, 256, 25_001, dtype=np.uint8).tobytes()
     columns = [["weight:w"], ["int8"], [shape], [-128], [127], [len(stream)], [0], [128]]
-    before = time.process_time()
-    with pytest.raises(UserError, match="does not hold"):
-        nnc.decode(closed({"integers": columns, "numbers": ONE_STEP, "notes": {"info": {}}}, stream))
-    assert time.process_time() - before < 1
+    file = closed({"integers": columns, "numbers": ONE_STEP, "notes": {"info": {}}}, stream)
+    spent = []
+    for _ in range(2):  # the first one loads the compiled decoder, too
+        before = time.process_time()
+        with pytest.raises(UserError, match="does not hold"):
+            nnc.decode(file)
+        spent.append(time.process_time() - before)
+    assert min(spent) < 1
 
 
 @pytest.mark.slow
