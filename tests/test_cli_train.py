@@ -115,7 +115,10 @@ def test_a_net_is_recorded_with_its_log(call, tmp_path, monkeypatch, capsys):
     ("arguments", "words"),
     [
         (["resnet19"], "there is no net 'resnet19'; choose one of compact, resnet50, resnet101, mlp-gsc"),
-        (["--dataset", "mnist"], "there is no set of scenes 'mnist'; choose one of rail-scenes, railsem19"),
+        (
+            ["--dataset", "mnist"],
+            "there is no set of scenes 'mnist'; choose one of rail-scenes, rail-scenes-192x320",
+        ),
         (["--size", "96"], "--size is '96': write height x width in pixels, such as 96x160"),
         (["--size", "8x8"], "32 pixels each at least, not (8, 8)"),
         (["--pretrained"], "no pre-trained weights of the compact net"),

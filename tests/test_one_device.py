@@ -177,7 +177,7 @@ def test_what_lesson_04_measures(net, data):
 def test_training_and_a_new_task(net, data, monkeypatch):
     few = Recipe("compact", "rail-scenes", SIZE, steps=2, batch=2, augment=False, validate_every=1, precision="fp32")
     train(replace(few, class_weights="inverse_sqrt", weight_decay=1e-4), data, 0)
-    segmentation.weather_scores([net], data.classes, 2)
+    segmentation.weather_scores([net], data, 2)
     made = new_task.settle(new_task.new_classifier(net, 2, 0), data.train)
     new_task.train_classifier(made, new_task.Relabelled(data.train, [0, 1, 1, 1, 1, 1, 1]), 2, 0)
 

@@ -284,7 +284,7 @@ ratios = [
     saliency_study.time_ratio(
         lambda call=call: saliency.impact_map(*call),
         lambda call=call: saliency.saliency_map(*call),
-        repeats=25,
+        repeats=15,
     )
     for call in calls
 ]

@@ -24,8 +24,9 @@ from relcomp_kit.compression import experts
 from relcomp_kit.compression.experts import ALL
 from relcomp_kit.course import check
 from relcomp_kit.course.cases import experts as fresh
+from relcomp_kit.datasets.scene_names import DRAWN_SIZE
 from relcomp_kit.datasets.scenes import class_frequencies
-from relcomp_kit.evidence.record import Record, claims_text, reference
+from relcomp_kit.evidence.record import Record, claims_text, reference, reference_on
 from relcomp_kit.studies.experts import measurement as study
 from relcomp_kit.studies.experts import results as results_of
 from relcomp_kit.studies.experts import sweep_claims
@@ -36,7 +37,7 @@ from relcomp_kit.studies.segmentation.measurement import firsts
 # %% tags=["parameters"] slideshow={"slide_type": "skip"}
 profile = "quick"
 seed = 0
-dataset = "rail-scenes"  # or "berdiba", "camvid", "cityscapes", "railsem19"
+dataset = "rail-scenes"  # or "berdiba", "camvid", "cityscapes", "rail-scenes-192x320", "railsem19"
 
 # %% slideshow={"slide_type": "skip"}
 budget = get_profile(profile).experts
@@ -223,7 +224,7 @@ figures.growing(image, truth, seen, data.classes, data.palette, asked)
 # The net was trained without snow. An expert for snow can be cut in a minute, from a few snowy scenes, without any training. Here are experts of 65 % of the filters. Does it pay?
 
 # %%
-weather = study.all_weathers(budget, plans[0], wanted) if data.name == "rail-scenes" else {}
+weather = study.all_weathers(budget, plans[0], wanted) if data.name in DRAWN_SIZE else {}
 if weather:
     figures.bars_by_group(weather, f"IoU of {wanted}")
 
@@ -232,7 +233,7 @@ if weather:
 
 # %%
 lesson = "06_cut_out_relevant_experts"
-full = reference(lesson if dataset == "rail-scenes" else f"{lesson}.{dataset}")
+full = reference_on(lesson, dataset)
 for line in results_of.weather_lines(full) if full else ():
     print(line)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from relcomp_kit import threads
 from relcomp_kit.datasets.download import NAMES, data_dir, missing
+from relcomp_kit.datasets.scene_names import DRAWN_SIZE
 from relcomp_kit.errors import UserError
 from relcomp_kit.files import cache_dir, make_folder
 
@@ -137,4 +138,4 @@ def _scenes(folders: list[Path]) -> list[str]:
     except ImportError:  # torch or torchvision cannot be used, which has a line of its own
         return []
     present = [n for n, layout in LAYOUTS.items() if any((folder / layout.folder).is_dir() for folder in folders)]
-    return ["rail-scenes", *present]
+    return [*DRAWN_SIZE, *present]

@@ -78,7 +78,7 @@ def check_dataset(source: Path, dataset: str) -> None:
     elif own in NAMES:
         choice = NAMES
     else:
-        from relcomp_kit.datasets.scenes import SCENE_NAMES as choice
+        from relcomp_kit.datasets.scene_names import SCENE_NAMES as choice
     if dataset not in choice:
         raise UserError(f"lesson {source.stem} cannot run on {dataset!r}: choose one of {', '.join(choice)}")
 

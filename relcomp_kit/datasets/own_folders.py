@@ -26,6 +26,7 @@ from relcomp_kit.datasets.images import ImageSet, Split
 from relcomp_kit.datasets.layouts import TEST_SHARE, VALIDATION_SHARE
 from relcomp_kit.datasets.pairs import Pairs, hold_out, match, read_colours, read_ids
 from relcomp_kit.datasets.pictures import BROKEN, read_rgb
+from relcomp_kit.datasets.scene_names import SCENE_NAMES
 from relcomp_kit.datasets.scene_set import VOID, SceneSet
 from relcomp_kit.datasets.subsets import chosen, evenly
 from relcomp_kit.datasets.transforms import Scale
@@ -138,10 +139,10 @@ def with_scale(data: ImageSet | SceneSet, scale: Scale | None) -> ImageSet | Sce
 
 def _by_name(name: str, size: Size | None, most: int | None) -> ImageSet | SceneSet:
     """Return a set that the kit knows; the scenes of a name that both kinds have are no pictures with a class."""
-    if name in scenes.SCENE_NAMES and name not in labelled.NAMES:
+    if name in SCENE_NAMES and name not in labelled.NAMES:
         return _fewer(scenes.load_scenes(name, size), most)
     if name not in (*labelled.NAMES, *download.NAMES):
-        known = sorted({*labelled.NAMES, *download.NAMES, *scenes.SCENE_NAMES})
+        known = sorted({*labelled.NAMES, *download.NAMES, *SCENE_NAMES})
         raise UserError(f"{name} is no folder: name the folder of your images, or one of {', '.join(known)}")
     data = catalogue.load(name)
     if data.train.labels.ndim > 1:

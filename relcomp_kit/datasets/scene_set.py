@@ -23,7 +23,7 @@ class SceneSet:
     Parameters
     ----------
     name : str
-        The set's name, one of `relcomp_kit.datasets.scenes.SCENE_NAMES`.
+        The set's name, one of `relcomp_kit.datasets.scene_names.SCENE_NAMES`.
     classes : tuple of str
         Name of every class.
     palette : tuple of (int, int, int)

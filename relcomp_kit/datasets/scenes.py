@@ -6,12 +6,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from relcomp_kit.datasets.scene_names import DRAWN_SIZE, SCENE_NAMES, STANDS_FOR
 from relcomp_kit.datasets.scene_set import VOID, Scenes, SceneSet
 from relcomp_kit.datasets.subsets import evenly
 from relcomp_kit.errors import UserError
 
-SCENE_NAMES = ("rail-scenes", "railsem19", "cityscapes", "camvid", "voc", "berdiba")
-STANDS_FOR = {"rail-scenes": "the BerDiBa synthetic set", "camvid": "RailSem19"}  # in the ledger of claims
 REMEMBERED_BYTES = 4 * 2**30
 
 
@@ -23,10 +22,12 @@ def load_scenes(name: str = "rail-scenes", size: tuple[int, int] | None = None) 
     Parameters
     ----------
     name : str
-        One of `SCENE_NAMES`; what a folder must hold stands in `relcomp_kit.datasets.layouts`.
+        One of `relcomp_kit.datasets.scene_names.SCENE_NAMES`; what a folder must hold stands in
+        `relcomp_kit.datasets.layouts`.
     size : (int, int), optional
         Height and width in pixels; images are resized by antialiased bilinear interpolation, labels by the nearest
-        neighbour. By default images keep their own size, and "rail-scenes" are drawn at 96x160.
+        neighbour. By default images keep their own size, and what the kit draws has that of
+        `relcomp_kit.datasets.scene_names.DRAWN_SIZE`.
 
     Returns
     -------
@@ -43,8 +44,8 @@ def load_scenes(name: str = "rail-scenes", size: tuple[int, int] | None = None) 
         raise UserError(f"unknown set of scenes {name!r}: choose one of {', '.join(SCENE_NAMES)}")
     if size is not None and not (len(size) == 2 and all(isinstance(side, int) and side > 0 for side in size)):
         raise UserError(f"the size of scenes is (height, width) in whole pixels above 0, not {size}")
-    if name == "rail-scenes":
-        return _rail_scenes(size or (96, 160))
+    if name in DRAWN_SIZE:
+        return _rail_scenes(name, size or DRAWN_SIZE[name])
     from relcomp_kit.datasets import folders
 
     return folders.load(name, size)
@@ -163,8 +164,8 @@ def class_frequencies(
     return dict(zip(classes, shares)), (counts[VOID] / counts.sum()).item()
 
 
-def _rail_scenes(size: tuple[int, int]) -> SceneSet:
-    """Return the synthetic scenes; the import is late because most sets do without the generator."""
+def _rail_scenes(name: str, size: tuple[int, int]) -> SceneSet:
+    """Return the synthetic scenes, the same at every size; the import is late: most sets do without the generator."""
     import hashlib
     import json
 
@@ -172,7 +173,7 @@ def _rail_scenes(size: tuple[int, int]) -> SceneSet:
 
     identity = json.dumps(["rail-scenes", rail_scenes.VERSION, rail_scenes.CLASSES, rail_scenes.SPLITS])
     return SceneSet(
-        name="rail-scenes",
+        name=name,
         classes=rail_scenes.CLASSES,
         palette=rail_scenes.PALETTE,
         train=rail_scenes.RailScenes("train", size),

@@ -14,7 +14,8 @@ from relcomp_kit.compression.ecqx import Quantized
 from relcomp_kit.compression.ecqx.qat import fingerprint
 from relcomp_kit.compression.experts.coupling import check_path
 from relcomp_kit.datasets.colours import Palette, palette_of
-from relcomp_kit.datasets.scenes import SCENE_NAMES, load_scenes
+from relcomp_kit.datasets.scene_names import SCENE_NAMES
+from relcomp_kit.datasets.scenes import load_scenes
 from relcomp_kit.demonstrator.work import step
 from relcomp_kit.errors import UserError
 from relcomp_kit.models import checkpoints, segmentation_training

@@ -195,6 +195,21 @@ def reference(lesson: str, profile: str = "full") -> dict | None:
     return claims.recorded(profile).get(lesson)
 
 
+def reference_on(lesson: str, dataset: str) -> dict | None:
+    """Return the committed record of a lesson's full run on a data set, its own or another; None if there is none.
+
+    Parameters
+    ----------
+    lesson : str
+        Its name, such as ``03_teach_a_net_the_railway``.
+    dataset : str
+        Such as "camvid".
+    """
+    records = claims.recorded("full")
+    found = (records.get(name) for name in (lesson, f"{lesson}.{dataset}"))
+    return next((record for record in found if record and record["dataset"] == dataset), None)
+
+
 def moved(live: dict, kept: dict) -> str | None:
     """Return in a sentence which figures differ from a record that other versions made; None if none do.
 

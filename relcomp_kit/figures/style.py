@@ -118,6 +118,7 @@ OTHERS = [(PURPLE, "-", "d"), (ORANGE, "-.", "P"), (INK, "--", "s"), (SKY, ":", 
 DATASETS = {
     "mnist": "MNIST",
     "rail-scenes": "rail scenes",
+    "rail-scenes-192x320": "rail scenes, 192x320",
     "speech-commands": "Speech Commands",
     "cifar10": "CIFAR-10",
     "voc": "Pascal VOC",

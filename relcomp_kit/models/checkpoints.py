@@ -20,7 +20,7 @@ else:
     import tomli as tomllib
 
 LIST = "checkpoints.toml"
-MOST_BYTES = 25 * 10**6  # of all committed checkpoints
+MOST_BYTES = 40 * 10**6  # of all committed checkpoints
 RELATIVE_STEP = 2**-10  # of half precision, for numbers from 6e-5 to 65504
 
 
@@ -187,7 +187,7 @@ def commit_checkpoint(path: Path, folder: Path | None = None) -> Path:
     Raises
     ------
     UserError
-        If all of them together would exceed 25 MB, or the file is missing or is no checkpoint.
+        If all of them together would exceed 40 MB, or the file is missing or is no checkpoint.
     """
     folder = folder or _folder()
     _, info = _read(path)

@@ -19,7 +19,7 @@ class Recipe:
     net : str
         One of `relcomp_kit.models.deeplab.SIZES`.
     dataset : str
-        One of `relcomp_kit.datasets.scenes.SCENE_NAMES`.
+        One of `relcomp_kit.datasets.scene_names.SCENE_NAMES`.
     size : (int, int)
         Height and width of the images.
     steps, batch : int

@@ -5,6 +5,7 @@ Budgets of the single points of a sweep (such as steps, bits and seeds) are in `
 
 from dataclasses import dataclass, field
 
+from relcomp_kit.datasets.scene_names import DRAWN_SIZE
 from relcomp_kit.errors import UserError
 
 
@@ -94,7 +95,7 @@ class ExpertBudget:
     weather_seeds: tuple[int, ...]
     wanted: dict[str, str] = field(
         default_factory=lambda: {
-            "rail-scenes": "rail",
+            **dict.fromkeys(DRAWN_SIZE, "rail"),
             "berdiba": "rail",
             "camvid": "tree",
             "cityscapes": "vegetation",
@@ -103,7 +104,7 @@ class ExpertBudget:
     )
     joined: dict[str, tuple[str, ...]] = field(
         default_factory=lambda: {
-            "rail-scenes": ("rail", "anomaly on track"),
+            **dict.fromkeys(DRAWN_SIZE, ("rail", "anomaly on track")),
             "berdiba": ("rail", "anomaly on track"),
             "camvid": ("tree", "car"),
             "cityscapes": ("vegetation", "car"),
@@ -166,7 +167,7 @@ PROFILES = {
             at_scale=False,
         ),
         SegmentationBudget(
-            live_steps=100,
+            live_steps=70,
             head_steps=60,
             weather_scenes=20,
             test_scenes=120,
@@ -190,6 +191,7 @@ PROFILES = {
         ExpertBudget(
             plans={
                 "rail-scenes": ("experts-rail-scenes-quick",),
+                "rail-scenes-192x320": ("experts-rail-scenes-192x320-quick",),
                 "berdiba": ("experts-berdiba-quick",),
                 "camvid": ("experts-camvid-quick",),
                 "cityscapes": ("experts-cityscapes-quick",),
@@ -261,6 +263,7 @@ PROFILES = {
         ExpertBudget(
             plans={
                 "rail-scenes": ("experts-rail-scenes", "experts-rail-scenes-classes"),
+                "rail-scenes-192x320": ("experts-rail-scenes-192x320",),
                 "berdiba": ("experts-berdiba",),
                 "camvid": ("experts-camvid",),
                 "cityscapes": ("experts-cityscapes",),
@@ -300,7 +303,7 @@ def get_profile(name: str) -> Profile:
 
 
 # Of DeepLabV3, from scratch: 10 epochs of the rail scenes for "compact"; what longer nets would need on a GPU.
-SCENE_SIZE = {"rail-scenes": (96, 160), "camvid": (180, 240), "voc": (256, 256)}
+SCENE_SIZE = DRAWN_SIZE | {"camvid": (180, 240), "voc": (256, 256)}
 LARGE_SCENES = {"quick": (99, 176), "full": (540, 960)}  # RailSem19, Cityscapes, BerDiBa
 STEPS = {"compact": 4500, "resnet50": 9000, "resnet101": 9000}
 CPU_STEPS = {  # about a quarter of an hour each on a core: far too short for the large nets, which their records say
@@ -341,14 +344,17 @@ def training_recipe(net: str, dataset: str, profile: str = "full", *, pretrained
     else:
         rate = 2e-3 if net == "compact" else 5e-4
         start = {"learning_rate": rate, "weight_decay": 1e-4, "class_weights": "inverse_sqrt"}
+    size = SCENE_SIZE.get(dataset, LARGE_SCENES[profile])
+    drawn = dataset in DRAWN_SIZE
     return Recipe(
         net=net,
         dataset=dataset,
-        size=SCENE_SIZE.get(dataset, LARGE_SCENES[profile]),
+        size=size,
         steps=steps,
         batch=8,
         pretrained=pretrained,
         validate_every=max(50, steps // 7),
-        augment=dataset != "rail-scenes",  # scenes that the kit draws differ enough
+        half_size_steps=2 * steps // 3 if drawn and size > DRAWN_SIZE["rail-scenes"] else 0,
+        augment=not drawn,  # scenes that the kit draws differ enough
         **start,
     )

@@ -102,7 +102,8 @@ def test_render_writes_the_same_bytes_again(house):
 def test_render_refuses_and_keeps_the_old_notebook(house, line, reason):
     old = house.parent / "07_try.ipynb"
     old.write_text("old", encoding="utf-8")
-    (house / "07_try.py").write_text(LESSON.replace('print("first")', line), encoding="utf-8")
+    beginning, _, _ = LESSON.partition('# %% tags=["exercise"]')
+    (house / "07_try.py").write_text(beginning.replace('print("first")', line), encoding="utf-8")
     with pytest.raises(UserError, match=reason):
         notebooks.render(house / "07_try.py")
     assert old.read_text(encoding="utf-8") == "old"

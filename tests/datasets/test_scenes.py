@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader
 from torchvision import tv_tensors
 
 from relcomp_kit.datasets import scenes
+from relcomp_kit.datasets.scene_names import DRAWN_SIZE, SCENE_NAMES
 from relcomp_kit.errors import UserError
 
 
@@ -56,8 +57,19 @@ def test_rail_scenes_are_always_there_and_stand_in_loudly():
     assert larger.train[0][1].shape == (48, 64) and larger.sha256 == found.sha256
 
 
+@pytest.mark.parametrize("name", DRAWN_SIZE)
+def test_what_is_drawn_is_the_same_at_every_size(name):
+    found, same = scenes.load_scenes(name), scenes.load_scenes("rail-scenes", DRAWN_SIZE[name])
+    assert found.name == name and found.sha256 == same.sha256 and name in scenes.describe(found)
+    assert "STAND-IN for the BerDiBa" in scenes.describe(found)
+    for split in ("train", "validation", "test"):
+        image, labels = getattr(found, split)[3]
+        assert labels.shape == image.shape[1:] == DRAWN_SIZE[name]
+        assert torch.equal(image, getattr(same, split)[3][0])
+
+
 def test_unknown_name_lists_the_names():
-    with pytest.raises(UserError, match=r"'kitti'.*rail-scenes, railsem19, cityscapes, camvid, voc, berdiba"):
+    with pytest.raises(UserError, match=rf"'kitti'.*{', '.join(SCENE_NAMES)}"):
         scenes.load_scenes("kitti")
 
 

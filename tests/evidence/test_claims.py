@@ -10,7 +10,7 @@ import typer
 
 from relcomp_kit.cli import app
 from relcomp_kit.course import notebooks, runner
-from relcomp_kit.datasets.scenes import SCENE_NAMES
+from relcomp_kit.datasets.scene_names import SCENE_NAMES
 from relcomp_kit.errors import UserError
 from relcomp_kit.evidence import claims, record, verdicts
 from relcomp_kit.evidence.rules import RULES

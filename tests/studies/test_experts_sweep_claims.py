@@ -78,7 +78,7 @@ def test_arms_with_widths_of_their_own_come_from_the_record_where_the_plan_has_n
         assert series["chance"][seed] == pytest.approx(iou["relevance"] - iou["random"])
         leads = [iou["relevance"] - iou[arm] for arm in ("magnitude", "magnitude per layer")]
         assert series["magnitude"][seed] in [pytest.approx(lead) for lead in leads]
-    monkeypatch.setattr(sweep_claims, "reference", lambda name: None)
+    monkeypatch.setattr(sweep_claims, "reference_on", lambda lesson, dataset: None)
     with pytest.raises(UserError, match="no experts on rail-scenes with widths of their own"):
         claims_of(POINTS)
 

@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 from relcomp_kit.compression import experts
 from relcomp_kit.compression.experts import ALL
 from relcomp_kit.datasets.rail_scenes import RailScenes
+from relcomp_kit.datasets.scene_names import DRAWN_SIZE
 from relcomp_kit.datasets.scene_set import SceneSet
 from relcomp_kit.datasets.scenes import remember
 from relcomp_kit.datasets.transforms import normalize
@@ -134,13 +135,15 @@ def class_iou(net: nn.Module, split: Dataset, data: SceneSet, wanted: str) -> fl
     return plain(evaluate(net, split, data.classes, precision="auto")["iou"])[wanted]
 
 
-def weather_relevance(net: nn.Module, wanted: int, weather: str, scenes: int) -> Filters:
+def weather_relevance(net: nn.Module, data: SceneSet, wanted: int, weather: str, scenes: int) -> Filters:
     """Return the relevance of filters for a class, (filters,) of each layer, on training scenes drawn in a weather.
 
     Parameters
     ----------
     net : nn.Module
         A net for rail scenes.
+    data : SceneSet
+        The rail scenes, of one of the sizes that the kit draws.
     wanted : int
         Index of the class.
     weather : str
@@ -148,7 +151,7 @@ def weather_relevance(net: nn.Module, wanted: int, weather: str, scenes: int) ->
     scenes : int
         How many scenes.
     """
-    images = batches(RailScenes("train", weather=weather), scenes)
+    images = batches(RailScenes("train", DRAWN_SIZE[data.name], weather=weather), scenes)
     return filter_relevance(weight_relevance_per_class(net, images, [wanted], normalize=True)[wanted])
 
 
@@ -178,14 +181,14 @@ def in_weather(
     example, class_ = as_example(data), data.classes.index(wanted)
     paths = {
         f"cut {'by' if weather == DAY else 'in'} {weather}": experts.relevant_path(
-            net, weather_relevance(net, class_, weather, scenes), keep, example, normalize="none"
+            net, weather_relevance(net, data, class_, weather, scenes), keep, example, normalize="none"
         )
         for weather in (DAY, SNOW)
     }
     paths["magnitude"] = experts.magnitude_path(net, keep, example)
     found: dict[str, dict[str, float]] = {}
     for weather in (DAY, SNOW):
-        split = remember(firsts(RailScenes("test", weather=weather), test_scenes))
+        split = remember(firsts(RailScenes("test", DRAWN_SIZE[data.name], weather=weather), test_scenes))
         row = found.setdefault(f"tested {'by' if weather == DAY else 'in'} {weather}", {})
         row["super-net"] = class_iou(net, split, data, wanted)
         for name, path in paths.items():

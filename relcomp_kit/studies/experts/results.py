@@ -2,6 +2,7 @@
 
 from statistics import fmean
 
+from relcomp_kit.datasets.scene_names import DRAWN_SIZE
 from relcomp_kit.evidence.record import Record, claims_text
 from relcomp_kit.studies.experts.experiment import ARMS, OWN
 from relcomp_kit.studies.setting import segmenter
@@ -9,7 +10,7 @@ from relcomp_kit.sweeps.table import Rows, select
 
 WHEN = {"as cut": "as cut", "trained": "trained a little"}
 LOST = 0.02  # IoU that an expert may lose on its class
-CLAIMS = {"rail-scenes": "B5", "berdiba": "B5", "camvid": "B8", "cityscapes": "B8"}
+CLAIMS = dict.fromkeys((*DRAWN_SIZE, "berdiba"), "B5") | {"camvid": "B8", "cityscapes": "B8"}
 
 
 def row(record: dict) -> dict:

@@ -6,8 +6,9 @@ which filters stay.
 
 from collections.abc import Sequence
 
+from relcomp_kit.datasets.scene_names import DRAWN_SIZE
 from relcomp_kit.errors import UserError
-from relcomp_kit.evidence.record import Record, reference
+from relcomp_kit.evidence.record import Record, reference_on
 from relcomp_kit.evidence.rules.series import spread
 from relcomp_kit.studies.experts import results
 from relcomp_kit.studies.experts.experiment import ARMS, BY_LOSS, CONCEPT, OWN, RELEVANCE
@@ -18,7 +19,7 @@ from relcomp_kit.sweeps.table import Rows, select
 LESSON = "06_cut_out_relevant_experts"
 RIVALS = {"chance": "random", "magnitude": "magnitude", "the average of all classes": "average"}  # to their arms
 WITH_OWN_WIDTHS = {"magnitude": ("magnitude", "magnitude per layer"), "chance": ("random",)}
-DATASETS = ("rail-scenes", "berdiba")
+DATASETS = (*DRAWN_SIZE, "berdiba")
 SAME = ("net", "dataset", "wanted", "keep", "steps")
 
 
@@ -106,7 +107,7 @@ def with_own_widths(rows: Rows, when: str) -> list[dict]:
     same = {name: rows[0][name] for name in SAME if name != "steps" or when == "trained"}
     found = list(rows)
     if not select(rows, arm="magnitude", widths=OWN):
-        record = reference(LESSON if same["dataset"] == "rail-scenes" else f"{LESSON}.{same['dataset']}")
+        record = reference_on(LESSON, same["dataset"])
         found = [one for one in results.recorded(record or {"measurements": []}) if one["seed"] in _seeds(rows)]
     found = select(found, widths=OWN, **same)
     if any(not select(found, arm=arm) for arms in WITH_OWN_WIDTHS.values() for arm in arms):

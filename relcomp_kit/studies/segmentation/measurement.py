@@ -12,6 +12,7 @@ from relcomp_kit.compression.ecqx.qat import fingerprint
 from relcomp_kit.datasets.download import Unreachable
 from relcomp_kit.datasets.rail_scenes import VERSION as DRAWN
 from relcomp_kit.datasets.rail_scenes import WEATHERS, RailScenes
+from relcomp_kit.datasets.scene_names import DRAWN_SIZE
 from relcomp_kit.datasets.scene_set import SceneSet
 from relcomp_kit.datasets.scenes import remember
 from relcomp_kit.datasets.transforms import normalize
@@ -185,23 +186,23 @@ def test_scores(made: Segmenter, data: SceneSet, scenes: int | None = None) -> d
     return _tested(made.net, split, data.classes, data.sha256, size=getattr(data.test, "size", None))
 
 
-def weather_scores(nets: Sequence[nn.Module], classes: Sequence[str], scenes: int) -> dict[str, list[float]]:
+def weather_scores(nets: Sequence[nn.Module], data: SceneSet, scenes: int) -> dict[str, list[float]]:
     """Return the pixel accuracy of each net on the same test scenes in every weather; snow was never in training.
 
     Parameters
     ----------
     nets : sequence of nn.Module
         Nets for rail scenes.
-    classes : sequence of str
-        Names of the classes.
+    data : SceneSet
+        The rail scenes, of one of the sizes that the kit draws.
     scenes : int
         How many test scenes.
     """
     found = {}
     for weather in WEATHERS:
-        split = remember(firsts(RailScenes("test", weather=weather), scenes))
+        split = remember(firsts(RailScenes("test", DRAWN_SIZE[data.name], weather=weather), scenes))
         found[weather] = [
-            _tested(net, split, classes, f"rail-scenes {DRAWN}", weather=weather)["pixel_accuracy"] for net in nets
+            _tested(net, split, data.classes, f"{data.name} {DRAWN}", weather=weather)["pixel_accuracy"] for net in nets
         ]
     return found
 

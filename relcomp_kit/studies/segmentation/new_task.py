@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 from torchvision import tv_tensors
 
+from relcomp_kit.datasets.scene_names import DRAWN_SIZE
 from relcomp_kit.datasets.scene_set import VOID
 from relcomp_kit.datasets.transforms import normalize
 from relcomp_kit.models.device import device_of
@@ -16,7 +17,7 @@ from relcomp_kit.models.scene_batches import stack
 
 # The classes that the new task of lesson 03 calls one: what a train, or a car, drives on.
 WAY = {
-    "rail-scenes": ("rail", "trackbed", "anomaly on track"),
+    **dict.fromkeys(DRAWN_SIZE, ("rail", "trackbed", "anomaly on track")),
     "berdiba": ("rail", "trackbed", "anomaly on track"),
     "railsem19": ("tram-track", "rail-track", "trackbed", "rail-raised", "rail-embedded"),
     "cityscapes": ("road",),

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from relcomp_kit.datasets.scene_names import DRAWN_SIZE
 from relcomp_kit.datasets.scene_set import SceneSet
 from relcomp_kit.evidence.claims import find
 from relcomp_kit.evidence.record import Record
@@ -12,7 +13,7 @@ from relcomp_kit.studies.segmentation.measurement import Segmenter
 from relcomp_kit.studies.setting import segmenter, training
 
 LESSON = "03_teach_a_net_the_railway"
-PUBLISHED = {"B1": (("rail-scenes", "berdiba"), 5000), "B2": (("railsem19",), 8500)}  # sets, and scenes of the set
+PUBLISHED = {"B1": ((*DRAWN_SIZE, "berdiba"), 5000), "B2": (("railsem19",), 8500)}  # sets, and scenes of the set
 
 
 def decided(

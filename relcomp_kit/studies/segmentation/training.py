@@ -5,8 +5,8 @@ from pathlib import Path
 
 import torch
 
+from relcomp_kit.datasets.scene_names import SCENE_NAMES
 from relcomp_kit.datasets.scene_set import SceneSet
-from relcomp_kit.datasets.scenes import SCENE_NAMES
 from relcomp_kit.errors import UserError
 from relcomp_kit.files import make_folder, read_json, write_json
 from relcomp_kit.models.checkpoints import load_net, name_of, save_half
