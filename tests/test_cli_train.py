@@ -111,6 +111,16 @@ def test_a_net_is_recorded_with_its_log(call, tmp_path, monkeypatch, capsys):
     checkpoints.load_net(name, scenes.load_scenes("rail-scenes", (32, 32)).classes)
 
 
+def test_other_steps_leave_the_share_of_half_size_and_another_size_none():
+    def chosen(**changes):
+        recipe = train_net.choose_recipe("compact", "rail-scenes-192x320", "full", **changes)
+        return recipe.steps, recipe.half_size_steps
+
+    assert chosen() == (4500, 3000) and chosen(steps=9000) == (9000, 6000) and chosen(steps=1) == (1, 0)
+    assert chosen(size=(96, 160)) == (4500, 0) and chosen(size=(192, 320)) == (4500, 3000)
+    assert chosen(steps=100, half_size_steps=10) == (100, 10)
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

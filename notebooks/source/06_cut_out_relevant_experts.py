@@ -24,7 +24,6 @@ from relcomp_kit.compression import experts
 from relcomp_kit.compression.experts import ALL
 from relcomp_kit.course import check
 from relcomp_kit.course.cases import experts as fresh
-from relcomp_kit.datasets.scene_names import DRAWN_SIZE
 from relcomp_kit.datasets.scenes import class_frequencies
 from relcomp_kit.evidence.record import Record, claims_text, reference, reference_on
 from relcomp_kit.studies.experts import measurement as study
@@ -224,7 +223,7 @@ figures.growing(image, truth, seen, data.classes, data.palette, asked)
 # The net was trained without snow. An expert for snow can be cut in a minute, from a few snowy scenes, without any training. Here are experts of 65 % of the filters. Does it pay?
 
 # %%
-weather = study.all_weathers(budget, plans[0], wanted) if data.name in DRAWN_SIZE else {}
+weather = study.all_weathers(budget, plans[0], wanted) if data.drawn else {}
 if weather:
     figures.bars_by_group(weather, f"IoU of {wanted}")
 

@@ -5,6 +5,8 @@ from typing import Protocol
 
 from torch import Tensor
 
+from relcomp_kit.datasets.scene_names import DRAWN_SIZE
+
 VOID = 255  # the label of a pixel that belongs to no class
 
 
@@ -50,3 +52,14 @@ class SceneSet:
     sha256: str
     source: str
     scale: tuple[tuple[float, ...], tuple[float, ...]] | None = None
+
+    @property
+    def drawn(self) -> bool:
+        """Whether the kit draws the scenes."""
+        return self.name in DRAWN_SIZE
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Height and width of the first test scene."""
+        height, width = self.test[0][1].shape
+        return height, width

@@ -14,7 +14,7 @@ from relcomp_kit.compression.ecqx import Quantized
 from relcomp_kit.compression.ecqx.qat import fingerprint
 from relcomp_kit.compression.experts.coupling import check_path
 from relcomp_kit.datasets.colours import Palette, palette_of
-from relcomp_kit.datasets.scene_names import SCENE_NAMES
+from relcomp_kit.datasets.scene_names import DRAWN_SIZE, SCENE_NAMES
 from relcomp_kit.datasets.scenes import load_scenes
 from relcomp_kit.demonstrator.work import step
 from relcomp_kit.errors import UserError
@@ -25,7 +25,7 @@ from relcomp_kit.studies.profiles import training_recipe
 
 FILES = (".nnc", ".safetensors")
 TRAINED = re.compile(rf"({'|'.join(SIZES)})-({'|'.join(SCENE_NAMES)})-([0-9]{{1,6}})")
-DEFAULT_SIZE = (96, 160)
+DEFAULT_SIZE = DRAWN_SIZE["rail-scenes"]
 MOST_FILE_BYTES = 2**28
 MOST_CLASSES = 255
 OWN_FILES = "name a file of `relcomp encode` or `relcomp train`"
@@ -87,7 +87,7 @@ def names() -> list[str]:
     """Return the nets that need no file: committed ones, and large ones that were trained on this machine."""
     found = sorted(checkpoints.committed())
     for size in ("resnet50", "resnet101"):
-        for dataset in ("rail-scenes", "camvid", "railsem19"):
+        for dataset in (*DRAWN_SIZE, "camvid", "railsem19"):
             found += [checkpoints.name_of(size, dataset, seed) for seed in range(3) if _artifact(size, dataset, seed)]
     return found
 

@@ -180,15 +180,16 @@ def table(records: list[dict], profile: str = "quick") -> list[dict]:
 def _best_records() -> dict[str, tuple[dict, dict]]:
     """Return (record, claim) by claim id, of the full profile: on the published data where there is such a record.
 
-    Otherwise it is the record of the lesson's own data set, whose file carries no other name; otherwise any. Of several
-    records of one rank it is the one with the most seeds.
+    Otherwise it is the lesson's own record, whose file carries no other name; otherwise one on the same data set;
+    otherwise any. Of several records of one rank it is the one with the most seeds.
     """
-    ranked: dict[str, tuple[tuple[int, int], dict, dict]] = {}
-    needs = {claim["id"]: claim["needs"] for claim in ledger()}
-    for name, record in recorded().items():
+    ranked: dict[str, tuple[tuple[int, bool, int], dict, dict]] = {}
+    needs, records = {claim["id"]: claim["needs"] for claim in ledger()}, recorded()
+    for name, record in records.items():
+        like_own = record["dataset"] == records.get(record["lesson"], record)["dataset"]
         for claim in record["claims"]:
             published = needs[claim["id"]] == record["dataset"]
-            rank = (2 if published else int(name == record["lesson"]), len(claim["seeds"]))
+            rank = (2 if published else int(name == record["lesson"]), like_own, len(claim["seeds"]))
             if claim["id"] not in ranked or rank > ranked[claim["id"]][0]:
                 ranked[claim["id"]] = (rank, record, claim)
     return {name: (record, claim) for name, (_, record, claim) in ranked.items()}

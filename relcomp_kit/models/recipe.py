@@ -85,6 +85,11 @@ class Recipe:
         return self.learning_rate * (1 - step / self.steps) ** POLY_POWER
 
 
+def with_steps(recipe: Recipe, steps: int) -> Recipe:
+    """Return the recipe with another number of steps, the same share of them at half size."""
+    return replace(recipe, steps=steps, half_size_steps=recipe.half_size_steps * steps // recipe.steps)
+
+
 def resolve(recipe: Recipe) -> Recipe:
     """Return the recipe with the precision that "auto" means on this machine: it decides the weights."""
     return replace(recipe, precision=choose_precision(recipe.precision, choose_device()))

@@ -304,6 +304,7 @@ def get_profile(name: str) -> Profile:
 
 # Of DeepLabV3, from scratch: 10 epochs of the rail scenes for "compact"; what longer nets would need on a GPU.
 SCENE_SIZE = DRAWN_SIZE | {"camvid": (180, 240), "voc": (256, 256)}
+HALF_SIZE_FIRST = ("rail-scenes-192x320",)  # two thirds of the steps, which cost a quarter
 LARGE_SCENES = {"quick": (99, 176), "full": (540, 960)}  # RailSem19, Cityscapes, BerDiBa
 STEPS = {"compact": 4500, "resnet50": 9000, "resnet101": 9000}
 CPU_STEPS = {  # about a quarter of an hour each on a core: far too short for the large nets, which their records say
@@ -327,7 +328,7 @@ def training_recipe(net: str, dataset: str, profile: str = "full", *, pretrained
         "quick" takes the steps of the training that one watches in lesson 03.
     pretrained : bool
         From COCO weights, as published: Adam, learning rate 1e-4, plain cross entropy. Otherwise from scratch, and
-        rare classes weigh more.
+        rare classes weigh more; sets of `HALF_SIZE_FIRST` are seen at half size at first.
     """
     import torch
 
@@ -344,17 +345,15 @@ def training_recipe(net: str, dataset: str, profile: str = "full", *, pretrained
     else:
         rate = 2e-3 if net == "compact" else 5e-4
         start = {"learning_rate": rate, "weight_decay": 1e-4, "class_weights": "inverse_sqrt"}
-    size = SCENE_SIZE.get(dataset, LARGE_SCENES[profile])
-    drawn = dataset in DRAWN_SIZE
     return Recipe(
         net=net,
         dataset=dataset,
-        size=size,
+        size=SCENE_SIZE.get(dataset, LARGE_SCENES[profile]),
         steps=steps,
         batch=8,
         pretrained=pretrained,
         validate_every=max(50, steps // 7),
-        half_size_steps=2 * steps // 3 if drawn and size > DRAWN_SIZE["rail-scenes"] else 0,
-        augment=not drawn,  # scenes that the kit draws differ enough
+        half_size_steps=2 * steps // 3 if dataset in HALF_SIZE_FIRST and not pretrained else 0,
+        augment=dataset not in DRAWN_SIZE,  # scenes that the kit draws differ enough
         **start,
     )

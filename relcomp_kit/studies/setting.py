@@ -39,4 +39,5 @@ def named(size: str, net: nn.Module) -> str:
 def training(recipe: Recipe) -> str:
     """Return how a net was trained as text: from where, and for how long."""
     start = "from COCO weights" if recipe.pretrained else "from scratch"
-    return f"trained {start} for {recipe.steps:,} steps of {recipe.batch}"
+    half = f", {recipe.half_size_steps:,} of them at half size" if recipe.half_size_steps else ""
+    return f"trained {start} for {recipe.steps:,} steps of {recipe.batch}{half}"

@@ -185,6 +185,25 @@ def test_a_record_on_the_published_data_goes_before_the_lesson_s_own(monkeypatch
     assert shown("camvid")["measured"] == "camvid"  # better than nothing
 
 
+def test_a_sweep_on_the_lesson_s_own_data_goes_before_one_on_others(monkeypatch):
+    def made(dataset):
+        claim = {"id": "B5d", "measured": dataset, "verdict": "partly", "dataset": dataset, "seeds": [0, 1, 2]}
+        return {"lesson": "06_x", "profile": "full", "dataset": dataset, "commit": "c", "claims": [claim]}
+
+    records = {f"06_x.{name}-widths": made(name) for name in ("rail-scenes-192x320", "rail-scenes", "camvid")}
+    records["06_x"] = made("rail-scenes") | {"claims": []}
+    monkeypatch.setattr(claims, "recorded", lambda profile="full": records)
+    assert {row["id"]: row for row in claims.table([])}["B5d"]["recorded"]["measured"] == "rail-scenes"
+
+
+def test_the_record_of_a_lesson_on_a_data_set_is_found(monkeypatch):
+    records = {"03_x": {"dataset": "rail-scenes"}, "03_x.camvid": {"dataset": "camvid"}}
+    monkeypatch.setattr(claims, "recorded", lambda profile="full": records)
+    assert record.reference_on("03_x", "rail-scenes") is records["03_x"]
+    assert record.reference_on("03_x", "camvid") is records["03_x.camvid"]
+    assert record.reference_on("03_x", "voc") is record.reference_on("04_x", "camvid") is None
+
+
 def test_of_two_records_on_the_published_data_the_one_with_more_seeds_counts(monkeypatch):
     def made(seeds):
         claim = {"id": "T3", "measured": str(seeds), "verdict": "partly", "dataset": "mnist"}

@@ -12,7 +12,9 @@ from torch import nn
 from relcomp_kit import artifacts
 from relcomp_kit.compression import ecqx, experts, nnc
 from relcomp_kit.datasets.own_folders import load_folder
+from relcomp_kit.datasets.scene_names import DRAWN_SIZE
 from relcomp_kit.errors import UserError
+from relcomp_kit.models.deeplab import deeplab
 from relcomp_kit.models.states import loaded
 from relcomp_kit.studies.own_net import compressing, nets
 from relcomp_kit.studies.own_net.ladder import Settings
@@ -219,6 +221,14 @@ def test_the_least_weights_go_exactly(own, monkeypatch):
     ones = {"1.weight": torch.ones(10, 192), "2.weight": torch.zeros(3, 10)}
     made.without_weights({"magnitude": ones})
     assert left == [(1440, 30), (960, 30), (480, 30), (192, 30)]
+
+
+def test_results_of_one_net_on_larger_scenes_are_kept_apart():
+    """The hash of scenes that the kit draws does not hold their size."""
+    net = deeplab("compact", 7).eval()
+    found = [Measured(net, task_for(load_folder(name, most=2))) for name in DRAWN_SIZE]
+    assert [one.identity["size"] for one in found] == [list(size) for size in DRAWN_SIZE.values()]
+    assert found[0].task.data.sha256 == found[1].task.data.sha256
 
 
 # What does not fit together.

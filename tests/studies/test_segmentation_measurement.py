@@ -87,7 +87,7 @@ def test_what_starts_from_coco_is_trained_as_published():
                 "poly falls to almost 0"
             )
         assert recipe.augment == (dataset not in DRAWN_SIZE), net
-        larger = dataset == "rail-scenes-192x320"
+        larger = dataset == "rail-scenes-192x320" and not pretrained
         assert recipe.half_size_steps == (2 * recipe.steps // 3 if larger else 0), "the cheap steps come first"
 
 
@@ -97,6 +97,8 @@ def test_one_size_serves_the_set_and_all_that_is_trained_on_it():
             sizes = {training_recipe(net, dataset, profile).size for net in SIZES}
             watched = study.live_recipe(dataset, profile)
             assert sizes == {watched.size} and watched.steps == get_profile(profile).segmentation.live_steps
+            share = 2 / 3 if training_recipe("compact", dataset, profile).half_size_steps else 0
+            assert watched.half_size_steps == pytest.approx(share * watched.steps, abs=3)
 
 
 def test_few_scenes_are_enough_to_settle_and_to_train_a_classifier(net):

@@ -12,7 +12,6 @@ from torch.utils.data import Dataset
 from relcomp_kit.compression import experts
 from relcomp_kit.compression.experts import ALL
 from relcomp_kit.datasets.rail_scenes import RailScenes
-from relcomp_kit.datasets.scene_names import DRAWN_SIZE
 from relcomp_kit.datasets.scene_set import SceneSet
 from relcomp_kit.datasets.scenes import remember
 from relcomp_kit.datasets.transforms import normalize
@@ -143,7 +142,7 @@ def weather_relevance(net: nn.Module, data: SceneSet, wanted: int, weather: str,
     net : nn.Module
         A net for rail scenes.
     data : SceneSet
-        The rail scenes, of one of the sizes that the kit draws.
+        The rail scenes, whose size is taken.
     wanted : int
         Index of the class.
     weather : str
@@ -151,7 +150,7 @@ def weather_relevance(net: nn.Module, data: SceneSet, wanted: int, weather: str,
     scenes : int
         How many scenes.
     """
-    images = batches(RailScenes("train", DRAWN_SIZE[data.name], weather=weather), scenes)
+    images = batches(RailScenes("train", data.image_size, weather), scenes)
     return filter_relevance(weight_relevance_per_class(net, images, [wanted], normalize=True)[wanted])
 
 
@@ -188,7 +187,7 @@ def in_weather(
     paths["magnitude"] = experts.magnitude_path(net, keep, example)
     found: dict[str, dict[str, float]] = {}
     for weather in (DAY, SNOW):
-        split = remember(firsts(RailScenes("test", DRAWN_SIZE[data.name], weather=weather), test_scenes))
+        split = remember(firsts(RailScenes("test", data.image_size, weather), test_scenes))
         row = found.setdefault(f"tested {'by' if weather == DAY else 'in'} {weather}", {})
         row["super-net"] = class_iou(net, split, data, wanted)
         for name, path in paths.items():

@@ -6,7 +6,6 @@ which filters stay.
 
 from collections.abc import Sequence
 
-from relcomp_kit.datasets.scene_names import DRAWN_SIZE
 from relcomp_kit.errors import UserError
 from relcomp_kit.evidence.record import Record, reference_on
 from relcomp_kit.evidence.rules.series import spread
@@ -19,7 +18,7 @@ from relcomp_kit.sweeps.table import Rows, select
 LESSON = "06_cut_out_relevant_experts"
 RIVALS = {"chance": "random", "magnitude": "magnitude", "the average of all classes": "average"}  # to their arms
 WITH_OWN_WIDTHS = {"magnitude": ("magnitude", "magnitude per layer"), "chance": ("random",)}
-DATASETS = (*DRAWN_SIZE, "berdiba")
+DATASETS = ("rail-scenes", "berdiba")
 SAME = ("net", "dataset", "wanted", "keep", "steps")
 
 

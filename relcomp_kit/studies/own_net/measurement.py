@@ -52,8 +52,9 @@ class Measured:
     advance: Callable[[], None] = lambda: None
 
     def __post_init__(self):
-        self.identity = {"net": fingerprint(self.net), "asked": list(self.task.asked)}
         self.example = self.task.example
+        size = list(self.example.shape[2:])  # the hash of scenes that the kit draws is the same at every size
+        self.identity = {"net": fingerprint(self.net), "asked": list(self.task.asked), "size": size}
 
     def kept(self, what: str, make: Callable[[], tuple[dict, dict]], **config) -> tuple[dict[str, Tensor], dict]:
         """Return tensors and numbers from the cache, or make them.

@@ -12,7 +12,6 @@ from relcomp_kit.compression.ecqx.qat import fingerprint
 from relcomp_kit.datasets.download import Unreachable
 from relcomp_kit.datasets.rail_scenes import VERSION as DRAWN
 from relcomp_kit.datasets.rail_scenes import WEATHERS, RailScenes
-from relcomp_kit.datasets.scene_names import DRAWN_SIZE
 from relcomp_kit.datasets.scene_set import SceneSet
 from relcomp_kit.datasets.scenes import remember
 from relcomp_kit.datasets.transforms import normalize
@@ -20,7 +19,7 @@ from relcomp_kit.models import checkpoints
 from relcomp_kit.models.deeplab import COCO_WEIGHTS, coco_state, deeplab
 from relcomp_kit.models.device import choose_device, choose_precision, device_of
 from relcomp_kit.models.metrics import evaluate, scores
-from relcomp_kit.models.recipe import Recipe
+from relcomp_kit.models.recipe import Recipe, with_steps
 from relcomp_kit.models.segmentation_training import trained
 from relcomp_kit.studies.profiles import get_profile, training_recipe
 from relcomp_kit.studies.segmentation.training import StepsLine, provenance
@@ -78,7 +77,7 @@ def live_recipe(dataset: str, profile: str) -> Recipe:
     """
     watched = training_recipe("compact", dataset, "quick")
     size = training_recipe("compact", dataset, profile).size
-    return replace(watched, size=size, steps=get_profile(profile).segmentation.live_steps)
+    return with_steps(replace(watched, size=size), get_profile(profile).segmentation.live_steps)
 
 
 def recipe_for(name: str, dataset: str, profile: str) -> Recipe:
@@ -136,7 +135,8 @@ def from_checkpoint(name: str, classes: Sequence[str]) -> Segmenter:
 
 def _segmenter(net: nn.Module, seed: int, recipe: Recipe, history: list[dict], what: str, made_by: str) -> Segmenter:
     start = "COCO weights" if recipe.pretrained else "scratch"
-    source = f"{what} from {start}, {recipe.steps:,} steps of {recipe.batch} scenes"
+    half = f", {recipe.half_size_steps:,} of them at half size" if recipe.half_size_steps else ""
+    source = f"{what} from {start}, {recipe.steps:,} steps of {recipe.batch} scenes{half}"
     return Segmenter(recipe.net, seed, net.eval().to(choose_device()), recipe, history, source, made_by)
 
 
@@ -194,15 +194,16 @@ def weather_scores(nets: Sequence[nn.Module], data: SceneSet, scenes: int) -> di
     nets : sequence of nn.Module
         Nets for rail scenes.
     data : SceneSet
-        The rail scenes, of one of the sizes that the kit draws.
+        The rail scenes, whose size is taken.
     scenes : int
         How many test scenes.
     """
     found = {}
     for weather in WEATHERS:
-        split = remember(firsts(RailScenes("test", DRAWN_SIZE[data.name], weather=weather), scenes))
+        split = remember(firsts(RailScenes("test", data.image_size, weather), scenes))
+        how = {"weather": weather, "size": list(data.image_size)}
         found[weather] = [
-            _tested(net, split, data.classes, f"{data.name} {DRAWN}", weather=weather)["pixel_accuracy"] for net in nets
+            _tested(net, split, data.classes, f"rail-scenes {DRAWN}", **how)["pixel_accuracy"] for net in nets
         ]
     return found
 

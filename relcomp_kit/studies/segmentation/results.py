@@ -76,6 +76,7 @@ def note(record: Record, nets: Sequence[Segmenter], results: dict[tuple[str, int
         recipe = made.recipe
         labels = {"net": made.name, "seed": made.seed, "steps": recipe.steps, "batch": recipe.batch}
         labels |= {"full_length": STEPS[made.name], "pretrained": recipe.pretrained, "made_by": made.commit}
+        labels |= {"half_size_steps": recipe.half_size_steps} if recipe.half_size_steps else {}
         record.measure("pixel accuracy", found["pixel_accuracy"], "share", **labels)
         record.measure("mIoU", found["miou"], "share", **labels)
         iou = plain(found["iou"])
@@ -125,6 +126,7 @@ def summary(record: dict) -> list[str]:
     return [
         f"{record['dataset']}, {net}, seed {seed}: pixel accuracy {one['pixel accuracy']:.1%}, mIoU {one['mIoU']:.3f}; "
         f"{one['steps']:,} steps of {one['batch']} in {one['training time'] / 60:.0f} min"
+        + (f", {one['half_size_steps']:,} of them at half size" if "half_size_steps" in one else "")
         + ("" if one["steps"] >= one["full_length"] else f", CUT SHORT from {one['full_length']:,}")
         for (net, seed), one in values.items()
     ]

@@ -14,7 +14,7 @@ from relcomp_kit.models.classifiers import NETS
 from relcomp_kit.models.deeplab import SIZES
 from relcomp_kit.models.device import choose_device, describe_device
 from relcomp_kit.models.metrics import evaluate, plain
-from relcomp_kit.models.recipe import Recipe, resolve
+from relcomp_kit.models.recipe import Recipe, resolve, with_steps
 from relcomp_kit.models.segmentation_training import trained
 from relcomp_kit.models.training_log import write_csv
 from relcomp_kit.progress import Progress
@@ -53,7 +53,8 @@ def choose_recipe(net: str, dataset: str, profile: str, *, pretrained: bool = Fa
     net, dataset, profile, pretrained
         As in `relcomp_kit.studies.profiles.training_recipe`.
     **changes
-        Fields of `relcomp_kit.models.recipe.Recipe`; None leaves what the recipe says, "none" stands for None.
+        Fields of `relcomp_kit.models.recipe.Recipe`; None leaves what the recipe says, "none" stands for None. With
+        other steps the same share of them is at half size, with another size of images none.
 
     Raises
     ------
@@ -65,6 +66,9 @@ def choose_recipe(net: str, dataset: str, profile: str, *, pretrained: bool = Fa
             raise UserError(f"there is no {what} {name!r}; choose one of {', '.join(known)}")
     recipe = training_recipe(net, dataset, profile, pretrained=pretrained)
     changes = {name: value for name, value in changes.items() if value is not None}
+    if changes.get("size", recipe.size) != recipe.size:
+        recipe = replace(recipe, half_size_steps=0)
+    recipe = with_steps(recipe, changes.pop("steps", recipe.steps))
     return replace(recipe, **{name: None if value == "none" else value for name, value in changes.items()})
 
 
