@@ -39,5 +39,9 @@ def named(size: str, net: nn.Module) -> str:
 def training(recipe: Recipe) -> str:
     """Return how a net was trained as text: from where, and for how long."""
     start = "from COCO weights" if recipe.pretrained else "from scratch"
-    half = f", {recipe.half_size_steps:,} of them at half size" if recipe.half_size_steps else ""
-    return f"trained {start} for {recipe.steps:,} steps of {recipe.batch}{half}"
+    return f"trained {start} for {recipe.steps:,} steps of {recipe.batch}{at_half_size(recipe.half_size_steps)}"
+
+
+def at_half_size(steps: int) -> str:
+    """Return what a text about steps adds if some of them saw scenes of half the size; nothing if none did."""
+    return f", {steps:,} of them at half size" if steps else ""

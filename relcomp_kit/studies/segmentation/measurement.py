@@ -23,6 +23,7 @@ from relcomp_kit.models.recipe import Recipe, with_steps
 from relcomp_kit.models.segmentation_training import trained
 from relcomp_kit.studies.profiles import get_profile, training_recipe
 from relcomp_kit.studies.segmentation.training import StepsLine, provenance
+from relcomp_kit.studies.setting import at_half_size
 
 VERSION = 1  # of `_tested`; a new one tests everything anew
 
@@ -135,7 +136,7 @@ def from_checkpoint(name: str, classes: Sequence[str]) -> Segmenter:
 
 def _segmenter(net: nn.Module, seed: int, recipe: Recipe, history: list[dict], what: str, made_by: str) -> Segmenter:
     start = "COCO weights" if recipe.pretrained else "scratch"
-    half = f", {recipe.half_size_steps:,} of them at half size" if recipe.half_size_steps else ""
+    half = at_half_size(recipe.half_size_steps)
     source = f"{what} from {start}, {recipe.steps:,} steps of {recipe.batch} scenes{half}"
     return Segmenter(recipe.net, seed, net.eval().to(choose_device()), recipe, history, source, made_by)
 
@@ -198,10 +199,10 @@ def weather_scores(nets: Sequence[nn.Module], data: SceneSet, scenes: int) -> di
     scenes : int
         How many test scenes.
     """
-    found = {}
+    found, size = {}, data.image_size
     for weather in WEATHERS:
-        split = remember(firsts(RailScenes("test", data.image_size, weather), scenes))
-        how = {"weather": weather, "size": list(data.image_size)}
+        split = remember(firsts(RailScenes("test", size, weather), scenes))
+        how = {"weather": weather, "size": list(size)}
         found[weather] = [
             _tested(net, split, data.classes, f"rail-scenes {DRAWN}", **how)["pixel_accuracy"] for net in nets
         ]

@@ -10,7 +10,7 @@ from relcomp_kit.models.metrics import plain
 from relcomp_kit.models.recipe import Recipe
 from relcomp_kit.studies.profiles import STEPS, SegmentationBudget
 from relcomp_kit.studies.segmentation.measurement import Segmenter
-from relcomp_kit.studies.setting import segmenter, training
+from relcomp_kit.studies.setting import at_half_size, segmenter, training
 
 LESSON = "03_teach_a_net_the_railway"
 PUBLISHED = {"B1": ((*DRAWN_SIZE, "berdiba"), 5000), "B2": (("railsem19",), 8500)}  # sets, and scenes of the set
@@ -126,7 +126,7 @@ def summary(record: dict) -> list[str]:
     return [
         f"{record['dataset']}, {net}, seed {seed}: pixel accuracy {one['pixel accuracy']:.1%}, mIoU {one['mIoU']:.3f}; "
         f"{one['steps']:,} steps of {one['batch']} in {one['training time'] / 60:.0f} min"
-        + (f", {one['half_size_steps']:,} of them at half size" if "half_size_steps" in one else "")
+        + at_half_size(one.get("half_size_steps", 0))
         + ("" if one["steps"] >= one["full_length"] else f", CUT SHORT from {one['full_length']:,}")
         for (net, seed), one in values.items()
     ]
