@@ -86,7 +86,15 @@ class Recipe:
 
 
 def with_steps(recipe: Recipe, steps: int) -> Recipe:
-    """Return the recipe with another number of steps, the same share of them at half size."""
+    """Return the recipe with another number of steps, the same share of them at half size.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        What is trained, and how.
+    steps : int
+        Steps of the optimizer in all.
+    """
     return replace(recipe, steps=steps, half_size_steps=recipe.half_size_steps * steps // recipe.steps)
 
 
