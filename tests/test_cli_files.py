@@ -488,6 +488,7 @@ def test_a_read_only_home(small_disk, remount, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.skipif("RELCOMP_SOAK" not in os.environ, reason="takes most of a minute: RELCOMP_SOAK=full or short")
 def test_the_demonstrator_in_a_read_only_home(small_disk, remount, tmp_path):
     remount("ro")
     own = {"HOME": str(small_disk), "RELCOMP_CACHE": str(tmp_path), "RELCOMP_OFFLINE": "1", "NO_PROXY": "127.0.0.1"}

@@ -12,6 +12,7 @@ CHEAP = "relevance_of_weights or yardstick or conserved or centroids or cut_nets
 
 
 @pytest.mark.slow
+@pytest.mark.skipif("RELCOMP_SOAK" not in os.environ, reason="takes most of a minute: RELCOMP_SOAK=full or short")
 def test_the_cheap_ones_are_rehearsed(tmp_path):
     command = [sys.executable, "-m", "pytest", "-o", "addopts=", "-p", "no:cacheprovider", "-q", "-k", CHEAP]
     environment = os.environ | {"RELCOMP_GPU_REHEARSAL": "1", "RELCOMP_CACHE": str(tmp_path)}

@@ -471,7 +471,7 @@ check.true("the sign costs accuracy, for every net", drawn or worse)
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## The race
-# One net proves little, and so does one $\Lambda$. A *sweep* runs all combinations of bit width, $\Lambda$, arm and seed: `relcomp sweep data/sweeps/ecqx-mnist.toml` on your cores, or with `--cluster` on a Dask cluster. What is done stays done. This cell runs the plan of the profile. `quick` stops after 120 steps and has three $\Lambda$ only, so believe the record below, not this table.
+# One net proves little, and so does one $\Lambda$. A *sweep* runs all combinations of bit width, $\Lambda$, arm and seed: `relcomp sweep data/sweeps/ecqx-mnist.toml` on your cores, or with `--cluster` on a Dask cluster. What is done stays done. This cell runs the plan of the profile. `quick` stops after 80 steps and has three $\Lambda$ only, so believe the record below, not this table.
 #
 # The table holds every net against the float net *that was trained as long*. *Best* is the net with the highest validation accuracy of those with half of their weights at 0 or more; the last two columns belong to it. A negative loss is a gain.
 

@@ -8,7 +8,7 @@ from relcomp_kit.errors import UserError
 
 def scale(images: Tensor) -> Tensor:
     """Scale images from [0, 1] to [-1, 1]."""
-    return images * 2 - 1
+    return (images * 2).sub_(1)
 
 
 def corrupt(images: Tensor, seed: int, sigma: float = 0.2, salt_and_pepper: float = 0.15) -> Tensor:
@@ -40,8 +40,8 @@ def corrupt(images: Tensor, seed: int, sigma: float = 0.2, salt_and_pepper: floa
     if not 0 <= salt_and_pepper <= 1:
         raise UserError(f"salt_and_pepper is a share between 0 and 1, not {salt_and_pepper}")
     generator = torch.Generator().manual_seed(seed)
-    noisy = images + sigma * torch.randn(images.shape, generator=generator, dtype=images.dtype)
+    noisy = torch.randn(images.shape, generator=generator, dtype=images.dtype).mul_(sigma).add_(images)
     draw = torch.rand(images.shape, generator=generator, dtype=images.dtype)
-    noisy[draw < salt_and_pepper / 2] = -1.0
-    noisy[draw > 1 - salt_and_pepper / 2] = 1.0
+    noisy.masked_fill_(draw < salt_and_pepper / 2, -1.0)
+    noisy.masked_fill_(draw > 1 - salt_and_pepper / 2, 1.0)
     return noisy.clamp_(-1, 1)

@@ -136,7 +136,7 @@ def _curve(dataset: ImageSet, arm: Arm) -> tuple[dict[str, Tensor], dict]:
 def run_arms(dataset, arms: list[Arm]) -> dict[Arm, tuple[dict[str, Tensor], dict]]:
     """Return every arm's tensors and info (see `prune_iteratively`), computing what the cache lacks.
 
-    Controls wait for the arms that they match.
+    Controls come after the arms of their seed that they match.
 
     Parameters
     ----------
@@ -151,20 +151,16 @@ def run_arms(dataset, arms: list[Arm]) -> dict[Arm, tuple[dict[str, Tensor], dic
         If an arm fails, with its traceback.
     """
 
-    found = {}
-    first = [arm for arm in arms if not arm.like]
-    first += [Arm(arm.like) for arm in arms if arm.like and Arm(arm.like) not in first]
-    for stage in (first, [arm for arm in arms if arm.like]):
-        kept = {arm: peek(_path(arm, dataset.sha256)) for arm in stage}
-        todo = sorted((arm for arm in kept if kept[arm] is None), key=lambda arm: arm.plan.seed)
-        jobs = {str(i): functools.partial(_run, dataset.name, arm) for i, arm in enumerate(todo)}
-        with Progress(f"pruning curves on {cores()} cores", len(jobs)) as progress:
-            for _, outcome in _outcomes(jobs):
-                if isinstance(outcome, Failure):
-                    raise RuntimeError(f"{outcome.sentence}\n{outcome.traceback}")
-                progress.advance()
-        found |= {arm: one or _curve(dataset, arm) for arm, one in kept.items()}
-    return {arm: found[arm] for arm in arms}
+    matched = [Arm(arm.like) for arm in arms if arm.like]
+    kept = {arm: peek(_path(arm, dataset.sha256)) for arm in (*matched, *arms)}
+    todo = sorted((arm for arm in kept if kept[arm] is None), key=lambda arm: (arm.plan.seed, arm.like is not None))
+    jobs = {str(i): functools.partial(_run, dataset.name, arm) for i, arm in enumerate(todo)}
+    with Progress(f"pruning curves on {cores()} cores", len(jobs)) as progress:
+        for _, outcome in _outcomes(jobs):
+            if isinstance(outcome, Failure):
+                raise RuntimeError(f"{outcome.sentence}\n{outcome.traceback}")
+            progress.advance()
+    return {arm: kept[arm] or _curve(dataset, arm) for arm in arms}
 
 
 def _outcomes(jobs: dict[str, Callable[[], None]]) -> Iterator[tuple[str, object]]:

@@ -2,6 +2,7 @@
 
 import math
 import os
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -164,15 +165,20 @@ def indices(net: str, bits: int) -> dict[str, np.ndarray]:
     return found
 
 
+@cache
+def coded_tensors(net: str, bits: int) -> dict[str, tuple[np.ndarray, cabac.Coded]]:
+    """The `indices` of a net, and what the kit makes of them."""
+    return {name: (values, cabac.encode_integers(values)) for name, values in indices(net, bits).items()}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("bits", [2, 3, 4, 6, 8])
 @pytest.mark.parametrize("net", nets())
 def test_trained_nets_take_no_more_than_from_nncodec(reference, net, bits):
     """Tensor by tensor, whatever nncodec is told: its default or 127 flags, rows skipped or not, edition 1 or 2."""
-    for name, values in indices(net, bits).items():
+    for name, (values, coded) in coded_tensors(net, bits).items():
         if not values.any():
             continue
-        coded = cabac.encode_integers(values)
         low, high = cabac.bounds(values)
         assert np.array_equal(
             cabac.decode_integers(coded.stream, values.shape, low, high, coded.order, coded.unary), values
@@ -198,10 +204,10 @@ def test_trained_nets_take_no_more_than_their_entropy(net, bits, most):
     At 6 and 8 bit an integer has so many flags that what each context wastes adds up.
     """
     total = limit = 0
-    for values in indices(net, bits).values():
+    for values, coded in coded_tensors(net, bits).values():
         count = np.unique(values, return_counts=True)[1]
         limit += -(count * np.log2(count / values.size)).sum() / 8 + (len(count) - 1) / 2 * math.log2(values.size) / 8
-        total += len(cabac.encode_integers(values).stream)
+        total += len(coded.stream)
     assert total <= most * limit
 
 
