@@ -1,6 +1,6 @@
 """The demonstrator as an audience has it: `relcomp demo`, and a real browser that clicks, types and looks.
 
-``RELCOMP_SOAK=short`` runs the last tests, too; ``full`` makes them long: 500 changes, not 40, ten pages at once, not three.
+``RELCOMP_SOAK=short`` runs the last tests, too; ``full`` makes them long: 500 changes for 40, ten pages for three.
 """
 
 import io
