@@ -253,7 +253,7 @@ PROFILES = {
                 "mnist": ("ecqx-mnist-2bit", "ecqx-mnist"),
                 "rail-scenes": ("ecqx-rail-scenes-2bit", "ecqx-rail-scenes"),
             },
-            live_steps=200,
+            live_steps=300,
             one_shot=((4, 0.05), (4, 0.1), (4, 0.2), (3, 0.1)),
             one_shot_nets={
                 "compact": OneShot((0, 1, 2), relevance_scenes=64, test_scenes=200),
