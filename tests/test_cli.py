@@ -138,6 +138,15 @@ def test_record_keeps_only_what_succeeded(ran, monkeypatch, tmp_path):
     assert kept == [("01_a", "quick")]
 
 
+def test_a_new_record_is_compared_with_the_one_that_it_replaces(ran, monkeypatch, tmp_path, capsys):
+    ran[0].extend([None, None])
+    order = []
+    monkeypatch.setattr(runner, "keep_record", lambda *_: order.append("kept"))
+    monkeypatch.setattr(runner, "moved_figures", lambda *_: order.append("compared") or ["01_a: figures moved"])
+    assert call(monkeypatch, "run", "--record", "--out", tmp_path / "out") == 0
+    assert order == ["compared", "kept", "kept"] and "01_a: figures moved" in capsys.readouterr().out.splitlines()
+
+
 @pytest.mark.slow
 def test_report_shows_the_claims_of_a_run(monkeypatch, tmp_path, capsys):
     claim = {"id": "T9", "measured": "655", "verdict": "partly", "dataset": "mnist", "seeds": [0]}

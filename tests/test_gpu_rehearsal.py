@@ -1,4 +1,4 @@
-"""The tests in tests/gpu are known to run, on the processor in the place of a GPU."""
+"""The tests in tests/gpu are known to run, on the processor in the place of a GPU: before a release."""
 
 import os
 import subprocess

@@ -58,12 +58,13 @@ def run(
         finally:
             rows = runner.write_reports(results, profile, out, [source.stem for source in sources])
     failed = [result for result in results if result.error]
+    moved = runner.moved_figures(results, profile, out)  # from the records that ``record`` replaces
     if record:
         for result in results:
             if not result.error and (kept := runner.keep_record(result.lesson, profile, out)):
                 print(f"recorded {kept.name} for the {profile} profile")
     console.print(report.terminal_table(rows))
-    for line in runner.moved_figures(results, profile, out):
+    for line in moved:
         console.print(line, markup=False, soft_wrap=True)
     console.print(f"Open {out / 'index.html'} in a browser.", markup=False, soft_wrap=True)
     for result in failed:

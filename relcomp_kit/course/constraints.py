@@ -41,9 +41,12 @@ def requirements() -> dict[str, str]:
 
 
 def recorded() -> dict[str, str]:
-    """Return the versions that the newest record under ``data/reference/full`` names, "python" among them."""
-    records = [read_json(file)["versions"] for file in (checkout() / "data/reference/full").glob("*.json")]
-    return max(records, key=lambda versions: [int(part) for part in re.findall(r"\d+", versions["torch"])])
+    """Return the newest version that a record under ``data/reference/full`` names of each package, and of "python"."""
+    found: dict[str, str] = {}
+    for file in (checkout() / "data/reference/full").glob("*.json"):
+        for name, one in read_json(file)["versions"].items():
+            found[name] = max(found.get(name, one), one, key=_numbers)
+    return found
 
 
 def constraints() -> str:
@@ -62,6 +65,10 @@ def _needed(texts: Iterable[str], extras: Iterable[str]) -> list[Requirement]:
     wanted = [Requirement(text) for text in texts]
     places = [default_environment() | {"extra": extra} for extra in ("", *extras)]
     return [one for one in wanted if one.marker is None or any(one.marker.evaluate(place) for place in places)]
+
+
+def _numbers(one: str) -> list[int]:
+    return [int(part) for part in re.findall(r"\d+", one)]
 
 
 def _where(name: str) -> str:

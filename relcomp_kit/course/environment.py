@@ -50,9 +50,9 @@ def findings() -> list[Finding]:
 
 def _python() -> Finding:
     fits = sys.version_info >= OLDEST_PYTHON
-    return Finding(
-        "ok" if fits else "fail", "Python", f"{platform.python_version()} on {platform.platform(terse=True)}"
-    )
+    needed = "" if fits else f"; Python {'.'.join(map(str, OLDEST_PYTHON))} or newer is needed: install one"
+    here = f"{platform.python_version()} on {platform.platform(terse=True)}{needed}"
+    return Finding("ok" if fits else "fail", "Python", here)
 
 
 def _package(name: str) -> Finding:

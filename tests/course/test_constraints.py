@@ -1,5 +1,6 @@
 """The constraints file: what the kit needs, within the bounds of pyproject, in the versions that the records name."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -32,6 +33,15 @@ def test_every_direct_requirement_is_pinned_within_its_bounds(pins):
             continue
         (pin,) = pins[canonicalize_name(wanted.name)].specifier
         assert pin.operator == "==" and wanted.specifier.contains(pin.version), text
+
+
+def test_of_each_package_the_newest_recorded_version_counts(monkeypatch, tmp_path):
+    folder = tmp_path / "data/reference/full"
+    folder.mkdir(parents=True)
+    for name, versions in (("a", {"torch": "2.9.1", "numba": "0.61"}), ("b", {"torch": "2.10.0", "nncodec": "none"})):
+        (folder / f"{name}.json").write_text(json.dumps({"versions": versions}), encoding="utf-8")
+    monkeypatch.setattr(constraints, "checkout", lambda: tmp_path)
+    assert constraints.recorded() == {"torch": "2.10.0", "numba": "0.61", "nncodec": "none"}
 
 
 def test_the_records_versions_are_the_pinned_ones(pins):

@@ -7,6 +7,7 @@ from html import escape
 import nbformat
 import pytest
 
+from relcomp_kit.cache import write_record
 from relcomp_kit.course import kernel, notebooks, runner
 from relcomp_kit.course.lesson_states import LessonResult
 from relcomp_kit.errors import UserError
@@ -260,6 +261,19 @@ def test_records_are_kept_on_request(house, tmp_path):
     with pytest.raises(UserError, match="ran on digits"):
         runner.keep_record("01_good", "full", out)
     assert runner.keep_record("02_bad", "full", out) is None
+
+
+def test_figures_that_moved_since_the_record_are_said(monkeypatch, tmp_path):
+    def measured(value: float, torch: str) -> dict:
+        one = {"name": "accuracy", "value": value, "unit": "share"}
+        told = {"lesson": "01_good", "profile": "full", "dataset": "mnist", "versions": {"torch": torch}}
+        return told | {"measurements": [one]}
+
+    monkeypatch.setattr(claims, "recorded", lambda profile: {"01_good": measured(0.5, "1.9")})
+    write_record(runner.record_file(tmp_path, "01_good"), measured(0.9, "2.0"))
+    ran = [LessonResult("01_good", "Good", 1.0), LessonResult("02_bad", "Bad", 1.0, error="no")]
+    (line,) = runner.moved_figures(ran, "full", tmp_path)
+    assert line.startswith("01_good: 1 of 1 figures are more than 2% away") and line.endswith("torch 1.9 then, 2.0 now")
 
 
 @pytest.mark.parametrize(

@@ -151,8 +151,12 @@ def nncodec_floats(
     Raises
     ------
     UserError
-        If nncodec gives up, which it does by leaving the interpreter.
+        If nncodec gives up, which it does by leaving the interpreter, or is not installed.
     """
+    if not has_nncodec():
+        raise UserError(
+            "nncodec is not installed, and there is none for Python 3.13 and later: take Python 3.10 to 3.12"
+        )
     from nncodec import nnc  # heavy: only who compares needs it
 
     names = [name for name, value in state.items() if value.is_floating_point() and value.numel()]

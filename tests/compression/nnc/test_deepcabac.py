@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 
 from relcomp_kit.compression import ecqx
 from relcomp_kit.compression.nnc import cabac, deepcabac
+from relcomp_kit.files import checkout
 from relcomp_kit.models.checkpoints import load_net
 
 PUBLISHED = Path(os.environ.get("RELCOMP_DATA", "")) / "CIFAR-10" / "pretrained"
@@ -149,7 +150,7 @@ def nets() -> list[str]:
     """The smallest and the largest published net, and one of the kit's; all of them with ``RELCOMP_ALL_NETS=1``."""
     published = [file.stem for file in sorted(PUBLISHED.glob("*.safetensors"))]
     if os.environ.get("RELCOMP_ALL_NETS"):
-        return [*published, *(f"compact-{data}-{seed}" for data in ("rail-scenes", "camvid") for seed in range(3))]
+        return [*published, *sorted(file.stem for file in (checkout() / "data/checkpoints").glob("*.safetensors"))]
     return [*published[:1], *published[1:][-1:], "compact-rail-scenes-0"]
 
 
@@ -169,6 +170,23 @@ def indices(net: str, bits: int) -> dict[str, np.ndarray]:
 def coded_tensors(net: str, bits: int) -> dict[str, tuple[np.ndarray, cabac.Coded]]:
     """The `indices` of a net, and what the kit makes of them."""
     return {name: (values, cabac.encode_integers(values)) for name, values in indices(net, bits).items()}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("bits", range(2, 9))
+@pytest.mark.parametrize("net", nets())
+def test_streams_of_trained_nets_are_those_of_nncodec(reference, net, bits):
+    """Byte by byte where ours is told what nncodec does, and its streams are read."""
+    for name, values in indices(net, bits).items():
+        if not values.any():
+            continue
+        matrix, (low, high) = np.ascontiguousarray(values.reshape(len(values), -1), np.int16), cabac.bounds(values)
+        stream = theirs(reference, matrix, 11, limits=(low, high))
+        assert cabac.encode_rows(matrix, low, high, 11, False, True) == stream, name
+        restored = np.zeros_like(matrix)
+        contexts = deepcabac.new_contexts(11)
+        assert deepcabac.decode_matrix(np.frombuffer(stream, np.uint8), restored, low, high, contexts, 11)
+        assert np.array_equal(restored, matrix), name
 
 
 @pytest.mark.slow

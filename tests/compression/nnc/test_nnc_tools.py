@@ -90,6 +90,12 @@ def test_nncodecs_own_quantization_and_its_exit(monkeypatch, small_net, capsys, 
     assert not list(tmp_path.iterdir())
 
 
+def test_where_nncodec_is_missing_a_sentence_says_so(monkeypatch, small_net):
+    monkeypatch.setattr(rival_codecs, "has_nncodec", lambda: False)
+    with pytest.raises(UserError, match=r"nncodec is not installed, .*: take Python 3.10 to 3.12"):
+        rival_codecs.nncodec_floats(small_net.state_dict(), dependent=False)
+
+
 def test_the_table_adds_up_to_the_file(small):
     data = nnc.encode(small, paths={"rail": {"0": torch.ones(8, dtype=torch.bool)}}, fold=True)
     rows = nnc.table(data, nnc.decode(data))
