@@ -5,6 +5,7 @@ Every function that takes a state raises a `relcomp_kit.errors.UserError` of one
 
 - `state`: `State`, `PathChoice`, and what an `Answer` holds. `language`: states as lines of commands, and back.
 - `nets`, `scenes`, `uploads`: what can be chosen. `engine`: the answer. `render`: pictures and tables.
+- `trained`: experts that were trained after their cut, nets of their own; `expert_training` makes them.
 - `views`: what the page shows of a state. `work`: the thread that computes it, reports each step, and can be stopped.
 
 States are immutable: ``dataclasses.replace(state, heat="sky")``, ``state.with_path(0, choice)``. Intermediate results

@@ -18,10 +18,10 @@ def check(state: State) -> State:
         if name not in net.classes:
             raise no_such("class", name, net.classes)
     for path in state.paths:
-        known = list(net.stored) if path.kind == "stored" else net.classes
+        what, known = known_names(net, path.kind)
         for name in path.classes:
             if name not in known:
-                raise no_such("expert in the file" if path.kind == "stored" else "class", name, known)
+                raise no_such(what, name, known)
         _check_layers(net, path)
     if state.channel is not None:
         layer, number = state.channel
@@ -30,6 +30,23 @@ def check(state: State) -> State:
         if not 0 <= number < net.widths[layer]:
             raise UserError(f"{layer} has the channels 0 to {net.widths[layer] - 1}, not {number}")
     return state
+
+
+def known_names(net: "nets.SuperNet", kind: str) -> tuple[str, list[str]]:
+    """Return what the names of a kind of path are called, and those that a net has.
+
+    Parameters
+    ----------
+    net : SuperNet
+        The net.
+    kind : str
+        One of `relcomp_kit.demonstrator.state.NAMED`.
+    """
+    if kind == "stored":
+        return "expert in the file", list(net.stored)
+    if kind == "trained":
+        return "trained expert of this net", list(net.trained)
+    return "class", list(net.classes)
 
 
 def _check_layers(net: "nets.SuperNet", path: PathChoice) -> None:
@@ -74,7 +91,7 @@ def _fitted_path(path: PathChoice, net: "nets.SuperNet") -> PathChoice:
         return PathChoice("stored", stored, path.keep) if stored else PathChoice("magnitude", (), path.keep, layers)
     if path.kind not in NAMED:
         return replace(path, layers=layers)
-    known = net.stored if path.kind == "stored" else net.classes
+    _, known = known_names(net, path.kind)
     left = tuple(name for name in path.classes if name in known)
     if left:
         return replace(path, classes=left, layers=layers)

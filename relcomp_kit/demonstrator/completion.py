@@ -1,8 +1,9 @@
 """Completion of a command line: what may stand where it ends."""
 
 from relcomp_kit.demonstrator import nets, scenes, uploads
+from relcomp_kit.demonstrator.checks import known_names
 from relcomp_kit.demonstrator.language import ALL_CLASSES, COMMANDS, KEYWORDS, OFF, VS
-from relcomp_kit.demonstrator.state import KINDS, MOST_PATHS, NAMED, State
+from relcomp_kit.demonstrator.state import FIXED, KINDS, MOST_PATHS, NAMED, State
 from relcomp_kit.demonstrator.tokens import Word, commands, quote
 from relcomp_kit.errors import UserError
 
@@ -73,10 +74,10 @@ def _path(words: list[Word], net: nets.SuperNet, another: bool) -> list[str]:
     part = words[last + 1 :]
     kind = part[0].text if part and part[0].is_(*KINDS) else "class"
     texts = [word.text for word in part]
-    known = list(net.stored) if kind == "stored" else net.classes
+    _, known = known_names(net, kind)
     found = _names([name for name in known if name not in texts]) if kind in NAMED else []
     if not part:
-        return found + [one for one in KINDS if one != "class" and (one != "stored" or net.stored)]
+        return found + [one for one in KINDS if one != "class" and (one not in FIXED or known_names(net, one)[1])]
     keep_given = any(word.option("keep") is not None for word in part)
     return found + ([] if keep_given else [KEEP]) + ([VS] if another else [])
 

@@ -12,7 +12,7 @@ import ipywidgets as widgets
 from relcomp_kit.datasets.rail_scenes import WEATHERS
 from relcomp_kit.demonstrator import nets, scenes, uploads
 from relcomp_kit.demonstrator.checks import fitted
-from relcomp_kit.demonstrator.state import NAMED, PathChoice, State
+from relcomp_kit.demonstrator.state import FIXED, NAMED, PathChoice, State
 
 Change = Callable[[Callable[[State], State]], None]
 ANY_WEATHER = "any weather"
@@ -24,6 +24,7 @@ KIND_LABELS = {
     "magnitude": "large weights",
     "random": "random",
     "stored": "stored in the file",
+    "trained": "trained after the cut",
 }
 CRITICAL = {"anomaly on track", "rail", "traffic-light", "traffic-sign", "human", "car", "pedestrian", "bicyclist"}
 
@@ -227,7 +228,7 @@ class PathControls:
         if kind == NONE:
             return replace(state, paths=tuple(others))
         old = state.paths[self.place] if self.place < len(state.paths) else PathChoice(keep=state.paths[-1].keep)
-        layers = old.layers if kind != "stored" else ()
+        layers = () if kind in FIXED else old.layers
         made = PathChoice(kind, self.known[kind][0] if kind in NAMED else (), old.keep, layers)
         return state.with_path(min(self.place, len(state.paths)), made)
 
@@ -239,16 +240,17 @@ class PathControls:
             "class": [state.classes[:1], *(one for one in singles if one != state.classes[:1])],
             "critical": [critical, *(one for one in singles if one != critical)],
             "stored": [(name,) for name in net.stored],
+            "trained": [(name,) for name in net.trained],
         }
         path = state.paths[self.place] if self.place < len(state.paths) else None
-        kinds = [(text, kind) for kind, text in KIND_LABELS.items() if kind != "stored" or net.stored]
+        kinds = [(text, kind) for kind, text in KIND_LABELS.items() if kind not in FIXED or self.known[kind]]
         choose(self.kind, kinds + ([(NONE, NONE)] if self.place else []), path.kind if path else NONE)
         named = path is not None and path.kind in NAMED
         if named:
             options = self.known[path.kind]
             options = options if path.classes in options else [path.classes, *options]
             choose(self.classes, [(" + ".join(names), names) for names in options], path.classes)
-        sized = path is not None and path.kind != "stored"
+        sized = path is not None and path.kind not in FIXED
         if sized:
             set_share(self.keep, path.keep)
         self.classes.layout.display = None if named else "none"

@@ -1,7 +1,8 @@
 """The answer to a state. What does not change from one state to the next is kept."""
 
 import functools
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
 from threading import RLock
 
 import torch
@@ -12,7 +13,7 @@ from relcomp_kit.compression import experts
 from relcomp_kit.datasets.scene_set import VOID
 from relcomp_kit.datasets.scenes import remember
 from relcomp_kit.datasets.transforms import normalize
-from relcomp_kit.demonstrator import nets, paths, relevance, scenes
+from relcomp_kit.demonstrator import nets, paths, relevance, scenes, trained
 from relcomp_kit.demonstrator.checks import check
 from relcomp_kit.demonstrator.nets import SuperNet
 from relcomp_kit.demonstrator.state import Answer, PathChoice, Shown, State
@@ -117,9 +118,20 @@ def _shown(
 def _prediction(net: SuperNet, scene: str, choice: PathChoice | None) -> Tensor:
     """Return the class of every pixel, (height, width), uint8."""
     x = normalize(scenes.load(scene, net.size).image[None])
-    path = paths.path_of(net, choice) if choice else {}
-    with experts.gate(net.net, path) if choice else nullcontext(), torch.no_grad():
-        return net.net(x)["out"][0].argmax(0).byte()
+    with _ready(net, choice) as one, torch.no_grad():
+        return one(x)["out"][0].argmax(0).byte()
+
+
+@contextmanager
+def _ready(net: SuperNet, choice: PathChoice | None) -> Iterator[nn.Module]:
+    """Give what answers as a choice does: the super-net, its filters switched off, or a trained expert."""
+    if choice is None:
+        yield net.net
+    elif choice.kind == "trained":
+        yield trained.load(net, *choice.classes).net
+    else:
+        with experts.gate(net.net, paths.path_of(net, choice)):
+            yield net.net
 
 
 def _iou(truth: Tensor, prediction: Tensor, classes: tuple[str, ...]) -> Scores:
@@ -134,9 +146,9 @@ def _iou(truth: Tensor, prediction: Tensor, classes: tuple[str, ...]) -> Scores:
 
 @functools.lru_cache(maxsize=64)
 def _test_iou(net: SuperNet, choice: PathChoice | None, count: int) -> Scores:
-    split, path = Followed(_test_split(net, count), "test scene"), paths.path_of(net, choice) if choice else {}
-    with experts.gate(net.net, path) if choice else nullcontext():
-        return plain(evaluate(net.net, split, net.classes)["iou"])
+    split = Followed(_test_split(net, count), "test scene")
+    with _ready(net, choice) as one:
+        return plain(evaluate(one, split, net.classes)["iou"])
 
 
 @functools.lru_cache(maxsize=2)
@@ -147,9 +159,16 @@ def _test_split(net: SuperNet, count: int) -> Dataset:
 @functools.lru_cache(maxsize=16)
 def _latencies(net: SuperNet, choices: tuple[PathChoice, ...]) -> tuple[float, ...]:
     """Return the seconds that an image takes through the super-net and through each expert, cut out; in turns."""
-    cut = [experts.compact(net.net, paths.path_of(net, choice), net.example) for choice in steps(choices, "expert")]
+    cut = [_cut(net, choice) for choice in steps(choices, "expert")]
     runs = {str(number): functools.partial(_timed, one, net.example) for number, one in enumerate([net.net, *cut])}
     return tuple(experts.latencies(runs, LATENCY_RUNS, LATENCY_WARM_UP).values())
+
+
+def _cut(net: SuperNet, choice: PathChoice) -> nn.Module:
+    """Return an expert as a net of its own."""
+    if choice.kind == "trained":
+        return trained.load(net, *choice.classes).net
+    return experts.compact(net.net, paths.path_of(net, choice), net.example)
 
 
 def _timed(net: nn.Module, x: Tensor) -> None:

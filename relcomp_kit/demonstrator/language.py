@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from relcomp_kit.demonstrator import nets, scenes
-from relcomp_kit.demonstrator.checks import check, fitted
+from relcomp_kit.demonstrator.checks import check, fitted, known_names
 from relcomp_kit.demonstrator.state import KINDS, NAMED, PathChoice, State
 from relcomp_kit.demonstrator.tokens import Word, commands, names, no_such, quote, rate, whole
 from relcomp_kit.errors import UserError
@@ -13,6 +13,7 @@ HELP = """\
 rel rail keep=0.4                    an expert of the filters most relevant for rail
 rel rail sky keep=0.4 vs magnitude   two experts, one for two classes; the next inherits keep=
 rel critical rail sky vs average     also: critical CLASS, average, magnitude, random, stored NAME
+rel trained rail-50 vs rail          an expert that was trained after its cut, beside one as it is cut
 keep 0.3    keep 2 0.3               share of filters of all paths, or of path 2
 layer 2 LAYER keep=0.3               share of a layer in path 2; "off" for keep= takes it back
 net NAME                             the super-net: compact-rail-scenes-0, a .nnc or .safetensors
@@ -160,8 +161,8 @@ def _read_path(words: list[Word], net: "nets.SuperNet", keep: float) -> PathChoi
         raise UserError(f"the path {kind} has no classes: write {kind} keep={keep:g}, and {VS} before another path")
     if kind in NAMED and not words:
         raise UserError(f"which one? Write {'' if kind == 'class' else kind + ' '}NAME keep={keep:g}")
-    known = net.stored if kind == "stored" else net.classes
-    return PathChoice(kind, names(words, list(known), "expert in the file" if kind == "stored" else "class"), keep)
+    what, known = known_names(net, kind)
+    return PathChoice(kind, names(words, known, what), keep)
 
 
 def _keep(words: list[Word], state: State) -> State:

@@ -18,6 +18,7 @@ from relcomp_kit.datasets.scene_names import DRAWN_SIZE, SCENE_NAMES
 from relcomp_kit.datasets.scenes import load_scenes
 from relcomp_kit.demonstrator.work import step
 from relcomp_kit.errors import UserError
+from relcomp_kit.files import checkout
 from relcomp_kit.models import checkpoints, segmentation_training
 from relcomp_kit.models.deeplab import SIZES, deeplab
 from relcomp_kit.relevance.channels import inner_layers
@@ -54,6 +55,8 @@ class SuperNet:
         Of each layer, and over all; see `relcomp_kit.compression.experts`.
     stored : dict of str to path
         Experts that came with the file.
+    trained : dict of str to Path
+        Files of experts that were trained after their cut, by name; of committed nets.
     quantized : Quantized
         Read from the file, or made by ECQ.
     file_bytes : int, optional
@@ -73,6 +76,7 @@ class SuperNet:
     macs: dict[str, int]
     parameters: dict[str, int]
     stored: dict[str, dict[str, Tensor]]
+    trained: dict[str, Path]
     quantized: Quantized
     file_bytes: int | None
     identity: str
@@ -90,6 +94,11 @@ def names() -> list[str]:
         for dataset in (*DRAWN_SIZE, "camvid", "railsem19"):
             found += [checkpoints.name_of(size, dataset, seed) for seed in range(3) if _artifact(size, dataset, seed)]
     return found
+
+
+def experts_folder(name: str) -> Path:
+    """Return where the trained experts of a committed net lie."""
+    return checkout() / "data" / "experts" / name
 
 
 def load(name: str) -> SuperNet:
@@ -209,6 +218,8 @@ def _made(
     example = torch.zeros(1, 3, *size)
     widths = {layer: len(module.weight) for layer, module in inner_layers(net).items()}
     stored = stored or {}
+    files = sorted(experts_folder(name).glob("*.nnc")) if name in checkpoints.committed() else []
+    trained = {file.stem: file for file in files}
     for path in stored.values():
         check_path(widths, path)
     return SuperNet(
@@ -223,6 +234,7 @@ def _made(
         macs=experts.macs(net, example),
         parameters=experts.parameters(net),
         stored=stored,
+        trained=trained,
         quantized=quantized if quantized else ecqx.quantize(net, BITS, LAMBDA),
         file_bytes=file_bytes,
         identity=fingerprint(net),

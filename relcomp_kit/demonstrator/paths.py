@@ -11,9 +11,9 @@ from relcomp_kit.compression.ecqx import Quantized
 from relcomp_kit.compression.experts import ALL
 from relcomp_kit.compression.experts.coupling import kept_units
 from relcomp_kit.compression.experts.slicing import sliced
-from relcomp_kit.demonstrator import relevance
+from relcomp_kit.demonstrator import relevance, trained
 from relcomp_kit.demonstrator.nets import SuperNet
-from relcomp_kit.demonstrator.state import LayerRow, PathChoice
+from relcomp_kit.demonstrator.state import FIXED, LayerRow, PathChoice
 from relcomp_kit.demonstrator.work import step
 from relcomp_kit.errors import UserError
 from relcomp_kit.relevance.channels import layer_weights
@@ -29,6 +29,8 @@ def path_of(net: SuperNet, choice: PathChoice) -> Path:
     """Return which filters a choice keeps: layer to (filters,) bool."""
     if choice.kind == "stored":
         return experts.join([net.stored[name] for name in choice.classes])
+    if choice.kind == "trained":
+        return trained.load(net, *choice.classes).path
     path = _by_rule(net, choice, choice.keep)
     own = shares(net, choice)
     if own:
@@ -105,12 +107,10 @@ def layer_rows(net: SuperNet, choice: PathChoice, classes: tuple[str, ...]) -> t
     pruned = experts.pruning_ratio(path)
     similar, scores = {}, {}
     with suppress(UserError):  # without training scenes, paths that need no relevance can still be shown
-        same_size = PathChoice(
-            "average", (), choice.keep if choice.kind != "stored" else 1 - pruned[ALL], choice.layers
-        )
+        same_size = PathChoice("average", (), 1 - pruned[ALL] if choice.kind in FIXED else choice.keep, choice.layers)
         similar = experts.similarity(path, path_of(net, same_size))
         scores = experts.score_kept(path, mean_relevance(net, classes))
-    default = None if choice.kind == "stored" else choice.keep
+    default = None if choice.kind in FIXED else choice.keep
     return tuple(
         LayerRow(
             layer=ALL_LAYERS if layer == ALL else layer,
@@ -167,6 +167,8 @@ def coded_size(net: SuperNet, choice: PathChoice | None, code: bool) -> tuple[in
     quantized = net.quantized
     if choice is None and net.file_bytes is not None:
         return net.file_bytes, True
+    if choice and choice.kind == "trained":
+        return trained.load(net, *choice.classes).file_bytes, True
     if code:
         step("coding a file")
         cut = experts.cut(quantized, path_of(net, choice), net.net, net.example) if choice else quantized
@@ -183,5 +185,7 @@ def label(choice: PathChoice) -> str:
     names = " + ".join(choice.classes)
     if choice.kind == "stored":
         return f"stored: {names}"
+    if choice.kind == "trained":
+        return f"trained: {names.replace('-', ', ')} %"
     kind = names if choice.kind == "class" else f"{choice.kind} {names}".strip()
     return f"{kind}, {100 * choice.keep:.3g} %"

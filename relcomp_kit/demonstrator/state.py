@@ -6,8 +6,9 @@ from torch import Tensor
 
 from relcomp_kit.errors import UserError
 
-KINDS = ("class", "critical", "average", "magnitude", "random", "stored")
-NAMED = ("class", "critical", "stored")  # kinds of paths that are for something: classes, or experts in a file
+KINDS = ("class", "critical", "average", "magnitude", "random", "stored", "trained")
+NAMED = ("class", "critical", "stored", "trained")  # kinds of paths that are for something: classes, or experts by name
+FIXED = ("stored", "trained")  # kinds whose filters are as the expert came
 MOST_PATHS = 3
 MOST_TEST_SCENES = 1000
 LayerKeep = tuple[tuple[str, float], ...]
@@ -38,14 +39,16 @@ class PathChoice:
 
     Parameters
     ----------
-    kind : {"class", "critical", "average", "magnitude", "random", "stored"}
+    kind : {"class", "critical", "average", "magnitude", "random", "stored", "trained"}
         "class": the most relevant filters of a class, joined where there are several classes. "critical": those of a
         set of classes, by their mean relevance. "average": those of all classes. "magnitude", "random": without
-        relevance. "stored": an expert that travels in an NNC file.
+        relevance. "stored": an expert that travels in an NNC file. "trained": one that was trained after its cut, and
+        has weights of its own; it comes with the kit.
     classes : tuple of str
-        For "class" and "critical"; for "stored" the names of experts in the file, joined. Empty for the others.
+        For "class" and "critical"; for "stored" the names of experts in the file, joined; for "trained" one name.
+        Empty for the others.
     keep : float
-        Share of the net's filters in (0, 1]; of no effect on "stored".
+        Share of the net's filters in (0, 1]; of no effect on "stored" and "trained".
     layers : tuple of (str, float)
         Layers whose own share is set, with the share; in alphabetical order. Layers that are summed follow.
     """
@@ -63,12 +66,14 @@ class PathChoice:
             raise UserError(f"a path {self.kind!r} needs {needs if self.kind in NAMED else 'no class'}")
         if len(set(self.classes)) < len(self.classes):
             raise UserError("a path names a class twice: name each once")
+        if self.kind == "trained" and len(self.classes) > 1:
+            raise UserError("trained experts have weights of their own, and cannot be joined: name one")
         check_keep(self.keep)
         names = [name for name, _ in self.layers]
         if sorted(set(names)) != names:
             raise UserError("the layers of a path are named once each, in alphabetical order")
-        if names and self.kind == "stored":
-            raise UserError("the filters of a stored expert are fixed: set layers of another path")
+        if names and self.kind in FIXED:
+            raise UserError(f"the filters of a {self.kind} expert are fixed: set layers of another path")
         for name, keep in self.layers:
             check_keep(keep, f"keep of {name}")
 
@@ -148,7 +153,7 @@ class LayerRow:
     score : float, optional
         Share of the layer's relevance for the evaluated classes that the path keeps.
     parameter : float, optional
-        The share to keep that the layer was given, its own or the path's; None for a stored expert.
+        The share to keep that the layer was given, its own or the path's; None where they are fixed.
     """
 
     layer: str

@@ -6,7 +6,7 @@ import ipywidgets as widgets
 
 from relcomp_kit.demonstrator import nets
 from relcomp_kit.demonstrator.controls import Change, choose, keep_slider, on_share, on_value, set_share
-from relcomp_kit.demonstrator.state import State
+from relcomp_kit.demonstrator.state import FIXED, State
 from relcomp_kit.demonstrator.views import Make, default_channel
 
 TEST_SCENES = 40
@@ -53,7 +53,7 @@ class LayerTools:
         choose(self.layer, layers, self.layer.value if self.layer.value in layers else layers[-1])
         path = state.paths[self.path.value]
         set_share(self.keep, dict(path.layers).get(self.layer.value, path.keep))
-        self.keep.disabled = self.reset.disabled = path.kind == "stored"
+        self.keep.disabled = self.reset.disabled = path.kind in FIXED
         self.quiet = False
 
 
