@@ -1,6 +1,5 @@
 """The command that shows experts to an audience: `relcomp demo`."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -8,8 +7,11 @@ import typer
 
 def demo(
     net: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE.nnc", help="Open with a net or an expert of `relcomp encode`."),
+        str | None,
+        typer.Option(
+            metavar="NET",
+            help="Open with a net of the list (compact-camvid-0), or a file of `relcomp encode`.",
+        ),
     ] = None,
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="Of this machine; a free one by default.")] = None,
     browser: Annotated[bool, typer.Option(help="Open the page in a browser; its address is printed anyway.")] = True,

@@ -27,7 +27,10 @@ from relcomp_kit.demonstrator.views import CHANNEL, FILTERS, LAYERS, MEASURED, V
 from relcomp_kit.demonstrator.work import Stopped, Worker
 from relcomp_kit.errors import UserError
 
-FIRST = State(scene="synthetic 13 day", paths=(PathChoice(keep=0.6), PathChoice("magnitude", (), 0.6)))
+FIRST = State(
+    scene="synthetic 13 day",
+    paths=(PathChoice(keep=0.6), PathChoice("magnitude", (), 0.6), PathChoice("trained", ("rail-50",))),
+)
 
 
 def show(net: str | None = None) -> None:

@@ -186,6 +186,6 @@ def label(choice: PathChoice) -> str:
     if choice.kind == "stored":
         return f"stored: {names}"
     if choice.kind == "trained":
-        return f"trained: {names.replace('-', ', ')} %"
+        return f"trained {names}"
     kind = names if choice.kind == "class" else f"{choice.kind} {names}".strip()
     return f"{kind}, {100 * choice.keep:.3g} %"

@@ -57,13 +57,13 @@ const watch = setInterval(async () => {
 ABANDONED = 3600  # seconds after which a kernel ends whose page is gone
 
 
-def serve(net: Path | None = None, port: int | None = None, browser: bool = True) -> None:
+def serve(net: str | None = None, port: int | None = None, browser: bool = True) -> None:
     """Show the demonstrator until Ctrl-C, then end its kernels.
 
     Parameters
     ----------
-    net : Path, optional
-        A file of a net or an expert that the page opens with.
+    net : str, optional
+        What the page opens with: a name that its list shows, or a file of a net or an expert.
     port : int, optional
         A free one by default.
     browser : bool
@@ -74,7 +74,7 @@ def serve(net: Path | None = None, port: int | None = None, browser: bool = True
     UserError
         If the file is missing, the port is taken, or there is no Voilà.
     """
-    if net is not None and not net.is_file():
+    if net is not None and not Path(net).is_file() and (Path(net).suffix or len(Path(net).parts) > 1):
         raise UserError(f"{net} is missing: name a file of `relcomp encode` or `relcomp train`")
     port = free_port(port)
     try:
@@ -128,14 +128,14 @@ def free_port(wanted: int | None = None) -> int:
         return probe.getsockname()[1]
 
 
-def page_notebook(net: Path | None) -> dict:
-    """Return a notebook of one cell, which shows the page."""
-    file = None if net is None else str(net.absolute())
+def page_notebook(net: str | None) -> dict:
+    """Return a notebook of one cell, which shows the page; that says if there is no net of a name."""
+    opened = str(Path(net).absolute()) if net is not None and Path(net).is_file() else net
     code = (
         "from IPython.display import HTML, display\n\n"
         "from relcomp_kit.demonstrator.page import show\n"
         "from relcomp_kit.demonstrator.uploads import READ_THE_START\n\n"
-        f"display(HTML(READ_THE_START))\nshow({file!r})"
+        f"display(HTML(READ_THE_START))\nshow({opened!r})"
     )
     cell = {"cell_type": "code", "metadata": {}, "source": code, "execution_count": None, "outputs": []}
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}

@@ -65,7 +65,8 @@ def load(net: SuperNet, name: str) -> Trained:
     small = experts.restored(net.net, ecqx.state_dict(decoded.quantized), net.example, len(net.classes))
     if small is None:
         raise UserError(f"{file} is no expert of {net.name}: make it again, or remove it")
-    path = {layer: torch.zeros(width, dtype=torch.bool) for layer, width in net.widths.items()}
-    for layer, kept in about["path"].items():
+    path = {layer: torch.ones(width, dtype=torch.bool) for layer, width in net.widths.items()}
+    for layer, kept in about["path"].items():  # without the layers that it has whole
+        path[layer][:] = False
         path[layer][kept] = True
     return Trained(small, path, len(data), about)

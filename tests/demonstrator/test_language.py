@@ -22,7 +22,10 @@ def some(values, least=1, most=4):
 
 @st.composite
 def paths(draw, net):
-    kind = draw(st.sampled_from(["class", "critical", "average", "magnitude", "random"]))
+    kinds = ["class", "critical", "average", "magnitude", "random", *(["trained"] if net.trained else [])]
+    kind = draw(st.sampled_from(kinds))
+    if kind == "trained":
+        return PathChoice(kind, (draw(st.sampled_from(sorted(net.trained))),), draw(KEEP))
     classes = draw(some(net.classes)) if kind in ("class", "critical") else ()
     alone = [members[0] for members in net.groups.layers]  # two layers that are summed have one share
     layers = tuple(sorted(draw(st.dictionaries(st.sampled_from(alone), KEEP, max_size=2)).items()))
@@ -116,6 +119,9 @@ def test_another_net_keeps_what_fits_it():
         ("rel magnitude rail", "has no classes"),
         ("rel critical", "which one"),
         ("rel stored x", "no expert in the file"),
+        ("rel trained rial-50", "did you mean rail-50"),
+        ("rel trained", "which one"),
+        ("rel trained rail-50 magnitude-50", "cannot be joined"),
         ("rel rail vs sky vs random vs average", "1 to 3"),
         ("keep 4 0.3", "counted from 1 to 2"),
         ("keep", "such as keep=0.4"),
@@ -178,6 +184,9 @@ def test_completion(text, expected):
 def test_completions_lead_on():
     assert {"rel rail sky", "rel rail keep=0.5", "rel rail vs"} <= set(complete("rel rail ", State()))
     assert "rel rail vs random" in complete("rel rail vs ", State())
+    assert "rel trained" in complete("rel ", State()) and "rel stored" not in complete("rel ", State())
+    assert "rel trained" not in complete("rel ", State(net="compact-camvid-0", classes=("sky",), heat=None))
+    assert complete("rel trained rail", State()) == ["rel trained rail-50"]
     assert "rel rail vs sky vs ground vs" not in complete("rel rail vs sky vs ground ", State())
     assert complete("net ", State())[0] == "net compact-camvid-0"
     assert "scene upload" in complete("scene ", State())
