@@ -5,6 +5,7 @@ It lies beside the demonstrator, not in it, because the server itself needs no n
 
 import json
 import os
+import re
 import secrets
 import socket
 import tempfile
@@ -13,10 +14,14 @@ from contextlib import suppress
 from pathlib import Path
 
 from relcomp_kit.course.kernel import kernel_environment
+from relcomp_kit.datasets.scene_names import SCENE_NAMES
 from relcomp_kit.errors import UserError
 from relcomp_kit.files import write_atomic
 
 HOST = "127.0.0.1"
+LISTED = re.compile(
+    rf"[a-z0-9]+-({'|'.join(SCENE_NAMES)})-[0-9]{{1,6}}"
+)  # a name of a net; the page knows which there are
 TITLE = "Relevant experts"  # of the browser's tab: Voilà takes the notebook's name
 WIDGETS = ["@jupyter-widgets/jupyterlab-manager", "@voila-dashboards/widgets-manager8"]
 LARGEST_MESSAGE = 2**24  # bytes; of an image that is too large the page sends 10 MB and refuses it, with a sentence
@@ -74,8 +79,8 @@ def serve(net: str | None = None, port: int | None = None, browser: bool = True)
     UserError
         If the file is missing, the port is taken, or there is no Voilà.
     """
-    if net is not None and not Path(net).is_file() and (Path(net).suffix or len(Path(net).parts) > 1):
-        raise UserError(f"{net} is missing: name a file of `relcomp encode` or `relcomp train`")
+    if net is not None and not (Path(net).is_file() or LISTED.fullmatch(net)):
+        raise UserError(f"{net} is missing: name a file of `relcomp encode` or `relcomp train`, or a net of the list")
     port = free_port(port)
     try:
         from tornado.ioloop import IOLoop

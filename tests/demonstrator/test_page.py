@@ -150,6 +150,9 @@ def test_a_taken_port_and_a_missing_file_are_refused(tmp_path):
             serve.serve(port=taken.getsockname()[1], browser=False)
     with pytest.raises(UserError, match=r"none\.nnc is missing"):
         serve.serve(str(tmp_path / "none.nnc"), browser=False)
+    with pytest.raises(UserError, match=r"nonsense is missing: name a file .* or a net of the list"):
+        serve.serve("nonsense", browser=False)
+    assert serve.LISTED.fullmatch("compact-rail-scenes-192x320-0") and serve.LISTED.fullmatch("resnet50-camvid-2")
 
 
 def test_missing_voila_is_said(monkeypatch):
