@@ -12,10 +12,11 @@ uncompiled, to be read, stepped through and compared.
 The subset is that of a net whose indices are known to lie between two bounds: no dependent quantization, no parent
 tensor, one substream, rows of zeros skipped if that is smaller.
 
-Sources: ISO/IEC 15938-17:2022, clause 10 (parsing by CABAC) and its tables; Wiedemann et al. 2020, "DeepCABAC";
-Kirchhoffer et al. 2022, "Overview of the Neural Network Compression and Representation (NNR) Standard", section III-F;
-Haase et al. 2020, "State-based multi-parameter probability estimation for context-based adaptive binary arithmetic
-coding"; the register arithmetic is that of CABAC in H.265 (9.3.4.3, 9.3.4.4 there).
+Sources. The whole: ISO/IEC 15938-17:2022, clause 10 (parsing by CABAC) with its tables; Kirchhoffer et al. 2022,
+"Overview of the Neural Network Compression and Representation (NNR) Standard", section III-F. Binarization and its
+contexts: Wiedemann et al. 2020, "DeepCABAC". Estimation: Haase et al. 2020, "State-based multi-parameter probability
+estimation for context-based adaptive binary arithmetic coding". Arithmetic coding: the registers of CABAC in H.265,
+9.3.4.3 (decoding) and 9.3.4.4 (encoding).
 """
 
 import importlib.util
@@ -28,7 +29,7 @@ import numpy as np
 # after the flags; which start was chosen; is a row all 0; then two for each "larger than" flag (positive, negative).
 ZERO, SIGN, REMAINDER, START, ROW, LARGER = 0, 3, 6, 38, 39, 40
 
-# Shift of the fast and of the slow estimate (a larger shift learns slower), and their first values.
+# Shift of the fast and of the slow estimate (a larger shift learns slower), and their first values: the standard's.
 STARTS = np.array(
     [
         (5, 4, 0, 0),
@@ -45,10 +46,11 @@ STARTS = np.array(
 )
 START_BITS = 3  # beyond the flag that it is not the first
 
-# How far an estimate moves, by 16 + estimate / 2 ** 3 (fast) or / 2 ** 7 (slow), towards the answer.
+# How far an estimate moves, by 16 + estimate / 2 ** 3 (fast) or / 2 ** 7 (slow), towards the answer: the standard's
+# table, by the method of Haase et al. 2020.
 MOVES = np.array([*range(2512, 719, -224), *range(560, 463, -96), 368, 272, 208, 144, 80, *[64] * 15, 0], np.int32)
 
-# Width of the less likely answer, by range (8 parts of 32) and certainty.
+# Width of the less likely answer, by range (8 parts of 32) and certainty: the standard's table.
 _WIDTHS = """
 128 112 97 84 74 65 57 50 45 39 34 30 27 23 20 18 15 14 12 11 10 9 7 7 5 5 4 4 3 3 2 2
 142 125 108 93 82 72 63 56 50 43 38 33 30 26 22 20 17 16 13 12 11 10 8 8 6 6 5 5 3 3 2 2
