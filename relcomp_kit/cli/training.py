@@ -48,6 +48,9 @@ def train(
     ] = None,
     patience: Annotated[int | None, typer.Option(help="Stop after so many validations without a better mIoU.")] = None,
     pretrained: Annotated[bool, typer.Option("--pretrained", help="Start from COCO weights; not compact.")] = False,
+    start: Annotated[
+        str | None, typer.Option(metavar="NET", help="Start from a committed net of the same size; none: from scratch.")
+    ] = None,
     precision: Annotated[str | None, typer.Option(help="fp32, bf16 or auto.")] = None,
     devices: Annotated[int, typer.Option(metavar="N", help="Processes on this machine, a GPU each or all on CPU.")] = 1,
     machines: Annotated[
@@ -75,6 +78,7 @@ def train(
         dataset,
         profile,
         pretrained=pretrained,
+        start=start,
         size=train_net.read_size(size) if size else None,
         steps=steps,
         batch=batch,

@@ -15,6 +15,7 @@ from relcomp_kit.errors import UserError
 
 TEST_SHARE = 0.2  # where a set has no official split: 80:20, as published
 VALIDATION_SHARE = 0.1  # of what is left for training
+FEW_VALIDATION_SHARE = 0.2  # where there are few dozen frames: of 46, a tenth would choose a net by four
 
 RAILSEM19 = {
     "road": (128, 64, 128),
@@ -37,6 +38,10 @@ RAILSEM19 = {
     "rail-raised": (0, 254, 254),
     "rail-embedded": (0, 68, 63),
 }
+RAIL8 = (  # what trains drive on, stop at, or are
+    "tram-track", "traffic-light", "traffic-sign", "human", "rail-track", "on-rails", "rail-raised", "rail-embedded",
+)  # fmt: skip
+BACKGROUND = {"background": (0, 0, 0)}
 RAILSEM19_OF_CITYSCAPES = {
     "road": "road",
     "sidewalk": "sidewalk",
@@ -114,6 +119,17 @@ def _railsem19(folder: Path) -> Found:
         raise UserError(f"{path} does not list RailSem19's 19 classes in their order: put the original file there")
     splits = _three_way(match(folder / "jpgs" / "rs19_val", folder / "uint8" / "rs19_val"))
     return Found(colours, *splits, _ids(len(colours), void=VOID))
+
+
+def _rail8(folder: Path) -> Found:
+    """Read some frames of RailSem19 with maps of `RAIL8` by RailSem19's numbers, 255 being all else: the background.
+
+    Split like RailSem19, but a fifth is for validation.
+    """
+    numbers = {name: number for number, name in enumerate(RAILSEM19)}
+    class_of = {numbers[name]: index for index, name in enumerate(RAIL8, 1)} | {255: 0}
+    splits = _three_way(match(folder / "images", folder / "labels"), FEW_VALIDATION_SHARE)
+    return Found(BACKGROUND | {name: RAILSEM19[name] for name in RAIL8}, *splits, partial(read_ids, class_of=class_of))
 
 
 def _cityscapes(folder: Path) -> Found:
@@ -210,10 +226,12 @@ def _triplet(given: list) -> tuple[int, int, int]:
     return red, green, blue
 
 
-def _three_way(pairs: list[Pair]) -> tuple[list[Pair], list[Pair], list[Pair]]:
+def _three_way(
+    pairs: list[Pair], validation_share: float = VALIDATION_SHARE
+) -> tuple[list[Pair], list[Pair], list[Pair]]:
     """Return (train, validation, test), decided by the names alone."""
     rest, test = hold_out(pairs, TEST_SHARE)
-    return *hold_out(rest, VALIDATION_SHARE), test
+    return *hold_out(rest, validation_share), test
 
 
 LAYOUTS = {
@@ -222,6 +240,12 @@ LAYOUTS = {
         "jpgs/rs19_val/*.jpg, uint8/rs19_val/*.png and rs19-config.json",
         "wilddash.cc (free, registration needed)",
         _railsem19,
+    ),
+    "railsem19-rail8": Layout(
+        "RailSem19-rail8",
+        "images/*.jpg and labels/*.png: frames of RailSem19, the numbers of its eight rail classes, 255 elsewhere",
+        "RailSem19's own frames and maps (wilddash.cc, registration needed)",
+        _rail8,
     ),
     "cityscapes": Layout(
         "cityscapes",

@@ -97,7 +97,9 @@ def read_ids(path: Path, class_of: dict[int, int]) -> np.ndarray:
     classes = table[ids]
     if classes.min() < 0:
         known = sorted(class_of.keys() - {VOID})
-        usual = f"{known[0]} to {known[-1]}" + (f" and {VOID}" if VOID in class_of else "")
+        gaps = known[-1] - known[0] >= len(known)
+        usual = ", ".join(map(str, known)) if gaps else f"{known[0]} to {known[-1]}"
+        usual += f" and {VOID}" if VOID in class_of else ""
         raise UserError(
             f"{path} holds the label id {ids[classes < 0][0]}, which is none of the set's ({usual}): "
             "put the set's original label there"

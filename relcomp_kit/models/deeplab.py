@@ -77,7 +77,7 @@ def deeplab(size: str, classes: int, *, pretrained: bool = False, seed: int = 0)
             return _compact(classes)
         net = BUILD[size](weights=None, weights_backbone=None, num_classes=classes, aux_loss=False)
     if state is not None:
-        _take_over(net, state)
+        take_over(net, state)
     return net
 
 
@@ -104,17 +104,30 @@ def coco_state(size: str) -> dict[str, Tensor]:
     return downloaded_state(COCO_WEIGHTS[size], f"DeepLabV3 {size} trained on COCO")
 
 
-def _take_over(net: nn.Module, state: dict[str, Tensor]) -> None:
-    """Load pre-trained weights into all but the last convolution; the auxiliary classifier is left out."""
+def take_over(net: nn.Module, state: dict[str, Tensor], origin: str = "the pre-trained weights") -> None:
+    """Load the weights of another DeepLabV3 of the same size into all but the last convolution.
+
+    Parameters
+    ----------
+    net : nn.Module
+        Changed in place; its last convolution stays.
+    state : dict of str to Tensor
+        Of the other one; an auxiliary classifier is left out.
+    origin : str
+        Where the state comes from, for the message.
+
+    Raises
+    ------
+    UserError
+        If the state is that of another net.
+    """
     last = ("classifier.4.weight", "classifier.4.bias")
     kept = {name: value for name, value in state.items() if name not in last and not name.startswith("aux_classifier.")}
     new = {name: value for name, value in net.state_dict().items() if name in last}
     try:
         net.load_state_dict(kept | new)
     except RuntimeError as error:
-        raise UserError(
-            "the pre-trained weights are of another net: delete them from the cache and try again"
-        ) from error
+        raise UserError(f"{origin} cannot start this net: take weights of a DeepLabV3 of the same size") from error
 
 
 def _compact(classes: int) -> DeepLabV3:

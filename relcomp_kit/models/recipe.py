@@ -30,6 +30,8 @@ class Recipe:
         "constant", or "poly": the learning rate falls as (1 - step / steps) ** 0.9.
     pretrained : bool
         Start from COCO weights.
+    start : str, optional
+        Start from a committed net of the same size, such as "compact-rail-scenes-0", with a new last convolution.
     class_weights : str, optional
         "inverse_sqrt" weighs a pixel by 1 / sqrt(share of its class), so that rare classes count more.
     half_size_steps : int
@@ -55,6 +57,7 @@ class Recipe:
     schedule: str = "poly"
     weight_decay: float = 0.0
     pretrained: bool = False
+    start: str | None = None
     class_weights: str | None = None
     half_size_steps: int = 0
     clip: float = 1.0
@@ -72,11 +75,18 @@ class Recipe:
             raise UserError(f"half_size_steps is {self.half_size_steps}: take 0 to {self.steps}, the steps in all")
         if self.patience is not None and self.patience < 1:
             raise UserError(f"patience is {self.patience}: take 1 or more, or None to train to the end")
+        if self.pretrained and self.start:
+            raise UserError(f"a training starts from COCO weights or from {self.start}, not from both: choose one")
         for name, known in (("schedule", SCHEDULES), ("class_weights", CLASS_WEIGHTS)):
             if getattr(self, name) not in known:
                 raise UserError(
                     f"there is no {name} {getattr(self, name)!r}; choose one of {', '.join(map(str, known))}"
                 )
+
+    @property
+    def origin(self) -> str:
+        """From what the training starts, as text: "COCO weights", the name of a net, or "scratch"."""
+        return "COCO weights" if self.pretrained else self.start or "scratch"
 
     def learning_rate_at(self, step: int) -> float:
         """Return the learning rate of a step, 0 being the first."""

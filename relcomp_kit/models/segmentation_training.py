@@ -16,7 +16,8 @@ from relcomp_kit.artifacts import artifact_path, load_or_make, peek, read_artifa
 from relcomp_kit.datasets.scene_set import SceneSet
 from relcomp_kit.datasets.scenes import class_frequencies
 from relcomp_kit.errors import UserError
-from relcomp_kit.models.deeplab import deeplab
+from relcomp_kit.models.checkpoints import load_net
+from relcomp_kit.models.deeplab import deeplab, take_over
 from relcomp_kit.models.distributed import count, launch
 from relcomp_kit.models.recipe import Recipe, resolve
 from relcomp_kit.models.training_log import write_tensorboard
@@ -109,10 +110,11 @@ def kept_file(recipe: Recipe, data: SceneSet, seed: int, processes: int = 1) -> 
 
 
 def _config(recipe: Recipe, seed: int, processes: int) -> dict:
-    """Return what decides a net, as the cache knows it: those without steps of half size are found by older names."""
+    """Return what decides a net, as the cache knows it: what is not used leaves the name as older versions gave it."""
     fields = asdict(resolve(recipe))
-    if not recipe.half_size_steps:
-        del fields["half_size_steps"]
+    for name in ("half_size_steps", "start"):
+        if not fields[name]:
+            del fields[name]
     return {"recipe": fields, "seed": seed} | ({"processes": processes} if processes > 1 else {})
 
 
@@ -187,6 +189,8 @@ def train(
     processes = count(devices, machines)
     _check(recipe, data, seed, processes)
     net = deeplab(recipe.net, len(data.classes), pretrained=recipe.pretrained, seed=seed)
+    if recipe.start:
+        take_over(net, load_net(recipe.start).state_dict(), recipe.start)
     identity = {
         "version": VERSION,
         "recipe": asdict(recipe),

@@ -99,7 +99,7 @@ class ExpertBudget:
             "berdiba": "rail",
             "camvid": "tree",
             "cityscapes": "vegetation",
-            "railsem19": "rail-track",
+            **dict.fromkeys(("railsem19", "railsem19-rail8"), "rail-track"),
         }
     )
     joined: dict[str, tuple[str, ...]] = field(
@@ -108,7 +108,7 @@ class ExpertBudget:
             "berdiba": ("rail", "anomaly on track"),
             "camvid": ("tree", "car"),
             "cityscapes": ("vegetation", "car"),
-            "railsem19": ("rail-track", "traffic-sign"),
+            **dict.fromkeys(("railsem19", "railsem19-rail8"), ("rail-track", "traffic-sign")),
         }
     )
     shown: tuple[float, ...] = (1.0, 0.8, 0.65, 0.5, 0.4, 0.3)  # shares of the filters
@@ -196,6 +196,7 @@ PROFILES = {
                 "camvid": ("experts-camvid-quick",),
                 "cityscapes": ("experts-cityscapes-quick",),
                 "railsem19": ("experts-railsem19-quick",),
+                "railsem19-rail8": ("experts-railsem19-rail8-quick",),
             },
             relevance_scenes=32,
             weather_scenes=40,
@@ -268,6 +269,7 @@ PROFILES = {
                 "camvid": ("experts-camvid",),
                 "cityscapes": ("experts-cityscapes",),
                 "railsem19": ("experts-railsem19",),
+                "railsem19-rail8": ("experts-railsem19-rail8",),
             },
             relevance_scenes=64,
             weather_scenes=200,
@@ -303,12 +305,14 @@ def get_profile(name: str) -> Profile:
 
 
 # Of DeepLabV3, from scratch: 10 epochs of the rail scenes for "compact"; what longer nets would need on a GPU.
-SCENE_SIZE = DRAWN_SIZE | {"camvid": (180, 240), "voc": (256, 256)}
+SCENE_SIZE = DRAWN_SIZE | {"camvid": (180, 240), "railsem19-rail8": (180, 320), "voc": (256, 256)}
 HALF_SIZE_FIRST = ("rail-scenes-192x320",)  # two thirds of the steps, which cost a quarter
+START = {("compact", "railsem19-rail8"): "compact-rail-scenes-192x320-0"}  # the net whose features a small set gets
 LARGE_SCENES = {"quick": (99, 176), "full": (540, 960)}  # RailSem19, Cityscapes, BerDiBa
 STEPS = {"compact": 4500, "resnet50": 9000, "resnet101": 9000}
 CPU_STEPS = {  # about a quarter of an hour each on a core: far too short for the large nets, which their records say
     ("compact", "camvid"): 800,
+    ("compact", "railsem19-rail8"): 300,
     ("resnet50", "rail-scenes"): 500,
     ("resnet101", "rail-scenes"): 150,
     ("resnet50", "camvid"): 80,
@@ -327,8 +331,9 @@ def training_recipe(net: str, dataset: str, profile: str = "full", *, pretrained
     profile : str
         "quick" takes the steps of the training that one watches in lesson 03.
     pretrained : bool
-        From COCO weights, as published: Adam, learning rate 1e-4, plain cross entropy. Otherwise from scratch, and
-        rare classes weigh more; sets of `HALF_SIZE_FIRST` are seen at half size at first.
+        From COCO weights, as published: Adam, learning rate 1e-4, plain cross entropy. Otherwise from scratch or, as
+        `START` says, from a net for other scenes, and rare classes weigh more; sets of `HALF_SIZE_FIRST` are seen at
+        half size at first.
     """
     import torch
 
@@ -345,6 +350,8 @@ def training_recipe(net: str, dataset: str, profile: str = "full", *, pretrained
     else:
         rate = 2e-3 if net == "compact" else 5e-4
         start = {"learning_rate": rate, "weight_decay": 1e-4, "class_weights": "inverse_sqrt"}
+        if (net, dataset) in START:
+            start |= {"start": START[net, dataset], "learning_rate": rate / 2}
     return Recipe(
         net=net,
         dataset=dataset,

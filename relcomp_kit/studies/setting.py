@@ -38,8 +38,8 @@ def named(size: str, net: nn.Module) -> str:
 
 def training(recipe: Recipe) -> str:
     """Return how a net was trained as text: from where, and for how long."""
-    start = "from COCO weights" if recipe.pretrained else "from scratch"
-    return f"trained {start} for {recipe.steps:,} steps of {recipe.batch}{at_half_size(recipe.half_size_steps)}"
+    steps = f"{recipe.steps:,} steps of {recipe.batch}{at_half_size(recipe.half_size_steps)}"
+    return f"trained from {recipe.origin} for {steps}"
 
 
 def at_half_size(steps: int) -> str:

@@ -15,6 +15,7 @@ from PIL import Image
 from torchvision.datasets import Cityscapes
 
 from relcomp_kit.datasets import layouts, pairs, rail_scenes
+from relcomp_kit.datasets.scene_names import STANDS_FOR
 from relcomp_kit.datasets.scene_set import VOID
 from relcomp_kit.datasets.scenes import describe, load_scenes
 from relcomp_kit.errors import UserError
@@ -48,6 +49,13 @@ def make_railsem19(root: Path) -> None:
         write_ids(home / "uint8" / "rs19_val" / f"rs{index:05d}.png", [*range(19), VOID])
     labels = [{"name": name, "color": colour} for name, colour in layouts.RAILSEM19.items()]
     (home / "rs19-config.json").write_text(json.dumps({"labels": labels}))
+
+
+def make_rail8(root: Path) -> None:
+    home, numbers = root / "RailSem19-rail8", [list(layouts.RAILSEM19).index(name) for name in layouts.RAIL8]
+    for index in range(20):
+        write_image(home / "images" / f"rs{index:05d}.jpg")
+        write_ids(home / "labels" / f"rs{index:05d}.png", [*numbers, 255])
 
 
 def make_cityscapes(root: Path) -> None:
@@ -87,6 +95,7 @@ def make_berdiba(root: Path, palette=rail_scenes.PALETTE) -> None:
 
 MAKERS = {
     "railsem19": make_railsem19,
+    "railsem19-rail8": make_rail8,
     "cityscapes": make_cityscapes,
     "camvid": make_camvid,
     "voc": make_voc,
@@ -94,6 +103,7 @@ MAKERS = {
 }
 SIZES = {  # training, validation, test
     "railsem19": (14, 2, 4),
+    "railsem19-rail8": (13, 3, 4),
     "cityscapes": (9, 1, 5),
     "camvid": (4, 2, 3),
     "voc": (9, 1, 3),
@@ -128,7 +138,7 @@ def test_layout_gives_the_pixels_and_classes_of_its_files(root, name):
     assert len(found.classes) == len(set(found.classes)) == len(found.palette) == len(set(found.palette))
     every_name = [scene for split in splits(found) for scene in names(split)]
     assert len(set(every_name)) == len(every_name)
-    filled = set(range(len(found.classes))) | {VOID}
+    filled = set(range(len(found.classes))) | (set() if name == "railsem19-rail8" else {VOID})  # there 255 is a class
     if name == "cityscapes":
         filled -= {found.classes.index(c) for c in ("tram-track", "trackbed", "rail-raised", "rail-embedded")}
     for split in splits(found):
@@ -137,7 +147,7 @@ def test_layout_gives_the_pixels_and_classes_of_its_files(root, name):
         np.testing.assert_array_equal(image.permute(1, 2, 0), np.array(Image.open(image_path)))
         assert label.shape == SHAPE and set(label.unique().tolist()) == filled
     text = describe(found)
-    assert str(root) not in text and "of their own size" in text and ("STAND-IN" in text) == (name == "camvid")
+    assert str(root) not in text and "of their own size" in text and ("STAND-IN" in text) == (name in STANDS_FOR)
 
 
 @every_set
@@ -302,6 +312,7 @@ def smaller(path):
 
 IMAGES = {
     "railsem19": "RailSem19/jpgs/rs19_val/rs00000.jpg",
+    "railsem19-rail8": "RailSem19-rail8/images/rs00000.jpg",
     "cityscapes": "cityscapes/leftImg8bit/train/ulm/ulm_000000_000019_leftImg8bit.png",
     "camvid": "CamVid/train/train_1.png",
     "voc": "VOCdevkit/VOC2012/JPEGImages/2007_train0.jpg",
@@ -309,6 +320,7 @@ IMAGES = {
 }
 LABELS = {
     "railsem19": "RailSem19/uint8/rs19_val/rs00000.png",
+    "railsem19-rail8": "RailSem19-rail8/labels/rs00000.png",
     "cityscapes": "cityscapes/gtFine/train/ulm/ulm_000000_000019_gtFine_labelIds.png",
     "camvid": "CamVid/trainannot/train_1.png",
     "voc": "VOCdevkit/VOC2012/SegmentationClass/2007_train0.png",
@@ -358,12 +370,13 @@ def test_label_of_another_size(root, name):
         use_all(name)
 
 
-@pytest.mark.parametrize("name", ["railsem19", "cityscapes", "camvid", "voc"])
+@pytest.mark.parametrize("name", ["railsem19", "railsem19-rail8", "cityscapes", "camvid", "voc"])
 def test_label_id_that_is_no_class(root, name):
     MAKERS[name](root)
     out_of_range(root / LABELS[name])
-    last = {"railsem19": "18 and 255", "cityscapes": "33", "camvid": "11", "voc": "20 and 255"}[name]
-    with pytest.raises(UserError, match=rf"{LABELS[name]} holds the label id 99, .* \(0 to {last}\): put"):
+    known = {"railsem19": "0 to 18 and 255", "railsem19-rail8": "3, 6, 7, 11, 12, 16, 17, 18 and 255"}
+    known |= {"cityscapes": "0 to 33", "camvid": "0 to 11", "voc": "0 to 20 and 255"}
+    with pytest.raises(UserError, match=rf"{LABELS[name]} holds the label id \d+, .* \({known[name]}\): put"):
         use_all(name)
 
 
@@ -460,3 +473,19 @@ def test_real_railsem19_frames_look_like_railways(railsem19):
             assert (label == VOID).float().mean() < 0.1
             if (label == sky).any():
                 assert rows[label == sky].mean() < rows[rails].mean()
+
+
+def test_real_rails_are_frames_of_the_whole_set():
+    """What both hold has one map: the classes of the reduced one are those of the whole one, all else is background."""
+    chosen = os.environ.get("RELCOMP_DATA")
+    if not chosen or not (Path(chosen) / "RailSem19-rail8").is_dir():
+        pytest.skip("no RailSem19-rail8 under RELCOMP_DATA")
+    found = load_scenes("railsem19-rail8", size=(180, 320))
+    assert tuple(map(len, splits(found))) == (37, 9, 12)
+    assert found.classes == ("background", *layouts.RAIL8)
+    rails = [found.classes.index(name) for name in ("rail-raised", "rail-embedded")]
+    for split in splits(found):
+        for _, label in split:
+            assert label.max() < len(found.classes) and (label == 0).float().mean() > 0.3
+        rows = [np.indices(label.shape)[0][np.isin(label, rails)] for _, label in split]
+        assert np.concatenate(rows).mean() > 90, "rails lie in the lower half"

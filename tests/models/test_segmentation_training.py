@@ -20,6 +20,8 @@ from relcomp_kit.datasets.scenes import REMEMBERED_BYTES
 from relcomp_kit.datasets.transforms import normalize
 from relcomp_kit.errors import UserError
 from relcomp_kit.models import distributed, segmentation_training
+from relcomp_kit.models.checkpoints import load_net
+from relcomp_kit.models.classifiers import mlp_gsc
 from relcomp_kit.models.deeplab import deeplab
 from relcomp_kit.models.device import choose_device
 from relcomp_kit.models.distributed import Group, launch
@@ -402,11 +404,32 @@ def test_what_does_not_fit_together_is_refused(changes, data, seed, devices, wor
         ({"class_weights": "balanced"}, "choose one of None, inverse_sqrt"),
         ({"patience": 0}, "patience is 0"),
         ({"half_size_steps": 9999}, "half_size_steps is 9999: take 0 to"),
+        ({"pretrained": True, "start": "compact-camvid-0"}, "COCO weights or from compact-camvid-0, not from both"),
     ],
 )
 def test_a_recipe_that_makes_no_sense_is_refused(changes, words):
     with pytest.raises(UserError, match=words):
         dataclasses.replace(RECIPE, **changes)
+
+
+def test_a_training_starts_from_another_net_with_a_new_last_convolution():
+    """What one tiny step leaves is the other net, but for the last convolution, which the seed decides."""
+    recipe = dataclasses.replace(RECIPE, steps=1, learning_rate=1e-12, start="compact-camvid-0", validate_every=1)
+    assert recipe.origin == "compact-camvid-0"
+    found, theirs = train(recipe, stripes(), 0).state_dict, load_net("compact-camvid-0").state_dict()
+    new = {name for name in found if name.startswith("classifier.4.")}
+    for name, value in found.items():
+        if value.is_floating_point() and name not in new and "running" not in name:
+            torch.testing.assert_close(value, theirs[name], atol=1e-6, rtol=1e-5)
+    assert {found[name].shape[0] for name in new} == {len(stripes().classes)}
+
+
+def test_a_net_that_cannot_start_another_is_refused(monkeypatch):
+    with pytest.raises(UserError, match="no committed net 'compact-mars-0'"):
+        train(dataclasses.replace(RECIPE, start="compact-mars-0"), stripes(), 0)
+    monkeypatch.setattr(segmentation_training, "load_net", lambda name: mlp_gsc())
+    with pytest.raises(UserError, match="a-listener cannot start this net: take weights of a DeepLabV3"):
+        train(dataclasses.replace(RECIPE, start="a-listener"), stripes(), 0)
 
 
 def test_an_unknown_precision_is_refused():

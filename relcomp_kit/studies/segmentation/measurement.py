@@ -135,9 +135,8 @@ def from_checkpoint(name: str, classes: Sequence[str]) -> Segmenter:
 
 
 def _segmenter(net: nn.Module, seed: int, recipe: Recipe, history: list[dict], what: str, made_by: str) -> Segmenter:
-    start = "COCO weights" if recipe.pretrained else "scratch"
     half = at_half_size(recipe.half_size_steps)
-    source = f"{what} from {start}, {recipe.steps:,} steps of {recipe.batch} scenes{half}"
+    source = f"{what} from {recipe.origin}, {recipe.steps:,} steps of {recipe.batch} scenes{half}"
     return Segmenter(recipe.net, seed, net.eval().to(choose_device()), recipe, history, source, made_by)
 
 

@@ -20,6 +20,7 @@ WAY = {
     **dict.fromkeys(DRAWN_SIZE, ("rail", "trackbed", "anomaly on track")),
     "berdiba": ("rail", "trackbed", "anomaly on track"),
     "railsem19": ("tram-track", "rail-track", "trackbed", "rail-raised", "rail-embedded"),
+    "railsem19-rail8": ("tram-track", "rail-track", "rail-raised", "rail-embedded"),
     "cityscapes": ("road",),
     "camvid": ("road",),
 }
