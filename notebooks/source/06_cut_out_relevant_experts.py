@@ -36,7 +36,8 @@ from relcomp_kit.studies.segmentation.measurement import firsts
 # %% tags=["parameters"] slideshow={"slide_type": "skip"}
 profile = "quick"
 seed = 0
-dataset = "rail-scenes"  # or "berdiba", "camvid", "cityscapes", "rail-scenes-192x320", "railsem19", "railsem19-rail8"
+dataset = "rail-scenes"  # or "berdiba", "camvid", "cityscapes",
+# "rail-scenes-192x320", "railsem19", "railsem19-rail8"
 
 # %% slideshow={"slide_type": "skip"}
 budget = get_profile(profile).experts

@@ -185,9 +185,9 @@ def sweep(
 
 def _deciding(points: list) -> ModuleType:
     """Return the module that makes claims of the records of these points."""
-    modules = {"prune": "pruning.sweep_claims", "expert": "experts.sweep_claims", "saliency": "saliency.sweep_claims"}
-    module = modules.get(points[0].experiment, "quantization.sweep_claims")
-    return importlib.import_module(f"relcomp_kit.studies.{module}")
+    studies = {"prune": "pruning", "expert": "experts", "saliency": "saliency", "code": "coding"}
+    study = studies.get(points[0].experiment, "quantization")
+    return importlib.import_module(f"relcomp_kit.studies.{study}.sweep_claims")
 
 
 def _decide(points: list, plan: Path, out: Path, record: bool) -> None:
@@ -199,7 +199,7 @@ def _decide(points: list, plan: Path, out: Path, record: bool) -> None:
 
     content = _deciding(points).decided(points, read_records(points, out)).content
     print(claims_text(content))
-    name = f"{content['lesson']}.{plan.stem.removeprefix('ecqx-').removeprefix('experts-')}.json"
+    name = f"{content['lesson']}.{plan.stem.removeprefix('ecqx-').removeprefix('experts-').removeprefix('code-')}.json"
     kept = [out / "claims" / name, *([reference_folder() / name] if record else [])]
     for file in kept:
         file.parent.mkdir(exist_ok=True)

@@ -85,13 +85,13 @@ def own_dataset(notebook: NotebookNode) -> str | None:
 
 
 def other_datasets(notebook: NotebookNode) -> list[str]:
-    """Return the data sets that a comment behind the lesson's own one lists, if it cannot run on all of its kind."""
+    """Return the data sets that a comment behind or below the lesson's own lists, if not all of its kind will do."""
     return _datasets(notebook)[1:]
 
 
 def _datasets(notebook: NotebookNode) -> list[str]:
     cells = [cell.source for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
-    line = re.search(r'^dataset = "[\w-]+"( *#.*)?$', "\n".join(cells), re.MULTILINE)
+    line = re.search(r'^dataset = "[\w-]+"( *#.*)?(\n#.*)*$', "\n".join(cells), re.MULTILINE)
     return re.findall(r'"([\w-]+)"', line[0]) if line else []
 
 

@@ -9,6 +9,7 @@ from relcomp_kit.errors import UserError
 from relcomp_kit.evidence.record import Record
 from relcomp_kit.studies.coding import measurement as coding_study
 from relcomp_kit.studies.coding import results as results_of
+from relcomp_kit.studies.coding import sweep_claims
 from relcomp_kit.studies.plans import points
 from relcomp_kit.studies.profiles import PROFILES
 
@@ -116,3 +117,43 @@ def test_the_lesson_names_the_data_sets_that_it_can_take():
     assert coding_study.plans_of(PROFILES["full"].coding, "railsem19") == PROFILES["full"].coding.plans
     with pytest.raises(UserError, match="no plan for 'railsem19': choose profile 'full'"):
         coding_study.plans_of(PROFILES["quick"].coding, "railsem19")
+
+
+def coded(point, iou):
+    """The record of a point: an expert whose file takes a hundredth or a fiftieth, by how many filters it keeps."""
+    values = point.values
+    size = 100 if values["keep"] == 0.5 else 200
+    found = {
+        "float32 size": 10_000,
+        "files": {"exact": size + 20, results_of.SHIPPED: size},
+        "MACs": values["keep"] / 2,
+    }
+    found |= {"parts": {"exact": {}, results_of.SHIPPED: {}}, "indices": CODECS | OTHERS, "estimate": 300}
+    found |= {"weights": 800, "sparsity": 0.4, "decoded exactly": True, "outputs apart": 1e-7, "made by": "x"}
+    for file, lost in (("float", 0.0), ("exact", iou[values["keep"]]), (results_of.SHIPPED, iou[values["keep"]])):
+        for split in ("validation", "test"):
+            found |= {f"{file} {split} accuracy": 0.9, f"{file} {split} IoU": {"rail-track": 0.5 - lost, "human": 0.2}}
+    return {"point": values, "measurements": [{"name": name, "value": value} for name, value in found.items()]}
+
+
+def test_rail_track_experts_on_real_frames_decide_b7_on_a_stand_in():
+    """The smallest file that is good enough on validation decides; where none is, the float net stays."""
+    wanted = points("code-railsem19-rail8")
+
+    def claim(**iou):
+        content = sweep_claims.decided(wanted, [coded(one, {0.5: iou["half"], 0.6: iou["more"]}) for one in wanted])
+        (found,) = content.content["claims"]
+        return found
+
+    good = claim(half=0.015, more=0.0)
+    assert (good["id"], good["verdict"]) == ("B7", "holds on a stand-in")
+    assert good["series"]["saved"] == pytest.approx([0.75] * 3) and good["series"]["smaller"] == pytest.approx(
+        [0.99] * 3
+    )
+    assert "compact DeepLabV3" in good["on"] and good["seeds"] == [0, 1, 2]
+    assert claim(half=0.1, more=0.01)["series"]["saved"] == pytest.approx([0.7] * 3)
+    bad = claim(half=0.1, more=0.1)
+    assert bad["series"]["saved"] == [0.0] * 3 and bad["verdict"] not in ("holds on a stand-in", "reproduced")
+    for other in (points("code-rail-scenes-experts"), points("experts-railsem19-rail8")):
+        with pytest.raises(UserError, match="for rail-track on railsem19-rail8"):
+            sweep_claims.check(other)

@@ -154,6 +154,44 @@ def worst(rows: Rows, rivals: Sequence[str]) -> dict[str, dict[str, list[float]]
     }
 
 
+def _asked(rows: Rows) -> dict:
+    """Return what claims say of some nets for scenes: seeds, sizes, whether they are the published one."""
+    sizes = {one["net"]: len(one["scores"]["float"]["test IoU"]) for one in rows}
+    return {
+        "at_scale": all(one["net"] == "resnet101" for one in rows),
+        "seeds": seeds(rows),
+        "on": " and ".join(segmenter(name, classes) for name, classes in sizes.items()),
+    }
+
+
+def decide_expert(record: Record, rows: Rows, stays: float = 0.0, **asked) -> None:
+    """Decide what the file of a rail expert saves: B7 on frames of RailSem19, B6 on other scenes.
+
+    Parameters
+    ----------
+    record : Record
+        The verdict goes into it.
+    rows : sequence of dict
+        See `row`: of experts.
+    stays : float
+        The share that is saved where no expert is good enough, and the float net stays.
+    **asked
+        As `relcomp_kit.evidence.record.Record.claim` takes it; by default what the rows say.
+    """
+    asked = asked or _asked(rows)
+    best = list(chosen(rows, LOST).values())
+    saved = [1 - 1 / ratio(one) if one else stays for one in best]
+    less = [lost(one, "test") if one else 0.0 for one in best]
+    told = {"before": [one["scores"]["float"]["test IoU"][one["wanted"][0]] for one in best]} if all(best) else {}
+    macs = [1 - one["macs"] if one else stays for one in best]
+    if record.content["dataset"].startswith("railsem19"):
+        record.claim("B7", **asked, saved=macs, smaller=saved, lost=less, **told)
+        return
+    if all(best):
+        told["macs"] = macs
+    record.claim("B6", **asked, saved=saved, lost=less, **told)
+
+
 def decide(record: Record, rows: Rows) -> None:
     """Decide B6 or B7, whichever the scenes stand for, and B12, B13 and X3 with their controls.
 
@@ -165,22 +203,10 @@ def decide(record: Record, rows: Rows) -> None:
         See `row`.
     """
     scenes = [one for one in rows if one["kind"] != "thesis' net"]
-    asked = {"at_scale": all(one["net"] == "resnet101" for one in scenes), "seeds": seeds(scenes)}
-    sizes = {one["net"]: len(one["scores"]["float"]["test IoU"]) for one in scenes}
-    asked["on"] = " and ".join(segmenter(name, classes) for name, classes in sizes.items())
-    best = list(chosen(cut(rows), LOST).values())
+    asked = _asked(scenes)
     # without a good one the float net stays; a few dozen steps of training decide nothing
     stays, keeps = (math.nan, math.nan) if record.content["profile"] == "quick" else (0.0, 1.0)
-    saved = [1 - 1 / ratio(one) if one else stays for one in best]
-    less = [lost(one, "test") if one else 0.0 for one in best]
-    told = {"before": [one["scores"]["float"]["test IoU"][one["wanted"][0]] for one in best]} if all(best) else {}
-    if record.content["dataset"] == "railsem19":
-        macs = [1 - one["macs"] if one else stays for one in best]
-        record.claim("B7", **asked, saved=macs, smaller=saved, lost=less, **told)
-    else:
-        if all(best):
-            told["macs"] = [1 - one["macs"] for one in best]
-        record.claim("B6", **asked, saved=saved, lost=less, **told)
+    decide_expert(record, cut(rows), stays, **asked)
     apart = [max(one["apart"] for one in select(scenes, seed=seed)) for seed in seeds(scenes)]
     record.claim("B12", **asked, apart=apart)
     record.claim("B13", **asked, ratio=worst(rows, RIVALS))
@@ -200,7 +226,7 @@ def decide(record: Record, rows: Rows) -> None:
         )
 
 
-def note(record: Record, rows: Rows, rungs: dict[str, Rows]) -> None:
+def note(record: Record, rows: Rows, rungs: dict[str, Rows] | None = None) -> None:
     """Put every row into a record, and the rungs of the ladders that stand on float nets.
 
     Parameters
@@ -209,12 +235,12 @@ def note(record: Record, rows: Rows, rungs: dict[str, Rows]) -> None:
         They go into it.
     rows : sequence of dict
         See `row`.
-    rungs : dict of str to sequence of dict
+    rungs : dict of str to sequence of dict, optional
         Kind of net to what `relcomp_kit.studies.coding.measurement.float_rungs` returned.
     """
     for one in rows:
         record.measure("coded net", one["files"][SHIPPED], "bytes", **one)
-    for name, each in rungs.items():
+    for name, each in (rungs or {}).items():
         for one in each:
             record.measure("float net", one["bytes"], "bytes", **one, kind=name)
 
