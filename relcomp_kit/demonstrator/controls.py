@@ -117,6 +117,7 @@ class NetControls:
     def __init__(self, change: Change):
         self.nets = nets.names()
         self.net = widgets.Dropdown(description="Net", tooltip="The super-net, out of which experts are cut")
+        self.net.add_class("net")
         self.kind = widgets.Dropdown(description="Scene", tooltip="Where the image comes from")
         self.number = widgets.BoundedIntText(description="Number", min=0, max=999_999, tooltip="Of the scene or frame")
         self.weather = widgets.Dropdown(

@@ -28,8 +28,9 @@ from relcomp_kit.demonstrator.work import Stopped, Worker
 from relcomp_kit.errors import UserError
 
 FIRST = State(
-    scene="synthetic 13 day",
-    paths=(PathChoice(keep=0.6), PathChoice("magnitude", (), 0.6), PathChoice("trained", ("rail-50",))),
+    net="compact-rail-scenes-192x320-0",
+    scene="synthetic 7 day",
+    paths=(PathChoice(keep=0.5), PathChoice("trained", ("rail-50",)), PathChoice("trained", ("magnitude-50",))),
 )
 
 

@@ -15,6 +15,7 @@ from relcomp_kit.figures.style import DIVERGING, INK
 
 SIZE = (960, 620)  # beside a column of controls on a screen of 1280x720
 MARGIN, DPI = 6, 72  # a point is a pixel
+SMALLEST = 13  # height of a font
 LETTER, BOLD = 0.58, 0.66  # mean width of a letter, in heights of the font
 FAINT, SMOOTH = 0.6, 3  # power that lifts small relevance; pixels each way that are averaged, an odd number
 
@@ -37,9 +38,11 @@ class Sheet:
         return self.figure.add_axes((x / w, 1 - (y + height) / h, width / w, height / h))
 
     def text(self, x: float, y: float, words: str, size: float = 18, room: float | None = None, **look) -> None:
-        """Write words with their middle line at y, cut off where there is too little room for them."""
-        if room is not None:
-            words = shorten(words, int(room / ((BOLD if "weight" in look else LETTER) * size)))
+        """Write words with their middle line at y: smaller, or cut off, where there is too little room for them."""
+        if room is not None and words:
+            letter = BOLD if "weight" in look else LETTER
+            size = max(min(size, SMALLEST), min(size, room / (letter * len(words))))
+            words = shorten(words, int(room / (letter * size) + 1e-6))
         look = {"va": "center", "color": INK} | look
         self.figure.text(x / self.width, 1 - y / self.height, words, fontsize=size, parse_math=False, **look)
 

@@ -16,7 +16,7 @@ from relcomp_kit.demonstrator import uploads
 from relcomp_kit.demonstrator.tokens import no_such, whole
 from relcomp_kit.errors import UserError
 
-SYNTHETIC, FRAMES, UPLOAD = "synthetic", ("camvid", "railsem19"), "upload"
+SYNTHETIC, FRAMES, UPLOAD = "synthetic", ("camvid", "railsem19", "railsem19-rail8"), "upload"
 KINDS = (SYNTHETIC, *FRAMES, UPLOAD)
 MOST_SYNTHETIC = 10**6
 

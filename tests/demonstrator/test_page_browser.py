@@ -26,7 +26,8 @@ playwright = pytest.importorskip("playwright.sync_api", reason="playwright is no
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")]
 PATIENCE = 300_000  # milliseconds; only a busy machine needs them
-START = "scene synthetic 13 day; classes rail; rel rail keep=0.8 vs magnitude; heat rail; channel off; measure off"
+START = "net compact-rail-scenes-0; scene synthetic 13 day; classes rail; rel rail keep=0.8 vs magnitude"
+START += "; heat rail; channel off; measure off"
 
 
 @pytest.fixture(scope="module")
