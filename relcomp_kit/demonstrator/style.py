@@ -19,7 +19,7 @@ body[data-voila] :is(.jp-Cell, .jp-Cell-outputWrapper) { margin: 0 !important }
 .relcomp .left { width: 290px; min-width: 290px; overflow: hidden } .relcomp .right { flex: 1; min-width: 0 }
 .relcomp .left .path { padding-left: 6px; border-left: 3px solid #a6a6a6; margin-bottom: 4px }
 .relcomp .pair { width: 278px } .relcomp .pair .widget-text { width: 130px }
-.relcomp .net .widget-label { width: 34px; flex: none }
+.relcomp .net .widget-label { width: 34px; flex: none } .relcomp .net select { font-size: 13px }
 .relcomp .left .pair .widget-dropdown { flex: 1 1 0; width: 0 }
 .relcomp .pair .widget-dropdown .widget-label { width: 70px; flex: none }
 .relcomp .pair select { min-width: 0 }
