@@ -87,7 +87,7 @@ def test_what_starts_from_coco_is_trained_as_published():
                 "poly falls to almost 0"
             )
         assert recipe.augment == (dataset not in DRAWN_SIZE), net
-        larger = dataset == "rail-scenes-192x320" and not pretrained
+        larger = dataset in HALF_SIZE_FIRST and not pretrained
         assert recipe.half_size_steps == (2 * recipe.steps // 3 if larger else 0), "the cheap steps come first"
 
 
