@@ -20,7 +20,7 @@ from relcomp_kit.models import checkpoints
 from relcomp_kit.models.deeplab import COCO_WEIGHTS, SIZES, deeplab
 from relcomp_kit.models.metrics import evaluate
 from relcomp_kit.models.recipe import Recipe
-from relcomp_kit.studies.profiles import CPU_STEPS, PROFILES, STEPS, get_profile, training_recipe
+from relcomp_kit.studies.profiles import CPU_STEPS, HALF_SIZE_FIRST, PROFILES, STEPS, get_profile, training_recipe
 from relcomp_kit.studies.segmentation import measurement as study
 from relcomp_kit.studies.segmentation import new_task
 from relcomp_kit.studies.segmentation import results as results_of
