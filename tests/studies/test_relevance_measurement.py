@@ -1,14 +1,18 @@
 """What lesson 04 measures, on nets and scenes small enough to check by hand."""
 
 import math
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import nn
+from torch.utils.data import Subset
 
 from relcomp_kit.datasets import load_scenes
 from relcomp_kit.evidence.record import Record
 from relcomp_kit.models.metrics import evaluate
+from relcomp_kit.models.recipe import Recipe
 from relcomp_kit.relevance import lrp
 from relcomp_kit.studies.profiles import RelevanceBudget
 from relcomp_kit.studies.relevance import examples
@@ -144,6 +148,25 @@ def test_rare_classes_are_predicted_where_they_say(nets, data):
     for class_, scenes in asked.items():
         counts = [int((examples.predict(nets[0].net, data.test[index][0]) == class_).sum()) for index in scenes]
         assert counts == sorted(counts, reverse=True) and counts[-1] >= examples.FEWEST_PIXELS
+
+
+@pytest.mark.slow
+def test_real_frames_are_those_with_most_of_the_class(data, tmp_path, monkeypatch):
+    """A set in a folder is what real frames are; without the folder there are none."""
+    name, few = "compact-rail-scenes-0", replace(data, test=Subset(data.test, range(6)))
+    monkeypatch.setattr(examples.folders, "find", lambda name: (tmp_path, "cache"))
+    monkeypatch.setattr(examples, "load_scenes", lambda name, size: few)
+    found = examples.real_frames(name, "rail", 3)
+    counts = [int(mask.sum()) for mask in found.predicted]
+    every = [int((examples.predict(found.net, image) == 0).sum()) for image, _ in few.test]
+    assert counts == sorted(every, reverse=True)[:3] and found.class_ == 0
+    assert [heat.shape for heat in found.heatmaps("epsilon")] == [(48, 80)] * 3
+    monkeypatch.undo()
+    monkeypatch.setenv("RELCOMP_DATA", str(tmp_path))
+    monkeypatch.setenv("RELCOMP_CACHE", str(tmp_path))
+    made = SimpleNamespace(recipe=Recipe("compact", "camvid", (9, 9), 1))
+    monkeypatch.setattr(examples, "from_checkpoint", lambda name: made)
+    assert examples.real_frames(name, "tree", 3) is None
 
 
 @pytest.mark.slow

@@ -1,13 +1,17 @@
 """What lesson 04 shows on single scenes and digits: whom it asks, heatmaps, crops of what a channel stands for."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from relcomp_kit.datasets import folders
 from relcomp_kit.datasets.scene_set import SceneSet
+from relcomp_kit.datasets.scenes import load_scenes
 from relcomp_kit.datasets.transforms import normalize
+from relcomp_kit.errors import UserError
 from relcomp_kit.models import checkpoints
 from relcomp_kit.models.device import choose_device
 from relcomp_kit.models.masked_net import MaskedNet
@@ -73,6 +77,44 @@ def rare_classes(net: nn.Module, data: SceneSet, classes: int = 2, scenes: int =
             found.setdefault(class_, []).append((int(counts[class_]), index))
     seldom = sorted((one for one in found if len(found[one]) > 1), key=lambda one: sum(n for n, _ in found[one]))
     return {class_: [index for _, index in sorted(found[class_], reverse=True)] for class_ in seldom[:classes]}
+
+
+@dataclass(frozen=True, eq=False)
+class RealFrames:
+    """Test frames (3, height, width), uint8, with most pixels of a class to a net, and where."""
+
+    net: nn.Module
+    class_: int
+    images: list[Tensor]
+    predicted: list[Tensor]
+
+    def heatmaps(self, rule: str) -> list[Tensor]:
+        """Return the relevance of every pixel (height, width) of each frame for the class."""
+        return [heat(self.net, image, self.class_, rule=rule) for image in self.images]
+
+
+def real_frames(name: str, class_: str, count: int) -> RealFrames | None:
+    """Return test frames for a net of real scenes; None where this machine has no such frames.
+
+    Parameters
+    ----------
+    name : str
+        Of a committed net.
+    class_ : str
+        The class that it is asked for.
+    count : int
+        How many frames at most, the one with most pixels that are predicted to be of the class first.
+    """
+    segmenter = from_checkpoint(name)
+    try:
+        folders.find(segmenter.recipe.dataset)
+    except UserError:
+        return None
+    data = load_scenes(segmenter.recipe.dataset, segmenter.recipe.size)
+    number, frames = data.classes.index(class_), [image for image, _ in data.test]
+    masks = [predict(segmenter.net, image) == number for image in frames]
+    best = sorted(range(len(frames)), key=lambda index: -int(masks[index].sum()))[:count]
+    return RealFrames(segmenter.net, number, [frames[i] for i in best], [masks[i] for i in best])
 
 
 def as_input(images: Sequence[Tensor]) -> Tensor:

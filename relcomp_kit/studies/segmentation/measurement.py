@@ -119,15 +119,15 @@ def train_now(data: SceneSet, recipe: Recipe, seed: int) -> Segmenter:
     return _segmenter(net, seed, recipe, run.history, "trained", note["commit"])
 
 
-def from_checkpoint(name: str, classes: Sequence[str]) -> Segmenter:
-    """Return a committed checkpoint that was trained for these classes.
+def from_checkpoint(name: str, classes: Sequence[str] | None = None) -> Segmenter:
+    """Return a committed checkpoint, with its recipe and history.
 
     Parameters
     ----------
     name : str
         Of the checkpoint.
-    classes : sequence of str
-        Names of the classes, in order.
+    classes : sequence of str, optional
+        Names of the classes that it has to know, in order.
     """
     net, info = checkpoints.load(name, classes)
     recipe = Recipe(**info["recipe"])
