@@ -204,7 +204,7 @@ check.true("and never below them", all(a >= n for a, n in zip(analytic, numeric)
 curves, tensors = pruning_study.run(data, budget)
 groups, seeds = len(curves), len(budget.seeds)
 print(f"{sum(map(len, curves.values()))} curves in {groups} groups, {seeds} seeds each")
-for sf in (0.6, 0.9, 0.95):
+for sf in (0.6, 0.95):
     figures.counts_over_steps(pruning_study.select(curves["pruned"], sf), f"SF {sf}, this run")
 
 # %% [markdown]
