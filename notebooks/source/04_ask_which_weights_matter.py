@@ -185,7 +185,7 @@ real = examples.real_frames("compact-railsem19-rail8-0", "rail-track", 4)
 rows = {rule: real.heatmaps(rule) for rule in ("epsilon", "z+")} if real else {}
 if real:
     figures.heatmaps(real.images, rows, outlines=real.predicted)
-print("four test frames" if real else "RELCOMP_DATA has no folder RailSem19-rail8: nothing is drawn")
+print("four test frames" if real else "no folder RailSem19-rail8 in RELCOMP_DATA: nothing is drawn")
 
 # %% [markdown]
 # **What you see.** z+ marks the rails, on both sides of a track, and little of what lies between them. Epsilon's red and blue reach far into

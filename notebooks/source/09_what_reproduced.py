@@ -329,7 +329,7 @@ check.true(
 print("\n".join(features_count()))
 
 # %% [markdown]
-# **What you see.** Most of the thesis is shown. Most of the rail work is shown on stand-ins, because its data are not at hand. Of the thesis and of the rail work, the kit lacks one thing each. Folded below is the list.
+# **What you see.** Most of the thesis is shown. Most of the rail work is shown on stand-ins, because its data are not at hand. Of the thesis, the kit lacks one thing. Folded below is the list.
 
 # %% slideshow={"slide_type": "skip"}
 links = {name[:2]: page for name, page in lessons.items()}

@@ -583,13 +583,13 @@ def test_quantization_holds_on_a_published_set_at_once_alone_and_no_trained_net_
     assert not met & {found[claim] for claim in ("X2", "X2-rail", "X3", "X3-rail", "X3c", "X3c-rail")}
 
 
-def test_of_the_thesis_most_is_shown_of_the_rail_work_most_on_stand_ins_and_two_things_are_missing():
+def test_of_the_thesis_most_is_shown_of_the_rail_work_most_on_stand_ins_and_one_thing_is_missing():
     thesis, rail, ecqx = (
         {state: int(count) for count, state in re.findall(r"(\d+) (shown|stand-in|implemented|missing)", line)}
         for line in features_count()
     )
     assert thesis["shown"] > sum(thesis.values()) / 2 and rail["stand-in"] > sum(rail.values()) / 2
-    assert [work.get("missing", 0) for work in (thesis, rail, ecqx)] == [1, 1, 0]
+    assert [work.get("missing", 0) for work in (thesis, rail, ecqx)] == [1, 0, 0]
 
 
 @pytest.mark.slow
