@@ -91,7 +91,7 @@ def test_five_cells_or_more_are_compared(source):
 def test_parameters_cell(source):
     cells = [cell for cell in code_cells(source) if "parameters" in cell.metadata.get("tags", [])]
     (cell,) = cells
-    others = r'(  # or "[\w-]+"(, "[\w-]+")*)?'
+    others = r'(  # or "[\w-]+"(,(\n#)? "[\w-]+")*)?'
     assert re.fullmatch(rf'profile = "quick"\nseed = 0(\ndataset = "(mnist|rail-scenes)"{others})?', cell.source)
 
 
