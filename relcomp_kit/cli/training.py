@@ -1,6 +1,7 @@
 """The commands that compute for long: `relcomp train` and `sweep`, and `fetch` for their data."""
 
 import importlib
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -199,7 +200,7 @@ def _decide(points: list, plan: Path, out: Path, record: bool) -> None:
 
     content = _deciding(points).decided(points, read_records(points, out)).content
     print(claims_text(content))
-    name = f"{content['lesson']}.{plan.stem.removeprefix('ecqx-').removeprefix('experts-').removeprefix('code-')}.json"
+    name = f"{content['lesson']}.{re.sub('^(ecqx|experts|code)-', '', plan.stem)}.json"
     kept = [out / "claims" / name, *([reference_folder() / name] if record else [])]
     for file in kept:
         file.parent.mkdir(exist_ok=True)

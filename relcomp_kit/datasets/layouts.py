@@ -15,7 +15,7 @@ from relcomp_kit.errors import UserError
 
 TEST_SHARE = 0.2  # where a set has no official split: 80:20, as published
 VALIDATION_SHARE = 0.1  # of what is left for training
-FEW_VALIDATION_SHARE = 0.2  # where there are few dozen frames: of 46, a tenth would choose a net by four
+FEW_VALIDATION_SHARE = 0.2  # where there are a few dozen frames: of 46, a tenth would choose a net by five
 
 RAILSEM19 = {
     "road": (128, 64, 128),

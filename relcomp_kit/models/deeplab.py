@@ -77,7 +77,7 @@ def deeplab(size: str, classes: int, *, pretrained: bool = False, seed: int = 0)
             return _compact(classes)
         net = BUILD[size](weights=None, weights_backbone=None, num_classes=classes, aux_loss=False)
     if state is not None:
-        take_over(net, state)
+        take_over(net, state, "the pre-trained weights are of another net: delete them from the cache and try again")
     return net
 
 
@@ -104,7 +104,7 @@ def coco_state(size: str) -> dict[str, Tensor]:
     return downloaded_state(COCO_WEIGHTS[size], f"DeepLabV3 {size} trained on COCO")
 
 
-def take_over(net: nn.Module, state: dict[str, Tensor], origin: str = "the pre-trained weights") -> None:
+def take_over(net: nn.Module, state: dict[str, Tensor], otherwise: str) -> None:
     """Load the weights of another DeepLabV3 of the same size into all but the last convolution.
 
     Parameters
@@ -113,8 +113,8 @@ def take_over(net: nn.Module, state: dict[str, Tensor], origin: str = "the pre-t
         Changed in place; its last convolution stays.
     state : dict of str to Tensor
         Of the other one; an auxiliary classifier is left out.
-    origin : str
-        Where the state comes from, for the message.
+    otherwise : str
+        What to say if the state is that of another net.
 
     Raises
     ------
@@ -127,7 +127,7 @@ def take_over(net: nn.Module, state: dict[str, Tensor], origin: str = "the pre-t
     try:
         net.load_state_dict(kept | new)
     except RuntimeError as error:
-        raise UserError(f"{origin} cannot start this net: take weights of a DeepLabV3 of the same size") from error
+        raise UserError(otherwise) from error
 
 
 def _compact(classes: int) -> DeepLabV3:

@@ -111,11 +111,13 @@ def kept_file(recipe: Recipe, data: SceneSet, seed: int, processes: int = 1) -> 
 
 def _config(recipe: Recipe, seed: int, processes: int) -> dict:
     """Return what decides a net, as the cache knows it: what is not used leaves the name as older versions gave it."""
-    fields = asdict(resolve(recipe))
-    for name in ("half_size_steps", "start"):
-        if not fields[name]:
-            del fields[name]
+    fields = _fields(resolve(recipe), "half_size_steps", "start")
     return {"recipe": fields, "seed": seed} | ({"processes": processes} if processes > 1 else {})
+
+
+def _fields(recipe: Recipe, *younger: str) -> dict:
+    """Return what a recipe says; without its younger fields where they are not used, as older versions wrote it."""
+    return {name: value for name, value in asdict(recipe).items() if value or name not in younger}
 
 
 def reached(recipe: Recipe, data: SceneSet, seed: int) -> Trained | None:
@@ -190,10 +192,11 @@ def train(
     _check(recipe, data, seed, processes)
     net = deeplab(recipe.net, len(data.classes), pretrained=recipe.pretrained, seed=seed)
     if recipe.start:
-        take_over(net, load_net(recipe.start).state_dict(), recipe.start)
+        otherwise = f"{recipe.start} cannot start this net: take weights of a DeepLabV3 of the same size"
+        take_over(net, load_net(recipe.start).state_dict(), otherwise)
     identity = {
         "version": VERSION,
-        "recipe": asdict(recipe),
+        "recipe": _fields(recipe, "start"),
         "seed": seed,
         "data": data.sha256,
         "processes": processes,

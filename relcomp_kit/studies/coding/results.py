@@ -154,8 +154,14 @@ def worst(rows: Rows, rivals: Sequence[str]) -> dict[str, dict[str, list[float]]
     }
 
 
-def _asked(rows: Rows) -> dict:
-    """Return what claims say of some nets for scenes: seeds, sizes, whether they are the published one."""
+def asked_of(rows: Rows) -> dict:
+    """Return what claims say of some nets for scenes: seeds, sizes, whether they are the published one.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        See `row`.
+    """
     sizes = {one["net"]: len(one["scores"]["float"]["test IoU"]) for one in rows}
     return {
         "at_scale": all(one["net"] == "resnet101" for one in rows),
@@ -164,7 +170,7 @@ def _asked(rows: Rows) -> dict:
     }
 
 
-def decide_expert(record: Record, rows: Rows, stays: float = 0.0, **asked) -> None:
+def decide_expert(record: Record, rows: Rows, asked: dict, stays: float = 0.0) -> None:
     """Decide what the file of a rail expert saves: B7 on frames of RailSem19, B6 on other scenes.
 
     Parameters
@@ -173,12 +179,11 @@ def decide_expert(record: Record, rows: Rows, stays: float = 0.0, **asked) -> No
         The verdict goes into it.
     rows : sequence of dict
         See `row`: of experts.
+    asked : dict
+        See `asked_of`.
     stays : float
         The share that is saved where no expert is good enough, and the float net stays.
-    **asked
-        As `relcomp_kit.evidence.record.Record.claim` takes it; by default what the rows say.
     """
-    asked = asked or _asked(rows)
     best = list(chosen(rows, LOST).values())
     saved = [1 - 1 / ratio(one) if one else stays for one in best]
     less = [lost(one, "test") if one else 0.0 for one in best]
@@ -203,10 +208,10 @@ def decide(record: Record, rows: Rows) -> None:
         See `row`.
     """
     scenes = [one for one in rows if one["kind"] != "thesis' net"]
-    asked = _asked(scenes)
+    asked = asked_of(scenes)
     # without a good one the float net stays; a few dozen steps of training decide nothing
     stays, keeps = (math.nan, math.nan) if record.content["profile"] == "quick" else (0.0, 1.0)
-    decide_expert(record, cut(rows), stays, **asked)
+    decide_expert(record, cut(rows), asked, stays)
     apart = [max(one["apart"] for one in select(scenes, seed=seed)) for seed in seeds(scenes)]
     record.claim("B12", **asked, apart=apart)
     record.claim("B13", **asked, ratio=worst(rows, RIVALS))
@@ -226,7 +231,7 @@ def decide(record: Record, rows: Rows) -> None:
         )
 
 
-def note(record: Record, rows: Rows, rungs: dict[str, Rows] | None = None) -> None:
+def note(record: Record, rows: Rows, rungs: dict[str, Rows]) -> None:
     """Put every row into a record, and the rungs of the ladders that stand on float nets.
 
     Parameters
@@ -235,12 +240,12 @@ def note(record: Record, rows: Rows, rungs: dict[str, Rows] | None = None) -> No
         They go into it.
     rows : sequence of dict
         See `row`.
-    rungs : dict of str to sequence of dict, optional
+    rungs : dict of str to sequence of dict
         Kind of net to what `relcomp_kit.studies.coding.measurement.float_rungs` returned.
     """
     for one in rows:
         record.measure("coded net", one["files"][SHIPPED], "bytes", **one)
-    for name, each in (rungs or {}).items():
+    for name, each in rungs.items():
         for one in each:
             record.measure("float net", one["bytes"], "bytes", **one, kind=name)
 

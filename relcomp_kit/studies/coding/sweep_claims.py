@@ -47,6 +47,6 @@ def decided(points: Sequence[Point], records: Sequence[dict]) -> Record:
         Of these points, one each.
     """
     made, rows = Record(LESSON, "full", check(points)), [results.row(record) for record in records]
-    results.note(made, rows)
-    results.decide_expert(made, rows)
+    results.note(made, rows, {})
+    results.decide_expert(made, rows, results.asked_of(rows))
     return made
