@@ -124,9 +124,11 @@ def wait_for_state(tab, wanted: State | str) -> None:
 
 
 def run(tab, command: str) -> None:
-    """Type a command, and wait for its end."""
+    """Type a command, and wait for its end: its field is emptied, also where it changes nothing."""
     wanted = parse(command, parse(line(tab), State()))
     typed(tab, command)
+    field = tab.locator(".relcomp .command input")
+    wait_until(tab, lambda: field.input_value() == "", "the command is still in its field")
     wait_for_state(tab, wanted)
 
 
@@ -293,7 +295,6 @@ def test_commands_are_run_completed_and_refused(page):
     page.wait_for_function("document.querySelector('.relcomp datalist')?.innerHTML.includes('rel sky')")
     run(page, "rel sky keep=0.5 vs average")
     assert "average, 50 %" in said(page)
-    wait_until(page, lambda: field.input_value() == "", "the command is still in its field")
     before, picture = line(page), picture_of(page)
     typed(page, "rel rial keep=0.4")
     assert "did you mean rail?" in error(page)
