@@ -95,7 +95,16 @@ def _layer(
         def constants() -> Tensor:
             return slope.new_zeros(layer.samples) if layer.bias is None else layer.sums(slope, True) @ layer.bias
 
-        return LayerRelevance(parameters, constants)
+        def absolutes() -> Parameters:
+            magnitudes = [(weight, layer.products(x.abs(), slope.abs(), False))] if op.sources(weight) else []
+            if bias is not None and op.sources(bias):
+                magnitudes.append((bias, layer.sums(slope.abs(), False)))
+            return named(op, magnitudes, False)
+
+        # a product of several rows, or of weights that are computed, is a sum whose parts have signs
+        alone = geometry is None and x[..., 0].numel() == layer.samples
+        direct = all(id(one) in op.names for one in (weight, bias) if one is not None and op.sources(one))
+        return LayerRelevance(parameters, constants, absolutes if alone and direct else None)
 
     op.attach(output, name, [weight, bias], found)
     return output

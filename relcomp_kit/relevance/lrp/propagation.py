@@ -26,10 +26,14 @@ class LayerRelevance:
         relevance is ``factor * product``, with a leading dimension of samples if ``per_sample``.
     constants : callable
         Relevance (N,) that stays with the layer's constants: its bias, or the shift of its batch-norm.
+    absolutes : callable or None
+        As ``parameters``, with the sum over samples of each product's absolute value, where that costs no more than
+        the sum of products: in a linear layer with one row a sample, where a product is one input times one slope.
     """
 
     parameters: Callable[[bool], Mapping[str, tuple[Tensor | float, Tensor]]]
     constants: Callable[[], Tensor]
+    absolutes: Callable[[], Mapping[str, tuple[Tensor | float, Tensor]]] | None = None
 
 
 @dataclass

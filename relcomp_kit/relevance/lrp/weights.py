@@ -236,7 +236,12 @@ class Running:
     def add(self, layer: str, found: LayerRelevance) -> None:
         """Add a layer's share of one backward pass."""
         per_sample = self.aggregate == "mean_of_abs"
-        for name, (factor, product) in found.parameters(per_sample).items():
+        magnitudes = found.absolutes() if per_sample and found.absolutes is not None else {}
+        if magnitudes and all(self.uses.get(name, 1) == 1 for name in magnitudes):
+            parts, per_sample = magnitudes, False  # these are sums over the samples
+        else:
+            parts = found.parameters(per_sample)
+        for name, (factor, product) in parts.items():
             self.factors[name] = factor
             if per_sample and self.uses.get(name, 1) > 1:
                 self._waiting[name] = self._waiting[name] + product if name in self._waiting else product

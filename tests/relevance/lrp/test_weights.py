@@ -104,6 +104,24 @@ def test_memory_does_not_grow_with_the_batches(seeded, random, rule, way):
         assert alive[1] - alive[0] <= images + sums + 100
 
 
+@pytest.mark.parametrize("rows", [1, 3], ids=["a row a sample", "three rows a sample"])
+def test_absolute_relevance_of_linear_layers_is_that_of_single_images(rows, seeded, random):
+    net = seeded(lambda: nn.Sequential(nn.Linear(5, 4), nn.ReLU(), nn.Linear(4, 3), nn.Flatten())).double()
+    x = random(6, 5, dtype=torch.float64) if rows == 1 else random(6, rows, 5, dtype=torch.float64)
+    each = [weight_relevance(net, [(image[None], torch.zeros(1, dtype=int))], aggregate="sum") for image in x]
+    expected = {name: sum(one[name].abs() for one in each) / len(x) for name in each[0]}
+    assert_close(weight_relevance(net, [(x, torch.zeros(6, dtype=int))], aggregate="mean_of_abs"), expected)
+
+
+def test_absolute_relevance_of_a_layer_used_twice_adds_signs_first(seeded, random):
+    layer = seeded(lambda: nn.Linear(4, 4)).double()
+    net = nn.Sequential(layer, nn.ReLU(), layer).eval()
+    x, target = random(6, 4, dtype=torch.float64), torch.zeros(6, dtype=int)
+    each = [weight_relevance(net, [(image[None], target[:1])], aggregate="sum") for image in x]
+    expected = {name: sum(one[name].abs() for one in each) / len(x) for name in each[0]}
+    assert_close(weight_relevance(net, [(x, target)], aggregate="mean_of_abs"), expected)
+
+
 @pytest.mark.parametrize("aggregate", AGGREGATES)
 def test_momentum_is_a_moving_average_over_batches(small, batch, aggregate):
     x, target = batch
