@@ -48,6 +48,15 @@ def test_at_the_widths_of_relevance_every_arm_costs_what_relevance_does(monkeypa
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("arm", ["relevance", "average", "magnitude", "random", "Taylor"])
+def test_a_budget_of_multiply_adds_is_kept_and_layers_have_multiples(arm, net_and_few_scenes, monkeypatch):
+    monkeypatch.setattr(module, "_scores", lambda when, net, data: {"net": [len(w) for w in net.parameters()]})
+    found = expert(seed=0, keep=0.3, arm=arm, budget="macs", multiple=8, steps=0, relevance_scenes=4)
+    assert 0.25 < found["MACs"][0] < 0.4, "rounding up adds a little"
+    assert all(width % 8 == 0 for width in found["net"][:-2]), "all but the layer that tells classes apart"
+
+
+@pytest.mark.slow
 def test_a_concept_ranks_filters_before_it_and_the_class_those_behind(net_and_few_scenes):
     net, data = net_and_few_scenes
     of_class = module.class_relevance(net, data, 4)["rail"]
@@ -74,6 +83,9 @@ def test_a_short_training_comes_from_the_cache_the_second_time():
         ({"widths": "broad"}, "no widths 'broad'; choose one of own, relevance"),
         ({"arm": "taste"}, "no arm 'taste'; choose one of relevance, average"),
         ({"wanted": ("tram",)}, "has no class 'tram'; choose one of rail, trackbed"),
+        ({"budget": "money"}, "no budget 'money'; choose one of filters, macs"),
+        ({"budget": "macs", "widths": "relevance"}, "leave nothing to budget"),
+        ({"multiple": 8, "arm": "magnitude per layer"}, "leave nothing to budget"),
         ({"arm": "concept"}, "the arm 'concept' takes one class, and widths = 'relevance'"),
         ({"arm": "concept", "widths": "relevance", "wanted": ("rail", "sky")}, "takes one class"),
         ({"wanted": ()}, "no expert for no class"),

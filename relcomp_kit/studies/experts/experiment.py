@@ -36,6 +36,8 @@ ARMS = (
 )
 OWN, RELEVANCE = "own", "relevance"
 WIDTHS = (OWN, RELEVANCE)
+FILTERS = "filters"
+BUDGETS = (FILTERS, "macs")
 
 
 def expert(
@@ -45,6 +47,8 @@ def expert(
     wanted: tuple[str, ...] = ("rail",),
     arm: str = "relevance",
     widths: str = OWN,
+    budget: str = FILTERS,
+    multiple: int = 1,
     net: str = "compact",
     dataset: str = "rail-scenes",
     steps: int = 200,
@@ -61,7 +65,7 @@ def expert(
     seed : int
         Of the net, of the training after the cut, and of the path by chance.
     keep : float
-        The share of all filters that the path keeps, in (0, 1].
+        The share of all filters, or of multiply-adds, that the path keeps, in (0, 1].
     wanted : tuple of str
         The class that the expert is for; of several, the experts are joined.
     arm : str
@@ -74,6 +78,10 @@ def expert(
     widths : {"own", "relevance"}
         How wide layers stay: as the arm's own scores leave them, or all as the relevance of the class wanted leaves
         them, so that the arm only says which filters these are.
+    budget : {"filters", "macs"}
+        What ``keep`` is a share of. By multiply-adds, those filters stay first that are worth most of them.
+    multiple : int
+        Layers keep a multiple of this many filters, which processors compute at once; rounded up after the budget.
     net, dataset : str
         A size of DeepLabV3 and a set of scenes, as in the experiment "quantize".
     steps, batch, learning_rate
@@ -90,12 +98,14 @@ def expert(
     UserError
         If the arm, the class or the data set does not exist or fit.
     """
-    for what, value, known in (("arm", arm, ARMS), ("widths", widths, WIDTHS)):
+    for what, value, known in (("arm", arm, ARMS), ("widths", widths, WIDTHS), ("budget", budget, BUDGETS)):
         if value not in known:
             raise UserError(f"there is no {what} {value!r}; choose one of {', '.join(known)}")
     if dataset in NAMES:
         raise UserError(f"{dataset} has nothing to segment: take a set of scenes")
     model, data = kept(net, dataset, seed, profile, scored_scenes)
+    if (budget, multiple) != (FILTERS, 1) and (widths != OWN or arm == "magnitude per layer"):
+        raise UserError("layers as wide as another path's leave nothing to budget: leave out budget and multiple")
     if arm == CONCEPT and (widths == OWN or len(wanted) != 1):
         raise UserError(f"the arm {arm!r} takes one class, and widths = {RELEVANCE!r}")
     unknown = [name for name in wanted if name not in data.classes]
@@ -103,7 +113,8 @@ def expert(
         what = f"no class {unknown[0]!r}" if unknown else "no expert for no class"
         raise UserError(f"{data.name} has {what}; choose one of {', '.join(data.classes)}")
     example = example_of(data)
-    path = _path(model, data, arm, widths, wanted, keep, seed, relevance_scenes, example)
+    options = {"by": budget, "multiple": multiple}
+    path = _path(model, data, arm, widths, wanted, keep, seed, relevance_scenes, example, options)
     small = experts.compact(model, path, example)
     found = {
         "MACs": (experts.macs(small, example)[ALL] / experts.macs(model, example)[ALL], "share"),
@@ -127,8 +138,9 @@ def _path(
     seed: int,
     scenes: int,
     example: Tensor,
+    options: dict,
 ) -> dict[str, Tensor]:
-    own = class_path(net, data, wanted, keep, scenes) if RELEVANCE in (arm, widths) else {}
+    own = class_path(net, data, wanted, keep, scenes, **options) if RELEVANCE in (arm, widths) else {}
     if arm == "relevance":
         return own
     kept = own or keep
@@ -136,17 +148,18 @@ def _path(
         layers = [name for members in experts.groups(net, example).layers for name in members]
         return experts.magnitude_path(net, own or dict.fromkeys(layers, keep), example)
     if arm == "magnitude":
-        return experts.magnitude_path(net, kept, example)
+        return experts.magnitude_path(net, kept, example, **options)
     if arm.startswith("random"):
         per = "filter" if arm == "random per filter" else "unit"
-        return experts.random_path(net, kept, example, torch.Generator().manual_seed(seed), per=per)
+        return experts.random_path(net, kept, example, torch.Generator().manual_seed(seed), per=per, **options)
     if arm == "average":
-        return experts.average_rel_path(net, class_relevance(net, data, scenes), kept, example)
+        return experts.average_rel_path(net, class_relevance(net, data, scenes), kept, example, **options)
     if arm == CONCEPT:
         scores = concept_relevance(net, data, scenes, *wanted)
     else:
         scores = _scores_of_filters(net, data, arm, scenes, wanted)
-    return experts.relevant_path(net, scores, kept, example, normalize="none" if arm in BY_LOSS else "sum")
+    normalize = "none" if arm in BY_LOSS else "sum"
+    return experts.relevant_path(net, scores, kept, example, normalize=normalize, **options)
 
 
 def _scores_of_filters(
@@ -163,7 +176,9 @@ def _scores_of_filters(
     return filter_saliency.activation_aware_magnitude(net, batches(data.train, scenes))
 
 
-def class_path(net: nn.Module, data: SceneSet, wanted: Sequence[str], keep: float, scenes: int) -> dict[str, Tensor]:
+def class_path(
+    net: nn.Module, data: SceneSet, wanted: Sequence[str], keep: float, scenes: int, **options
+) -> dict[str, Tensor]:
     """Return the joined path of the filters that are most relevant for each of some classes: layer to (filters,) bool.
 
     Parameters
@@ -178,6 +193,8 @@ def class_path(net: nn.Module, data: SceneSet, wanted: Sequence[str], keep: floa
         The share of all filters that the path of each class keeps, in (0, 1].
     scenes : int
         Training scenes that relevance is measured on.
+    **options
+        ``by`` and ``multiple`` of `relcomp_kit.compression.experts.relevant_path`.
 
     Raises
     ------
@@ -189,7 +206,7 @@ def class_path(net: nn.Module, data: SceneSet, wanted: Sequence[str], keep: floa
         if name not in relevance:
             raise UserError(f"{name} occurs in none of {scenes} training scenes: take more with relevance_scenes")
     return experts.join(
-        *(experts.relevant_path(net, relevance[name], keep, example, normalize="none") for name in wanted)
+        *(experts.relevant_path(net, relevance[name], keep, example, normalize="none", **options) for name in wanted)
     )
 
 
