@@ -52,17 +52,16 @@ def test_epsilon_against_a_plain_pass(interleaved, say):
 
 
 def test_absolute_relevance_of_a_dense_net(interleaved, say):
-    """Samples need not be kept apart where each has one row: at most 1.5 times forward and backward, as the sum."""
+    """Samples need not be kept apart where each has one row: at most 1.3 times what the sum takes."""
     net = mlp_gsc().eval()
     x, target = torch.randn(128, 1, 98, 40), torch.randint(12, (128,))
-    work = {
-        "plain": lambda: torch.autograd.grad(net(x).sum(), list(net.parameters())),
-        "mean_of_abs": partial(weight_relevance, net, [(x, target)], aggregate="mean_of_abs"),
-    }
+    work = {"plain": lambda: torch.autograd.grad(net(x).sum(), list(net.parameters()))}
+    for aggregate in ("sum", "mean_of_abs"):
+        work[aggregate] = partial(weight_relevance, net, [(x, target)], aggregate=aggregate)
     seconds = interleaved(work, rounds=7)
-    ratio = seconds["mean_of_abs"] / seconds["plain"]
-    say(f"MLP_GSC, 128 pictures: {seconds['mean_of_abs']:.3f} s, {ratio:.2f}x forward and backward")
-    assert ratio <= 1.5
+    ratios = {name: taken / seconds["plain"] for name, taken in seconds.items()}
+    say(f"MLP_GSC, 128 pictures: {', '.join(f'{name} {ratio:.2f}x' for name, ratio in ratios.items())}")
+    assert ratios["mean_of_abs"] <= 1.3 * ratios["sum"]
 
 
 @pytest.mark.parametrize("aggregate", ["sum", "mean_of_abs"])
