@@ -6,7 +6,6 @@ Transformers", 2023. There, each row of a matrix has a grid of its own; here a t
 file holds one step per tensor.
 """
 
-import copy
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 
@@ -18,6 +17,7 @@ from relcomp_kit.compression.ecqx.quantize_net import assembled, plan
 from relcomp_kit.compression.ecqx.quantized import Quantized
 from relcomp_kit.errors import UserError
 from relcomp_kit.models.device import device_of
+from relcomp_kit.models.states import plain_copy
 from relcomp_kit.relevance.channels import channel_layers, check_eval, hooked
 
 BLOCK = 128  # columns that are rounded before the ones behind them are told, as in the paper: the result is the same
@@ -70,7 +70,7 @@ def gptq(
     asked = [x for x, _ in batches]
     if not asked:
         raise UserError("there is nothing to measure on: give one batch at least")
-    changed = copy.deepcopy(model)
+    changed = plain_copy(model)
     grids = plan(changed, bits, 0.0, exclude=exclude, step=step)
     weights = dict(changed.named_parameters())
     indices = {name: _nearest(weights[name].detach(), grid.step, grid.levels) for name, grid in grids.items()}

@@ -230,7 +230,9 @@ def _pictures(folder: Path, size: Size | None, most: int | None, grey: bool) -> 
 def _classes(folder: Path) -> dict[str, list[Path]]:
     """Return the pictures of every folder in a folder, by its name; hidden ones do not count."""
     found = {}
-    for place in sorted(place for place in folder.iterdir() if place.is_dir() and not place.name.startswith(".")):
+    for place in sorted(filter(Path.is_dir, folder.iterdir())):
+        if place.name.startswith((".", "__MACOSX")):
+            continue
         files = (file for file in place.rglob("*") if file.suffix.lower() in SUFFIXES)
         found[place.name] = sorted(file for file in files if not file.name.startswith("."))
     return found
@@ -360,7 +362,7 @@ def _label_reader(folder: Path) -> tuple[dict[str, tuple[int, int, int]], Callab
     """
     file = folder / LISTED
     try:
-        lines = [line.split() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+        lines = [line.split() for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(
             f"{file} cannot be read: put the names of the classes there, a line each, in the order of their numbers"

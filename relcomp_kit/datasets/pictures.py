@@ -92,7 +92,7 @@ def decode(path: Path) -> Image.Image:
             start = file.read(LONGEST_START)
             kind, other = format_of(start), other_format(start)
             if other:
-                raise UserError(f"{path} is {other}, whatever its name says: convert it to PNG or JPEG")
+                raise UserError(f"{path} is {other}: convert it to PNG or JPEG")
             if kind is None:
                 raise ValueError("neither PNG nor JPEG")
             file.seek(0)

@@ -112,7 +112,7 @@ def load_weights(net: nn.Module, file: Path | str) -> nn.Module:
     Raises
     ------
     UserError
-        If the file is missing, no such state, or of another net; or a weight is NaN or infinite.
+        If the file is missing, no such state, or of another net; or a weight is NaN, infinite or no float.
     """
     file = Path(file)
     found = _fitting(net, read_state(file))
@@ -128,6 +128,13 @@ def load_weights(net: nn.Module, file: Path | str) -> nn.Module:
         raise UserError(
             f"{file} is of a net of other sizes: {other[0]} is {shapes} in file and net"
             f"{f', and {len(other) - 1} others differ, too' if len(other) > 1 else ''}; is it for these classes?"
+        )
+    kinds = [name for name in own if own[name].is_floating_point() and name in found]
+    kinds = [name for name in kinds if not found[name].is_floating_point()]
+    if kinds:
+        kind = str(found[kinds[0]].dtype).removeprefix("torch.")
+        raise UserError(
+            f"{file} holds {kind} in {_named(kinds)}, where the net has floats: save the net as it was trained"
         )
     bad = [name for name, value in found.items() if value.is_floating_point() and not value.isfinite().all()]
     if bad:

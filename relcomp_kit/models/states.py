@@ -5,6 +5,7 @@ beside the tensors, in ``_metadata``. A dict that was built anew lacks it, and a
 refuses it, or takes it for one of an older layout.
 """
 
+import copy
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -88,3 +89,35 @@ def loaded(net: nn.Module, state: Mapping[str, Tensor]) -> Iterator[None]:
 def _write(own: Mapping[str, Tensor], values: Mapping[str, Tensor]) -> None:
     for name, value in own.items():
         value.copy_(values[name])
+
+
+def computed_weights(net: nn.Module) -> list[Tensor]:
+    """Return the tensors that a net holds as attributes and computes from its parameters in each pass.
+
+    `torch.nn.utils.prune` and ``weight_norm`` leave such weights. They have a gradient's history, and so torch does not
+    copy them: whoever copies the net gives ``copy.deepcopy`` something in their place.
+
+    Parameters
+    ----------
+    net : nn.Module
+        Any net.
+    """
+    values = [value for module in net.modules() for value in vars(module).values() if isinstance(value, Tensor)]
+    return [value for value in values if not value.is_leaf]
+
+
+def plain_copy(net: nn.Module, memory: Mapping[int, Tensor] | None = None) -> nn.Module:
+    """Return a copy of a net, also of one whose weights are computed from others in each pass.
+
+    Such a weight, of `torch.nn.utils.prune` or `weight_norm`, is an attribute with a gradient, which torch does not
+    copy; the next pass computes it anew.
+
+    Parameters
+    ----------
+    net : nn.Module
+        Any net; left as it is.
+    memory : dict of int to Tensor, optional
+        What stands in the copy for a tensor of this id.
+    """
+    computed = {id(value): value.detach().clone() for value in computed_weights(net)}
+    return copy.deepcopy(net, computed | dict(memory or {}))

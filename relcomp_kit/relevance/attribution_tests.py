@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from relcomp_kit.errors import UserError
 from relcomp_kit.models.masked_net import MaskedLayer
+from relcomp_kit.models.states import plain_copy
 from relcomp_kit.relevance.channels import check_eval
 from relcomp_kit.relevance.faithfulness import ORDERS, area, rank_correlation
 
@@ -157,7 +158,7 @@ def parameter_randomisation(
     _check(model, x, y)
     if order not in RANDOMISED:
         raise UserError(f"there is no order {order!r}; choose one of {', '.join(RANDOMISED)}")
-    drawn = copy.deepcopy(model)
+    drawn = plain_copy(model)
     layers = {name: module for name, module in drawn.named_modules() if any(True for _ in module.parameters(False))}
     for name, module in layers.items():
         if not (isinstance(module, MaskedLayer) or hasattr(module, "reset_parameters")):

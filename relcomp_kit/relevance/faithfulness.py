@@ -1,6 +1,5 @@
 """How well a measure ranks what it measures: against the oracle, against random and magnitude, and by removal."""
 
-import copy
 from collections.abc import Callable, Sequence
 
 import torch
@@ -8,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from relcomp_kit.errors import UserError
+from relcomp_kit.models.states import plain_copy
 from relcomp_kit.relevance.channels import batch_norms, channel_layers, check_eval, inner_layers, layer_weights
 
 ORDERS = ("least", "most")
@@ -163,7 +163,7 @@ def removal_curve(
     turns = _turns(ranked, order, scope)
     curve = []
     for share in shares:
-        pruned = copy.deepcopy(model)
+        pruned = plain_copy(model)
         with torch.no_grad():
             remove(pruned, _gone(ranked, turns, share))
         curve.append(float(score(pruned)))

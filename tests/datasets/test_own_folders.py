@@ -87,7 +87,8 @@ def test_parts_that_are_there_are_taken(tmp_path, parts, expected):
 def test_few_of_each_part_and_hidden_and_empty_folders(tmp_path):
     classes(tmp_path)
     (tmp_path / "notes").mkdir()
-    classes(tmp_path / ".cache")
+    for hidden in (".cache", "__MACOSX"):
+        classes(tmp_path / hidden)
     (tmp_path / "cat" / "readme.txt").write_text("not a picture")
     data = load_folder(tmp_path, most=3)
     assert counts(data) == [3, 2, 3] and data.classes == ("cat", "dog")

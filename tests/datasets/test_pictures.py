@@ -178,12 +178,12 @@ def bomb(width: int, height: int) -> bytes:
 
 
 REFUSED = {  # content, words of the sentence about a file of a set, words about an upload
-    "GIF": (animated("GIF"), "is GIF, whatever its name says: convert", "is GIF, neither PNG nor JPEG"),
-    "WebP": (animated("WEBP"), "is WebP, whatever", "is WebP, neither"),
-    "HEIC": (b"\0\0\0\x18ftypheic" + bytes(99), "is HEIC, whatever", "is HEIC, neither"),
-    "AVIF": (b"\0\0\0\x18ftypavif" + bytes(99), "is AVIF, whatever", "is AVIF, neither"),
-    "TIFF": (file(Image.new("L", (20, 30)), "TIFF"), "is TIFF, whatever", "is TIFF, neither"),
-    "EPS": (b"%!PS-Adobe-3.0 EPSF-3.0\n", "is PostScript, whatever", "is PostScript, neither"),
+    "GIF": (animated("GIF"), "is GIF: convert", "is GIF, neither PNG nor JPEG"),
+    "WebP": (animated("WEBP"), "is WebP: convert", "is WebP, neither"),
+    "HEIC": (b"\0\0\0\x18ftypheic" + bytes(99), "is HEIC: convert", "is HEIC, neither"),
+    "AVIF": (b"\0\0\0\x18ftypavif" + bytes(99), "is AVIF: convert", "is AVIF, neither"),
+    "TIFF": (file(Image.new("L", (20, 30)), "TIFF"), "is TIFF: convert", "is TIFF, neither"),
+    "EPS": (b"%!PS-Adobe-3.0 EPSF-3.0\n", "is PostScript: convert", "is PostScript, neither"),
     "text": (b"not a picture\n" * 9, "is no picture that can be read: put", "neither PNG nor JPEG"),
     "nothing": (b"", "is no picture that can be read: put", "is empty"),
     "bomb": (bomb(20_000, 20_000), "has more than 100,000,000 pixels: make it smaller", "megapixels"),

@@ -95,6 +95,14 @@ BAD = {  # content of the file from the state, and what the sentence says
         lambda state: changed(state, **{"3.bias": torch.full((2,), torch.nan)}),
         "NaN or infinity in 3.bias",
     ),
+    "whole numbers": (
+        lambda state: changed(state, **{"3.bias": torch.ones(2, dtype=torch.int8)}),
+        "holds int8 in 3.bias, where the net has floats",
+    ),
+    "complex numbers": (
+        lambda state: changed(state, **{"3.bias": torch.ones(2, dtype=torch.complex64)}),
+        "holds complex64 in 3.bias",
+    ),
 }
 
 

@@ -59,7 +59,14 @@ def starts(monkeypatch):
     monkeypatch.setattr(sweep_claims, "start_scores", lambda points: scores)
 
 
-@pytest.mark.parametrize(("plan", "ending"), [("ecqx-cifar10", "-cifar10"), ("ecqx-speech-commands", "-gsc")])
+@pytest.mark.parametrize(
+    ("plan", "ending"),
+    [
+        ("ecqx-cifar10", "-cifar10"),
+        ("ecqx-speech-commands", "-gsc"),
+        ("ecqx-speech-commands-one-epoch", "-gsc"),
+    ],
+)
 def test_quantized_nets_decide_the_rows_of_their_set(plan, ending, starts):
     points = points_of(plan)
     content = sweep_claims.decided(points, [quantized(point) for point in points]).content
@@ -77,6 +84,10 @@ def test_quantized_nets_decide_the_rows_of_their_set(plan, ending, starts):
     smallest = max(point.values["Lambda"] for point in points if 0.02 - 0.1 * point.values["Lambda"] >= -0.01)
     assert each == [[pytest.approx(2 * 100 / (1 - smallest))] * 3] * len(nets)  # by the file, half of the estimate
     json.dumps(content, allow_nan=False)
+    rows, before = sweep_claims.task(content)
+    assert len(rows) == len(points) and before == {net: [0.9] * 3 for net in nets}
+    sizes = {row["bytes"] for row in rows if row["arm"] != "float"}
+    assert sizes == {8000 * (1 - point.values["Lambda"]) / 10 / 2 for point in points if point.values["arm"] != "float"}
 
 
 def test_nets_at_once_decide_the_control_about_them():

@@ -15,11 +15,12 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from relcomp_kit.compression.experts.operations import Quick
-from relcomp_kit.compression.experts.slicing import compact_like, meta_copy, plain_copy, sliced
+from relcomp_kit.compression.experts.slicing import compact_like, meta_copy, sliced
 from relcomp_kit.compression.experts.tracing import Trace
 from relcomp_kit.compression.experts.units import Groups, assembled
 from relcomp_kit.errors import UserError
 from relcomp_kit.models.masked_net import MaskedLayer
+from relcomp_kit.models.states import plain_copy
 from relcomp_kit.relevance.channels import inner_layers
 
 Path = dict[str, Tensor]
@@ -174,7 +175,10 @@ def _unfit(blank: nn.Module, x: Tensor, shapes: list, found: Groups, layers: lis
 
 def first_reason(found: Groups) -> str:
     """Return the reason why the first of the layers that must keep all filters must do so."""
-    name, why = next(iter(found.fixed.items()), ("the net", "it has no convolution or linear layer before its last"))
+    name, why = next(
+        iter(found.fixed.items()),
+        ("the net", "it has no Conv2d or Linear layer before its last, and no other kinds are cut"),
+    )
     return f"{name} must keep all, because {why}"
 
 

@@ -5,7 +5,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from relcomp_kit.compression.experts.coupling import groups
-from relcomp_kit.compression.experts.slicing import plain_copy
+from relcomp_kit.models.states import plain_copy
 from relcomp_kit.relevance.channels import check_eval
 
 

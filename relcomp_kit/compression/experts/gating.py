@@ -95,15 +95,15 @@ def _gated(net: nn.Module, paths: Sequence[Path]) -> Iterator[None]:
                     layer = net.get_submodule(name)
                     stack.callback(layer.register_forward_pre_hook(_masked(name, stays)).remove)
 
-        def look(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        def look(module: nn.Module, inputs: tuple[Tensor, ...], named: dict[str, Tensor]) -> None:
             first.remove()
-            close(groups(net, inputs[0]))
+            close(groups(net, next(iter((*inputs, *named.values())))))
 
         found = known_groups(net)
         if found is not None:
             close(found)
         else:
-            first = net.register_forward_pre_hook(look)
+            first = net.register_forward_pre_hook(look, with_kwargs=True)
             stack.callback(first.remove)
         yield
 

@@ -1,7 +1,6 @@
 """Nets of other widths: parts of a net's state, and a net built like another around such a state."""
 
 import copy
-from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -10,25 +9,10 @@ from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from relcomp_kit.errors import UserError
 from relcomp_kit.models.outputs import logits
+from relcomp_kit.models.states import computed_weights, plain_copy
 
 # What a net raises whose layers do not fit together.
 MISFITS = (RuntimeError, ValueError, TypeError, IndexError, AttributeError, KeyError)
-
-
-def plain_copy(net: nn.Module, memory: Mapping[int, Tensor] | None = None) -> nn.Module:
-    """Return a copy of a net, also of one whose weights are computed from others in each pass.
-
-    Such a weight, of `torch.nn.utils.prune` or `weight_norm`, is an attribute with a gradient, which torch does not
-    copy; the next pass computes it anew.
-
-    Parameters
-    ----------
-    net : nn.Module
-        Any net; left as it is.
-    memory : dict of int to Tensor, optional
-        What stands in the copy for a tensor of this id.
-    """
-    return copy.deepcopy(net, {id(value): value.detach().clone() for value in _computed(net)} | dict(memory or {}))
 
 
 def meta_copy(net: nn.Module) -> nn.Module:
@@ -38,12 +22,7 @@ def meta_copy(net: nn.Module) -> nn.Module:
         return torch.empty_like(value, device="meta")
 
     memory = {id(value): nn.Parameter(empty(value), value.requires_grad) for value in net.parameters()}
-    return copy.deepcopy(net, memory | {id(value): empty(value) for value in _computed(net)}).to("meta").eval()
-
-
-def _computed(net: nn.Module) -> list[Tensor]:
-    values = [value for module in net.modules() for value in vars(module).values() if isinstance(value, Tensor)]
-    return [value for value in values if not value.is_leaf]
+    return copy.deepcopy(net, memory | {id(value): empty(value) for value in computed_weights(net)}).to("meta").eval()
 
 
 def compact_like(net: nn.Module, state: dict[str, Tensor]) -> nn.Module:

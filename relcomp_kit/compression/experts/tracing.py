@@ -71,6 +71,7 @@ class Trace(Quick):
         self._uses: list[tuple[str, str]] = []  # layer -> name of the batch-norm that reads its output, or ""
         self._inner = inner_layers(net)
         self._channels: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
+        self._as_given: WeakTensorKeyDictionary = WeakTensorKeyDictionary()  # what layers were given
         self._within: list[tuple[str, nn.Module, Channels | None]] = [("", net, None)]
         saved = net.state_dict(keep_vars=True)
         for name, module in net.named_modules():
@@ -101,6 +102,8 @@ class Trace(Quick):
             if first is not None and (channels := self._of(first)):
                 entered = channels[0] - first.ndim, channels[1]
             self._within.append((name, module, entered))
+            if first is not None and name in self.rows:
+                self._as_given[first] = True
 
         return hook
 
@@ -130,6 +133,10 @@ class Trace(Quick):
                 norm = self._within[-1] if name in NORMS else ("", None, None)
                 self._uses.append((self._made[value], norm[0] if isinstance(norm[1], _BatchNorm) else ""))
         given = dict(zip((argument.name for argument in func._schema.arguments), args)) | kwargs
+        as_given = bool(args) and isinstance(args[0], Tensor) and args[0] in self._as_given
+        if as_given and (name in MOVES or (name == "constant_pad_nd" and not given.get("value", 0))):
+            for value in tree_leaves(result):  # a channel of zeros is still one
+                self._as_given[value] = True
         if name in ("convolution", "addmm", "mm", "linear"):
             self._layer(name, given, result)
         else:
@@ -175,6 +182,9 @@ class Trace(Quick):
             channels[0] != axis or not entered or entered[0] != place or not torch.equal(entered[1], channels[1])
         ):
             self._fix([x], f"{self._where()} does not read them as channels")
+            channels = None
+        elif channels and x not in self._as_given and not type(module).forward.__module__.startswith("torch."):
+            self._fix([x], f"{self._where()} changes what it is given before it reads them")
             channels = None
         read = channels[1] if channels else torch.zeros(x.shape[axis], dtype=torch.int64)
         rows = self.rows[name]

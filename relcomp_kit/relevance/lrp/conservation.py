@@ -115,9 +115,9 @@ def conservation(
         raise UserError(
             "a sample starts with relevance 0, of which no share can be told: choose another start or image"
         )
-    if made.survey.mixed and len(x) > 1:
-        return _one_by_one(model, x, relevance, rule=rule, way=way, canonizers=canonizers, strict=strict)
     cuts = _cuts(output, x, nodes, {name for name, _ in model.named_modules()} - {""})
+    if len(x) > 1 and (made.survey.mixed or not all(made.survey.apart(outputs[name], len(x)) for name in cuts)):
+        return _one_by_one(model, x, relevance, rule=rule, way=way, canonizers=canonizers, strict=strict)
     places = nodes | made.survey.places
     found = made.backward(output, relevance, [*(outputs[name] for name in cuts), x])
     result = {}
@@ -127,7 +127,7 @@ def conservation(
         for label, one in kept.items():
             if behind is None or places[label] in behind:
                 constants = constants + one.double()
-        result[name] = Conservation(total, value.flatten(1).double().sum(1), constants)
+        result[name] = Conservation(total, value.reshape(len(x), -1).double().sum(1), constants)
     return result
 
 

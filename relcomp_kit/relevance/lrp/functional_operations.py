@@ -69,6 +69,10 @@ class Survey(TorchFunctionMode):
             module.register_forward_pre_hook(self._entering(name or "the net", isinstance(module, KNOWN)))
             module.register_forward_hook(self._leaving, always_call=True)
 
+    def apart(self, value: Tensor, samples: int) -> bool:
+        """Say whether the samples lie one after the other in a tensor, seen as a row a sample."""
+        return value.ndim > 0 and len(value) % samples == 0
+
     def _entering(self, name: str, known: bool) -> Callable:
         def enter(module: nn.Module, args: tuple) -> None:
             self._open.append((name, known))

@@ -165,6 +165,7 @@ def _by_rule(
     op: Operations, name: str, rule: Rule, layer: Layer, input: Tensor, function: Callable, split: Split
 ) -> Tensor:
     """Return ``function(input)``, a layer's output, through which relevance goes by a rule of zennit."""
+    flat = op.composite.first
 
     def back(x: Tensor, y: Tensor, slope: Tensor) -> Tensor:
         of_input, of_weight, of_bias = shares(rule, layer, x, y, slope)
@@ -175,7 +176,9 @@ def _by_rule(
             carried = [(one, divided(part, one.detach())) for one, part in parts if id(one) not in op.names]
             return own | named(op, carried, per_sample)
 
-        report(LayerRelevance(parameters, lambda: of_bias(True).sum(1)))
+        # a flat rule gives to zeros, too, which can carry nothing on: a padding, or what was cut off at 0
+        at_zeros = torch.where(x == 0, of_input, 0.0).reshape(op.samples, -1).sum(1) if rule is flat else 0.0
+        report(LayerRelevance(parameters, lambda: of_bias(True).sum(1) + at_zeros))
         return divided(of_input, x)
 
     output = Traced.apply(input, function, back, lambda x: layer.run(x, layer.weight, layer.bias))

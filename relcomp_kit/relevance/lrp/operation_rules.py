@@ -33,7 +33,8 @@ DIVISION = {"div", "divide", "true_divide"}
 OF_ALL = {"normalize", "local_response_norm"}  # with a divisor that counts as a constant, y is x times a number
 CURVED = {
     "tanh", "sigmoid", "hardsigmoid", "hardtanh", "relu6", "elu", "selu", "celu", "gelu", "silu", "mish", "softsign",
-    "hardswish", "softplus", "logsigmoid", "tanhshrink", "sin", "atan", "erf", "exp", "expm1", "sqrt", "square",
+    "hardswish", "softplus", "logsigmoid", "log_sigmoid", "tanhshrink", "sin", "atan", "erf", "exp", "expm1", "sqrt",
+    "square",
 } | OF_ALL  # fmt: skip
 
 
@@ -141,9 +142,11 @@ class Call:
         with torch.enable_grad():
             args, options = tree_map(part, (self.args, self.options))
             output = self.function(*args, **options)
-        if sample is not None:
-            slope = slope.unflatten(0, (self.samples, -1))[sample]
-        back = dict(zip(leaf, torch.autograd.grad(output, list(leaf.values()), slope)))
+        own = slope if sample is None else slope.unflatten(0, (self.samples, -1))[sample]
+        if self.matrices and output.shape != own.shape:  # the constant is there once for each sample
+            self.matrices = False
+            return self._carried(slope, sample)
+        back = dict(zip(leaf, torch.autograd.grad(output, list(leaf.values()), own)))
         found: dict[str, Tensor] = {}
         for one in {id(one): one for one in self.parameters}.values():
             for name, carried in self.op.pulled(one, back[id(one)], rows[id(one)]).items():

@@ -62,6 +62,7 @@ COMPOSED = {
     "multi_head_attention_forward",
 }  # fmt: skip
 LIKE = {"to", "type_as", "view_as", "reshape_as", "expand_as"}  # ask a second tensor for its shape or its kind
+LARGEST = {"max", "min"}  # of one tensor, or of two
 FIRST = 2.0**20  # label of the first sample; what is none, as a padding, lies far from it
 
 
@@ -151,7 +152,7 @@ class Operations(Survey):
                 self.refuse(f"{name} without gradients")
         if self.samples > 1 and name not in ASKING:
             self._follow(function, name, data, args, options, result)
-            self.mixed |= self._reporting and any(one in self.turned for one in leaves(result) if self.is_data(one))
+            self.mixed |= self._reporting and any(map(self._turned, filter(self.is_data, leaves(result))))
         self._reporting = False
         return result
 
@@ -183,6 +184,8 @@ class Operations(Survey):
 
     def _loses(self, name: str, data: list[Tensor], tensors: list[Tensor]) -> bool:
         """Say whether a function whose rule is for one tensor also takes a parameter or a second tensor."""
+        if name in LARGEST:
+            return len(tensors) > 1  # a number that it is held against would keep a share
         return name not in LIKE and (len(data) > 1 or any(map(self.sources, tensors)))
 
     def sources(self, value: Any) -> tuple[str, ...]:
@@ -296,6 +299,13 @@ class Operations(Survey):
             if label is None or not self._in_order(label):
                 self.turned[one] = label
 
+    def _turned(self, value: Tensor) -> bool:
+        return value in self.turned or bool(len(value) % self.samples)
+
+    def apart(self, value: Tensor, samples: int) -> bool:
+        """Say whether the samples lie one after the other in a tensor, seen as a row a sample."""
+        return value not in self.turned and value.numel() % samples == 0
+
     def _label(self, value: Any) -> Any:
         if not isinstance(value, Tensor) or not value.is_floating_point():
             return value
@@ -304,6 +314,8 @@ class Operations(Survey):
         if value in self.turned:
             return self.turned[value]
         each = torch.arange(self.samples, device=value.device).float() + FIRST
+        if len(value) % self.samples:  # in order behind another axis: (1, N, ...)
+            return each.repeat_interleave(value.numel() // self.samples).reshape(value.shape)
         rows = each.repeat_interleave(len(value) // self.samples)
         return rows.reshape(-1, *(1,) * (value.ndim - 1)).expand(value.shape)
 

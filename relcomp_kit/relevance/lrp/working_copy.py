@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from relcomp_kit.errors import UserError
 from relcomp_kit.models.masked_net import LEAKY_SLOPE, MaskedLayer
+from relcomp_kit.models.states import computed_weights
 from relcomp_kit.relevance.lrp.functional_operations import BATCH_NORMS
 
 
@@ -58,7 +59,7 @@ def working_copy(model: nn.Module) -> tuple[nn.Module, dict[str, str]]:
     shared: dict[int, Tensor] = {
         id(value): nn.Parameter(value.detach(), requires_grad=False) for value in model.parameters()
     }
-    shared |= {id(value): value.detach() for value in model.buffers()}
+    shared |= {id(value): value.detach() for value in [*model.buffers(), *computed_weights(model)]}
     made = copy.deepcopy(model, shared)
     names = {name: name for name, _ in made.named_parameters()}
     for name, module in list(made.named_modules()):
@@ -86,7 +87,7 @@ def _plain(layer: MaskedLayer) -> nn.Sequential:
 
 def output_of(result: Tensor | dict[str, Tensor]) -> Tensor:
     """Return the logits of a net that gives them alone, or under "out" as torchvision's segmentation nets do."""
-    output = result["out"] if isinstance(result, dict) else result
+    output = result.get("out") if isinstance(result, dict) else result
     if not isinstance(output, Tensor) or output.ndim < 2:
         raise UserError(
             "the net gives no tensor (N, classes, ...): wrap it in a module whose forward returns its logits"

@@ -234,32 +234,35 @@ def all_weathers(budget: ExpertBudget, plan: str, wanted: str) -> dict[str, dict
     return found
 
 
-def times(net: nn.Module, small: nn.Module, example: Tensor) -> list[str]:
-    """Return a line for every way to run super-net and expert on one image: milliseconds, and how many times faster.
+def times(net: nn.Module, cut: dict[str, nn.Module], example: Tensor) -> list[str]:
+    """Return a line for every way to run super-net and experts on one image: milliseconds, and how many times faster.
 
     All of them run on the processor, as ONNX Runtime does here.
 
     Parameters
     ----------
-    net, small : nn.Module
-        The super-net and the expert.
+    net : nn.Module
+        The super-net.
+    cut : dict of str to nn.Module
+        Experts cut out of it, by a name of a word or a few.
     example : (1, 3, H, W)
         The image; it is also tried at twice the height and width.
     """
-    net, small, example = copy.deepcopy(net).cpu(), copy.deepcopy(small).cpu(), example.cpu()
+    nets = {name: copy.deepcopy(one).cpu() for name, one in {"super-net": net, **cut}.items()}
     lines = []
     for scale in (1, 2):
-        x = nn.functional.interpolate(example, scale_factor=scale) if scale > 1 else example
-        runs = {("PyTorch", "super-net"): lambda x=x: net(x), ("PyTorch", "expert"): lambda x=x: small(x)}
+        x = nn.functional.interpolate(example.cpu(), scale_factor=scale) if scale > 1 else example.cpu()
+        runs = {("PyTorch", name): functools.partial(one, x) for name, one in nets.items()}
         with tempfile.TemporaryDirectory() as folder:
-            for name, one in (("super-net", net), ("expert", small)):
-                run = experts.open_onnx(experts.export_onnx(one, x, Path(folder) / f"{name}.onnx"))
+            for place, (name, one) in enumerate(nets.items()):
+                run = experts.open_onnx(experts.export_onnx(one, x, Path(folder) / f"{place}.onnx"))
                 runs["ONNX Runtime", name] = functools.partial(run, x)
             found = experts.latencies(runs)
+        size = " x ".join(map(str, x.shape[2:]))
         for how in ("PyTorch", "ONNX Runtime"):
-            before, after = 1000 * found[how, "super-net"], 1000 * found[how, "expert"]
-            size = " x ".join(map(str, x.shape[2:]))
-            lines.append(
-                f"{how:13}{size:>10}: {before:6.1f} ms, expert {after:5.1f} ms: {before / after:.1f} times faster"
-            )
+            whole = found[how, "super-net"]
+            lines.append(f"{how}, {size}: super-net {1000 * whole:.1f} ms")
+            for name in cut:
+                seconds = found[how, name]
+                lines.append(f"    {name:40}{1000 * seconds:6.1f} ms, {whole / seconds:.1f} times faster")
     return lines

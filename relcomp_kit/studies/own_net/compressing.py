@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from relcomp_kit.compression import experts, nnc
 from relcomp_kit.compression.ecqx import Quantized, state_dict
 from relcomp_kit.compression.experts import ALL
-from relcomp_kit.compression.experts.slicing import plain_copy
 from relcomp_kit.datasets.images import ImageSet
 from relcomp_kit.datasets.scene_set import SceneSet
 from relcomp_kit.errors import UserError
 from relcomp_kit.files import check_apart, make_folder, write_atomic, write_json
 from relcomp_kit.models import checkpoints
 from relcomp_kit.models.device import describe_device
+from relcomp_kit.models.states import plain_copy
 from relcomp_kit.progress import Progress
 from relcomp_kit.relevance.lrp import heatmap
 from relcomp_kit.studies.own_net import nets

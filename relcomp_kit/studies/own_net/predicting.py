@@ -83,6 +83,8 @@ def predict(
     files = [Path(image) for image in images]
     named = Counter(file.stem for file in files)
     for file in files:
+        if file.is_dir():
+            raise UserError(f"{file} is a folder: name the PNG or JPEG files in it, as {file}/*.png")
         if not file.is_file():
             raise UserError(f"{file} is missing: name a PNG or JPEG file")
     twice = [name for name, count in named.items() if count > 1]

@@ -178,12 +178,13 @@ def check_fit(net: nn.Module, task: Task, spec: str) -> None:
     x, label = next(task.relevance_batches(1))
     try:
         with torch.inference_mode():
-            answer = logits(net(x.to(device_of(net))))
+            output = net(x.to(device_of(net)))
     except (RuntimeError, ValueError, TypeError, IndexError, AttributeError, AssertionError) as error:
         what = (str(error) or type(error).__name__).splitlines()[0]
         raise UserError(
             f"{spec} does not take images of {'x'.join(map(str, x.shape[1:]))} ({what}): say another --size"
         ) from error
+    answer = logits(output)
     if answer.shape[1:2] != (len(task.data.classes),):
         raise UserError(
             f"{spec} gives {'x'.join(map(str, answer.shape[1:]))} numbers for an image and the set has "

@@ -140,6 +140,20 @@ def one_shot_row(record: dict) -> dict:
     return {name: point[name] for name in names} | {"accuracy": found["accuracy"]} | sizes | information
 
 
+def task(record: dict) -> tuple[list[dict], dict[str, list[float]]]:
+    """Return what `relcomp_kit.figures.published_tasks` draws: trained nets with the bytes of their files, and before.
+
+    Parameters
+    ----------
+    record : dict
+        That `decided` made of the experiment "quantize" on a published set.
+    """
+    rows, before = select(record["measurements"], name="accuracy after quantization"), {}
+    for one in select(record["measurements"], name="accuracy before quantization", split="test"):
+        before.setdefault(one["net"], []).append(one["value"])
+    return [row | {"dataset": record["dataset"], "bytes": row["file"]} for row in rows], before
+
+
 def lost_at_once(record: dict) -> dict[str, dict[str, list[float]]]:
     """Return what nets lose that are quantized without training by the published step: net to arm to shares.
 

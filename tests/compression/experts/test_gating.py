@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from relcomp_kit.compression.experts import gate, gate_each, groups, intersection, join, random_path
+from relcomp_kit.compression.experts import compact, gate, gate_each, groups, intersection, join, random_path
 from relcomp_kit.compression.experts.coupling import kept_units
 from relcomp_kit.errors import UserError
 from relcomp_kit.models.masked_net import MaskedNet
@@ -45,6 +45,52 @@ def test_layers_are_given_0_on_left_out_channels_and_only_there(compact_net, x):
         alive = seen[name].abs().amax((0, 2, 3)) > 0
         assert torch.equal(alive, alive & ((unit < 0) | kept[unit])), name
         assert alive.any()
+
+
+class Reworks(nn.Conv2d):
+    """A convolution with code of its own before it reads."""
+
+    before = staticmethod(lambda x: x)
+
+    def forward(self, x):
+        return super().forward(self.before(x))
+
+
+@pytest.mark.parametrize(
+    ("before", "cut"),
+    [
+        (lambda x: x, True),
+        (lambda x: nn.functional.pad(x, (1, 1, 1, 1)), True),
+        (lambda x: nn.functional.pad(x, (1, 1, 1, 1), value=1.0), False),
+        (torch.sigmoid, False),
+    ],
+    ids=["as it is", "zeros around it", "ones around it", "sigmoid"],
+)
+def test_a_layer_that_makes_something_of_zeros_must_be_given_all_channels(draw, before, cut):
+    layer = Reworks(8, 6, 3)
+    layer.before = before
+    net = nn.Sequential(nn.Conv2d(3, 8, 3), layer, nn.ReLU(), nn.Flatten(), nn.LazyLinear(3)).eval()
+    x = draw(2, 3, 8, 8)
+    net(x)
+    found = groups(net, x)
+    assert ("0" in found.units) == cut and ("changes what it is given" in found.fixed.get("0", "")) == (not cut)
+    path = random_path(net, 0.5, x, torch.Generator().manual_seed(0))
+    small = compact(net, path, x)
+    with gate(net, path):
+        torch.testing.assert_close(out(net, x), out(small, x))
+
+
+def test_a_net_may_be_given_its_input_by_name(draw):
+    class Net(nn.Sequential):
+        def forward(self, images):
+            return super().forward(images)
+
+    net = Net(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 36, 3)).eval()
+    x = draw(2, 3, 8, 8)
+    path = some_path(copy.deepcopy(net), x)
+    with gate(net, path), torch.inference_mode():
+        by_name = net(images=x)
+        torch.testing.assert_close(by_name, net(x))
 
 
 def test_the_output_is_that_of_a_net_whose_vectors_were_zeroed_by_hand(compact_net, x):

@@ -7,8 +7,11 @@ import torch
 from families import CLASSES, SIZE, SMALL, build
 from torch import nn
 from torch.nn import functional as F
+from torch.nn.utils import weight_norm
+from torch.nn.utils.prune import random_unstructured
 from torchvision import models
 
+from relcomp_kit.errors import UserError
 from relcomp_kit.relevance.lrp import RULES, conservation, weight_relevance
 
 LARGE = ("alexnet", "googlenet", "inception", "fcn")  # no smaller ones can be made
@@ -181,3 +184,113 @@ def test_attention_of_torch_by_hand(seeded, random, first):
     seen = []
     weight_relevance(net, [x], start=lambda output, _: seen.append(output) or output)
     torch.testing.assert_close(seen[0], net(x).detach())
+
+
+class Turned(nn.Module):
+    """Between its layers the samples do not lie on the first axis, or share it with time."""
+
+    def __init__(self, how):
+        super().__init__()
+        self.how, self.first, self.middle, self.last = how, nn.Linear(6, 8), nn.Linear(8, 8), nn.Linear(8, 3)
+        self.attention = nn.MultiheadAttention(8, 2)
+
+    def forward(self, x):
+        samples, steps = x.shape[:2]
+        if self.how == "folded":
+            return self.last(
+                self.middle(self.first(x.flatten(0, 1)).relu()).relu().unflatten(0, (samples, steps)).mean(1)
+            )
+        t = self.first(x).transpose(0, 1)
+        if self.how == "turned":
+            return self.last(self.middle(t).relu().mean(0))
+        if self.how == "attended":
+            return self.last((t + self.attention(t, t, t)[0]).mean(0))
+        t = t.mean(0)[None]
+        if self.how == "one step":
+            return self.last((t + self.attention(t, t, t)[0]).squeeze(0))
+        return self.last(torch.cat([t, t.flip(-1)]).amax(0))
+
+
+class Learned(nn.Module):
+    """A parameter that is there once, and expanded to all samples before it is used."""
+
+    def __init__(self, how):
+        super().__init__()
+        self.how, self.queries, self.matrix = (
+            how,
+            nn.Parameter(torch.randn(1, 4, 6)),
+            nn.Parameter(torch.randn(1, 6, 6)),
+        )
+        self.attention, self.last = nn.MultiheadAttention(6, 2, batch_first=True), nn.Linear(6, 3)
+
+    def forward(self, x):
+        if self.how == "attention":
+            return self.last(self.attention(self.queries.expand(len(x), -1, -1), x, x)[0].mean(1))
+        matrix = self.matrix.expand(len(x), -1, -1)
+        product = x @ matrix if self.how == "matmul" else torch.einsum("ntc,ncd->ntd", x, matrix)
+        return self.last(product.relu().mean(1))
+
+
+@pytest.mark.parametrize("samples", [1, 4])
+@pytest.mark.parametrize(
+    "make",
+    [
+        *(lambda how=how: Turned(how) for how in ("folded", "turned", "attended", "one step", "flipped")),
+        *(lambda how=how: Learned(how) for how in ("attention", "matmul", "einsum")),
+    ],
+)
+def test_samples_may_lie_on_any_axis_and_parameters_be_expanded(seeded, random, make, samples):
+    net, x = seeded(make).double().eval(), random(samples, 5, 6, dtype=torch.float64)
+    assert max(cut.error for cut in conservation(net, x, rule="epsilon").values()) <= 1e-3
+    options = {"start": "predicted", "rule": "epsilon"}
+    each = [weight_relevance(net, [x[n : n + 1]], aggregate="sum", **options) for n in range(samples)]
+    found = weight_relevance(net, [x], aggregate="mean_of_abs", **options)
+    for key, value in found.items():
+        torch.testing.assert_close(value, sum(one[key].abs() for one in each) / samples, rtol=1e-5, atol=1e-9)
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize(
+    ("before", "options"),
+    [
+        (nn.Identity(), {"padding": "same"}),
+        (nn.Identity(), {"padding": "same", "dilation": 2}),
+        (nn.ZeroPad2d(1), {}),
+        (nn.Hardtanh(0, 1), {}),
+        (nn.ReLU(), {"padding": 1}),
+    ],
+    ids=["same", "same, dilated", "padded", "cut off", "ReLU"],
+)
+def test_zeros_that_the_net_makes_keep_what_a_flat_rule_gives_them(seeded, random, rule, before, options):
+    body = (nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 3))
+    net = seeded(lambda: nn.Sequential(before, nn.Conv2d(3, 8, 3, **options), *body)).eval()
+    assert max(cut.error for cut in conservation(net, random(2, 3, 8, 8), rule=rule).values()) <= 1e-3
+
+
+@pytest.mark.parametrize("largest", [torch.max, torch.min])
+def test_a_number_that_values_are_held_against_is_refused(random, largest):
+    class Held(nn.Sequential):
+        def forward(self, x):
+            return largest(super().forward(x), torch.tensor(0.3))
+
+    with pytest.raises(UserError, match=largest.__name__):
+        conservation(Held(nn.Flatten(), nn.Linear(12, 3)).eval(), random(2, 3, 2, 2), rule="epsilon")
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # of weight_norm
+@pytest.mark.parametrize("reworked", [weight_norm, lambda layer: random_unstructured(layer, "weight", 0.3)])
+def test_weights_that_were_computed_in_an_earlier_pass(seeded, random, reworked):
+    net = seeded(lambda: nn.Sequential(reworked(nn.Conv2d(3, 4, 3)), nn.ReLU(), nn.Flatten(), nn.Linear(16, 3))).eval()
+    x = random(2, 3, 4, 4)
+    net(x)  # with a gradient's history
+    assert max(cut.error for cut in conservation(net, x, rule="epsilon").values()) <= 1e-3
+    assert all(value.any() for value in weight_relevance(net, [x], start="predicted").values())
+
+
+def test_a_dict_without_out_gets_a_sentence(random):
+    class Named(nn.Linear):
+        def forward(self, x):
+            return {"logits": super().forward(x)}
+
+    with pytest.raises(UserError, match="gives no tensor"):
+        weight_relevance(Named(4, 3).eval(), [random(2, 4)], start="predicted")
