@@ -219,7 +219,7 @@ class Operations(Survey):
             function = torch.Tensor.clone  # it stays the parameter, for all that a forward pass can do with it
         with torch.enable_grad():
             result = function(*args, **options)
-        for one in leaves(result):
+        for one in leaves(result, args[:1] if name == "__setitem__" else ()):  # what is written into, too
             if isinstance(one, Tensor) and one.requires_grad:
                 self.derived[one] = tuple(sorted(found))
         return result

@@ -267,6 +267,30 @@ def test_zeros_that_the_net_makes_keep_what_a_flat_rule_gives_them(seeded, rando
     assert max(cut.error for cut in conservation(net, random(2, 3, 8, 8), rule=rule).values()) <= 1e-3
 
 
+@pytest.mark.parametrize("first", ["parameter", "data"])
+def test_a_class_token_may_be_written_into_zeros(seeded, random, first):
+    class Token(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.token, self.last = nn.Parameter(torch.randn(6)), nn.Linear(6, 3)
+
+        def forward(self, x):
+            joined = torch.zeros(len(x), 1 + x.shape[1], 6, dtype=x.dtype)
+            for what in sorted(("parameter", "data"), key=lambda one: one != first):
+                if what == "parameter":
+                    joined[:, 0] = self.token
+                else:
+                    joined[:, 1:] = x
+            return self.last(joined.relu().mean(1))
+
+    net, x = seeded(Token).double().eval(), random(3, 4, 6, dtype=torch.float64)
+    assert max(cut.error for cut in conservation(net, x, rule="epsilon").values()) <= 1e-3
+    each = [weight_relevance(net, [x[n : n + 1]], start="predicted", aggregate="sum")["token"] for n in range(3)]
+    assert each[0].any()
+    found = weight_relevance(net, [x], start="predicted", aggregate="mean_of_abs")["token"]
+    torch.testing.assert_close(found, sum(one.abs() for one in each) / 3)
+
+
 @pytest.mark.parametrize("largest", [torch.max, torch.min])
 def test_a_number_that_values_are_held_against_is_refused(random, largest):
     class Held(nn.Sequential):
