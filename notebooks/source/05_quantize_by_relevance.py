@@ -553,7 +553,7 @@ if commands_recorded := reference(f"{lesson}.speech-commands-one-epoch"):
     print(claims_text(commands_recorded))
 
 # %% [markdown]
-# **What you see.** TODO
+# **What you see.** At 4 bit and $\Lambda = 0.1$ six weights in ten are 0 by every arm, without any loss against the float net that was trained as long, in files 18 to 22 times smaller. At 2 bit every arm loses, 2.5 points by magnitude and 4.7 by LRP. And ECQ^x is *behind* ECQ, by one point at equal zeros. Magnitude equals ECQ, and random numbers in the place of relevance are the best of all, in each of the three nets. At nine zeros in ten (4 bit, $\Lambda = 0.7$) ECQ falls to 43.5 %, LRP to 68.8 %; with random numbers the net keeps 79.5 %. So it helps to give weights back, but not by relevance. No net is 103 times smaller; 20 times is what two cores could show. All of this is after one epoch, and says nothing of twenty.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## What it decides

@@ -602,3 +602,35 @@ def test_within_a_point_pruned_nets_stay_above_a_fifth_quantized_and_files_get_b
                 assert least > 1 / 5, family.name
             elif family.step == whole_picture.QUANTIZE:
                 assert least < 1 / 10, family.name
+
+
+def test_on_speech_commands_random_numbers_are_ahead_of_relevance_after_an_epoch():
+    """Lesson 05: the figure of Speech Commands."""
+    record = reference("05_quantize_by_relevance.speech-commands-one-epoch")
+    rows, _ = quantization.recorded(record)
+
+    def mean(column="accuracy", **how):
+        return fmean(one[column] for one in select(rows, **how))
+
+    fair = fmean(one["accuracy"] for one in select(rows, arm="float"))
+    at_four = {arm: select(rows, arm=arm, bits=4, Lambda=0.1) for arm in quantization.ARMS}
+    assert all(fmean(one["sparsity"] for one in some) == pytest.approx(0.6, abs=0.05) for some in at_four.values())
+    assert all(abs(fmean(one["accuracy"] for one in some) - fair) < 0.003 for some in at_four.values())
+    best = {
+        arm: fmean(quantization.best_sparse(select(rows, arm=arm, bits=2, seed=seed))["accuracy"] for seed in range(3))
+        for arm in quantization.ARMS
+    }
+    assert fair - max(best.values()) == pytest.approx(0.025, abs=0.001) and max(best, key=best.get) == "magnitude"
+    assert fair - min(best.values()) == pytest.approx(0.047, abs=0.001) and min(best, key=best.get) == "lrp"
+    each = quantization.mean_accuracies(rows, "file")["equal sparsity"]
+    assert all(max(each, key=lambda arm: each[arm][seed]) == "random" for seed in range(3))
+    means = {arm: fmean(values) for arm, values in each.items()}
+    assert means["ecq"] - means["lrp"] == pytest.approx(0.010, abs=0.001)
+    assert abs(means["magnitude"] - means["ecq"]) < 0.001 and max(means, key=means.get) == "random"
+    hard = {arm: mean(arm=arm, bits=4, Lambda=0.7) for arm in ("ecq", "lrp", "random")}
+    assert hard == pytest.approx({"ecq": 0.435, "lrp": 0.688, "random": 0.795}, abs=0.0006)
+    assert all(mean("sparsity", arm=arm, bits=4, Lambda=0.7) > 0.89 for arm in hard)
+    claims_of = {claim["id"]: claim for claim in record["claims"]}
+    assert fmean(claims_of["X3-gsc"]["series"]["ratio"]) == pytest.approx(20, abs=0.5)
+    sizes = [one["ratio"] * one["bytes"] / one["file"] for some in at_four.values() for one in some]
+    assert 18 < min(sizes) and max(sizes) < 22
