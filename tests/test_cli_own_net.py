@@ -61,7 +61,7 @@ BAD = {
     ),
     "predict nothing": (("predict", "gone.nnc", "photos/cat/0.png"), "gone.nnc cannot be read"),
     "predict by a picture": (("predict", "photos/cat/0.png", "photos/cat/0.png"), "is neither a .nnc nor"),
-    "predict a folder": (("predict", "compact-rail-scenes-0", "photos"), "photos is missing"),
+    "predict a folder": (("predict", "compact-rail-scenes-0", "photos"), "photos is a folder"),
 }
 
 

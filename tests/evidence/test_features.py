@@ -41,7 +41,11 @@ def test_states_agree_with_the_ledger():
             assert not decided, row["what"]
         for claim in decided:
             elsewhere = claim["published_dataset"] not in (None, claim["recorded"]["dataset"])
-            assert elsewhere == (row["state"] == "stand-in"), (row["what"], claim["id"])
+            if elsewhere:
+                assert row["state"] == "stand-in", (row["what"], claim["id"])
+            elif row["state"] == "stand-in":  # the published set, with other pictures, or a part of the training
+                unsettled = ("undecided", "not testable here", "holds on a stand-in")
+                assert claims.standing(claim) in unsettled, (row["what"], claim["id"])
 
 
 @pytest.mark.slow
