@@ -25,7 +25,8 @@ class Conservation:
     relevance : Tensor
         Sum of the relevance of all values at the cut for each sample, (N,), float64.
     kept : Tensor
-        What constants between the cut and the outputs (biases, shifts, numbers added, ...) have kept, (N,), float64.
+        What constants between the cut and the outputs (biases, shifts, numbers added, zeros under a flat rule, ...)
+        have kept, (N,), float64.
     """
 
     start: Tensor

@@ -176,9 +176,14 @@ def _by_rule(
             carried = [(one, divided(part, one.detach())) for one, part in parts if id(one) not in op.names]
             return own | named(op, carried, per_sample)
 
-        # a flat rule gives to zeros, too, which can carry nothing on: a padding, or what was cut off at 0
-        at_zeros = torch.where(x == 0, of_input, 0.0).reshape(op.samples, -1).sum(1) if rule is flat else 0.0
-        report(LayerRelevance(parameters, lambda: of_bias(True).sum(1) + at_zeros))
+        def constants() -> Tensor:
+            kept = of_bias(True).sum(1)
+            if rule is not flat:
+                return kept
+            # a flat rule gives to zeros, too, which can carry nothing on: a padding, or what was cut off at 0
+            return kept + torch.where(x == 0, of_input, 0.0).reshape(layer.samples, -1).sum(1)
+
+        report(LayerRelevance(parameters, constants))
         return divided(of_input, x)
 
     output = Traced.apply(input, function, back, lambda x: layer.run(x, layer.weight, layer.bias))

@@ -25,7 +25,8 @@ class LayerRelevance:
         ``parameters(per_sample)`` gives, for each parameter name in the user's net, ``(factor, product)``: its
         relevance is ``factor * product``, with a leading dimension of samples if ``per_sample``.
     constants : callable
-        Relevance (N,) that stays with the layer's constants: its bias, or the shift of its batch-norm.
+        Relevance (N,) that stays with the layer's constants: its bias, the shift of its batch-norm, or, under a flat
+        rule, zeros that the net has made.
     absolutes : callable or None
         As ``parameters``, with the sum over samples of each product's absolute value, where that costs no more than
         the sum of products: in a linear layer with one row a sample, where a product is one input times one slope.
