@@ -16,10 +16,11 @@ from relcomp_kit.datasets.scene_names import DRAWN_SIZE
 from relcomp_kit.errors import UserError
 from relcomp_kit.models.deeplab import deeplab
 from relcomp_kit.models.states import loaded
-from relcomp_kit.studies.own_net import compressing, nets
+from relcomp_kit.studies.own_net import compressing, ladder, nets
 from relcomp_kit.studies.own_net.ladder import Settings
 from relcomp_kit.studies.own_net.look import look_at
 from relcomp_kit.studies.own_net.measurement import LEFT, Measured, good_share
+from relcomp_kit.studies.own_net.page import counted
 from relcomp_kit.studies.own_net.predicting import predict
 from relcomp_kit.studies.own_net.quantizing import Chosen, best
 from relcomp_kit.studies.own_net.task import Task, check_fit, task_for
@@ -115,7 +116,7 @@ def test_files_and_page(own, kind, folder):
     assert len(told["rungs"]) == len(rungs) and told["images"]["test"] > 0
     for one in rungs:
         assert 0 <= one.score <= 1 and one.seconds > 0 and one.macs <= rungs[0].macs
-        for text in (f"{one.size:,}", f"{one.macs:,}"):
+        for text in (f"{one.size:,}", f"{counted(one.macs)} ({one.macs / rungs[0].macs:.0%})"):
             assert text in page
     example = task_for(load_folder(folder)).example
     for what in ("net", "expert"):
@@ -179,6 +180,36 @@ def test_how_small_an_expert_may_be():
     assert good_share([0.9, 0.89, 0.5, 0.9], 0.88) == LEFT[1], "a lucky one behind a bad one does not count"
     assert good_share([0.5, 0.9, 0.9, 0.9], 0.88) == LEFT[0]
     assert good_share([0.9] * 4, 0.88) == LEFT[-1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("needed", "shares"), [(0.0, 1), (0.6, 2), (1.1, 2)])
+def test_a_trained_expert_that_loses_too_much_is_cut_less(own, no_onnx, monkeypatch, needed, shares):
+    """Half of the multiply-adds, then three quarters; and where that is too little, it is said."""
+    full = experts.macs(nets.open_net(spec(own, "classifying"), CLASSES), torch.rand(1, 3, 8, 8))["all"]
+
+    def trained(made, arm, bits, lam, steps, report=None):
+        quantized = ecqx.quantize(made.net, bits, lam)
+        kept = experts.macs(made.net, made.example)["all"] / full
+        return Chosen(quantized, bits, lam, len(nnc.encode(quantized, info=made.note)), float(kept >= needed))
+
+    monkeypatch.setattr(ladder, "trained", trained)
+    monkeypatch.setattr(Task, "measure", lambda self, net, part: 0.9)
+    monkeypatch.setattr(
+        ladder,
+        "one_shot",
+        lambda made, arms, bits, goal: {
+            arm: Chosen(ecqx.quantize(made.net, bits, 0.0), bits, 0.0, 10**6, 0.0) for arm in arms
+        },
+    )
+    made, _ = compress(own, "classifying", "photos", settings=Settings(train=2), classes=["red", "blue"])
+    assert sum(one.how == "cut" for one in made.ladder.rungs) == 3 * shares
+    assert any("expert.nnc loses" in line for line in made.lines) == (needed > 1)
+    assert not any("net.nnc loses" in line for line in made.lines) or needed > 1
+
+
+def test_numbers_of_multiply_adds():
+    assert [counted(one) for one in (7, 1500, 40_551_040, 2 * 10**9)] == ["7", "1.5 k", "40.6 M", "2.0 G"]
 
 
 def test_another_state_for_a_while():

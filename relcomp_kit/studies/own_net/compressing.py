@@ -126,7 +126,7 @@ def compress(
         ladder = _climbed(net, task, asked, look, settings, notes, line)
         files = _write_nets(folder, ladder, notes, settings, task.example, say)
         heat = _heat(net, task) if look.can_measure else None
-    lines = _lines(ladder, asked)
+    lines = _lines(ladder, asked, settings)
     told = {"settings": asdict(settings), "net": spec, "data": data.name, "sha256": data.sha256}
     told |= {"device": describe_device(), "rungs": [_plain(one) for one in ladder.rungs], "curves": ladder.curves}
     told |= {"images": {part: task.images(part) for part in ("train", "validation", "test")}, "look": str(look)}
@@ -249,8 +249,8 @@ def _plain(rung: Rung) -> dict:
     return {name: None if isinstance(one, float) and not math.isfinite(one) else one for name, one in values.items()}
 
 
-def _lines(ladder: Ladder, asked: Task) -> list[str]:
-    """Return a sentence for each file of a net."""
+def _lines(ladder: Ladder, asked: Task, settings: Settings) -> list[str]:
+    """Return a sentence for each file of a net, and one where it loses more than it may."""
     lines = []
     for rung in (one for one in ladder.rungs if one.written):
         came = [one for one in ladder.rungs if not one.arm]
@@ -260,4 +260,13 @@ def _lines(ladder: Ladder, asked: Task) -> list[str]:
             f"{rung.what}.nnc: {rung.size:,} bytes, 1/{start.size / rung.size:.1f} of the net as float32; "
             f"{asked.score} in the test {rung.score:.1%}, before {start.score:.1%}; {rung.how} {arm}, {rung.setting}"
         )
+        lost = start.validation - rung.validation
+        if lost > settings.lose:
+            steps = f"train for more steps than {settings.train}" if settings.train else "train (--train STEPS)"
+            wider = f"more bits than {settings.bits} (--bits)" if rung.what == NET else "keep more of the net (--keep)"
+            allowed = f"{100 * settings.lose:g} were allowed: no {rung.what} that was tried loses less"
+            lines.append(
+                f"{rung.what}.nnc loses {100 * lost:.1f} points on validation, where {allowed}. "
+                f"To lose less, {steps} or {wider}"
+            )
     return lines

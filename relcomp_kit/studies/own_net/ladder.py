@@ -22,7 +22,10 @@ from relcomp_kit.studies.own_net.measurement import (
 from relcomp_kit.studies.own_net.quantizing import PLAIN, Chosen, best, one_shot, trained
 
 NET, EXPERT = "net", "expert"
-HALF = 0.5  # of the multiply-adds are kept of what is trained afterwards
+TRAINED_SHARES = (
+    0.5,
+    0.75,
+)  # of the multiply-adds are kept of what is trained: the second where the first loses too much
 Reporter = Callable[[str], Report]
 
 
@@ -176,26 +179,39 @@ def climb_expert(ladder: Ladder, made: Measured, settings: Settings, measurable:
     ladder, made, settings, measurable, report
         As in `climb_net`; the net is asked about the classes that the expert is for.
     """
-    start = ladder.starts["filters"]
+    goal = ladder.starts["filters"] - settings.lose
     relevance = made.relevance() if measurable else None
     arms = [RELEVANCE, MAGNITUDE, RANDOM] if measurable else [MAGNITUDE, RANDOM]
     curves = ladder.curves["filters"] = made.without_filters(arms, relevance)
-    left = settings.keep or (HALF if settings.train else good_share(curves[arms[0]], start - settings.lose))
-    cut = {}
-    for arm in arms:
-        small = experts.compact(made.net, made.path(arm, left, relevance), made.example)
+    shares = TRAINED_SHARES
+    if settings.keep or not settings.train:
+        shares = (settings.keep or good_share(curves[arms[0]], goal),)
+    for left in shares:
+        _climb_share(ladder, made, settings, {arm: made.path(arm, left, relevance) for arm in arms}, left, report)
+        best_yet = written(ladder, EXPERT, goal)
+        if best_yet is not None and best_yet.validation >= goal:
+            break
+
+
+def _climb_share(
+    ladder: Ladder, made: Measured, settings: Settings, paths: dict[str, dict], left: float, report: Reporter
+) -> None:
+    """Add experts of one share of the multiply-adds: cut by each arm, quantized, and trained."""
+    share, cut, shot = f"{left:.0%} of the multiply-adds", {}, {}
+    for arm, path in paths.items():
+        small = experts.compact(made.net, path, made.example)
         cut[arm] = Measured(small, made.task, made.seed, made.note, made.advance)
         rung = Rung(EXPERT, "cut", arm, small, cut[arm].score("test"), cut[arm].score("validation"), float_bytes(small))
-        rung.setting = f"{left:.0%} of the multiply-adds"
+        rung.setting = share
         ladder.rungs.append(rung)
-    shot = {}
     for arm, one in cut.items():
         measures = one.measures(one.relevance() if arm == RELEVANCE else None)
         goal = one.score("validation") - settings.lose
         shot[arm] = one_shot(one, {arm: measures[arm]}, settings.bits, goal)[arm]
         ladder.rungs.append(_quantized(EXPERT, "cut, quantized", arm, one, shot[arm]))
     for arm, one in cut.items() if settings.train else ():
-        found = trained(one, arm, settings.bits, shot[arm].lam, settings.train, report(f"training an expert, {arm}"))
+        said = report(f"training an expert of {share}, {arm}")
+        found = trained(one, arm, settings.bits, shot[arm].lam, settings.train, said)
         ladder.rungs.append(_quantized(EXPERT, "cut, quantized, trained", arm, one, found))
 
 

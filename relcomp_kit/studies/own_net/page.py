@@ -21,7 +21,7 @@ from relcomp_kit.studies.own_net.task import Task
 
 OWN_STYLE = """
 td.number, th.number { text-align: right; white-space: nowrap; } tr.chosen td { background: #eef6ee; font-weight: 600; }
-tr.control td { color: var(--soft); } ul.plain { max-width: 54rem; }
+tr.control td { color: var(--soft); } .ladder th, .ladder td { padding: .5rem .6rem; } ul.plain { max-width: 54rem; }
 """
 HEADS = (
     "",
@@ -34,6 +34,8 @@ HEADS = (
     "PyTorch",
     "ONNX Runtime",
 )
+UNITS = ((10**9, "G"), (10**6, "M"), (10**3, "k"))
+WORDS = 3  # columns before those of numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,6 +194,23 @@ def _going(ladder: Ladder, task: Task) -> str:
     )
 
 
+def counted(macs: int) -> str:
+    """Return a number of multiply-adds as one reads it.
+
+    Parameters
+    ----------
+    macs : int
+        At least 0.
+
+    Examples
+    --------
+    >>> counted(40_551_040)
+    '40.6 M'
+    """
+    unit, letter = next(((unit, letter) for unit, letter in UNITS if macs >= unit), (1, ""))
+    return f"{macs / unit:.1f} {letter}" if letter else str(macs)
+
+
 def _ladder(ladder: Ladder, task: Task, asked: Task) -> str:
     points = sizes(ladder)
     first = ladder.rungs[0]
@@ -199,12 +218,13 @@ def _ladder(ladder: Ladder, task: Task, asked: Task) -> str:
     if points:
         start = (first.size, first.score)
         drawn = _picture(figures.sizes_and_scores, "bytes against score", points, start, task.score)
-    heads = "".join(f"<th>{head.format(score=task.score)}</th>" for head in HEADS)
+    titles = [head.format(score=task.score) for head in HEADS]
+    heads = "".join(f"<th{' class=number' if at >= WORDS else ''}>{title}</th>" for at, title in enumerate(titles))
     body = "".join(_row(rung, first, task if rung.what == NET else asked) for rung in ladder.rungs)
     return (
         f"<h2>The ladder</h2>{drawn}<p>Green: the nets of the files, chosen on validation among all arms. Grey: "
         "controls. Behind ± stands the standard error of the test's images.</p>"
-        f'<div class="box"><table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>'
+        f'<div class="box ladder"><table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>'
     )
 
 
@@ -213,11 +233,14 @@ def _row(rung: Rung, first: Rung, task: Task) -> str:
     error = "" if task.segments else f" ± {100 * math.sqrt(rung.score * (1 - rung.score) / task.images('test')):.1f}"
     cells = [f"{rung.what}, {rung.how}", rung.arm, rung.setting]
     numbers = [f"{100 * rung.score:.1f}{error} %", f"{rung.validation:.1%}"]
-    numbers += [f"{rung.size:,} (1/{first.size / rung.size:.1f})", f"{rung.macs:,} ({rung.macs / first.macs:.0%})"]
+    numbers += [
+        f"{rung.size:,} (1/{first.size / rung.size:.1f})",
+        f"{counted(rung.macs)} ({rung.macs / first.macs:.0%})",
+    ]
     numbers += [f"{1000 * one:.2f} ms" if one is not None else "" for one in (rung.seconds, rung.onnx)]
     labels = [head.format(score=task.score) for head in HEADS]
     shown = [f'<td data-label="{label}">{escape(text)}</td>' for label, text in zip(labels, cells)]
-    shown += [f'<td class="number" data-label="{label}">{text}</td>' for label, text in zip(labels[3:], numbers)]
+    shown += [f'<td class="number" data-label="{label}">{text}</td>' for label, text in zip(labels[WORDS:], numbers)]
     return f'<tr class="{kind}">{"".join(shown)}</tr>'
 
 
@@ -248,7 +271,8 @@ def _how(task: Task, asked: Task, settings: Settings) -> str:
     )
     lines.append(
         f"Allowed to lose on validation: {100 * settings.lose:g} points. Bits and Lambda (what entropy weighs) are the "
-        "smallest file that keeps to it, or the best score where none does. ECQ^x: Becking et al. 2022."
+        "smallest file that keeps to it, or the best score where none does. A trained expert keeps half of the "
+        "multiply-adds, or three quarters where all halves lose too much. ECQ^x: Becking et al. 2022."
     )
     processor = describe_device(torch.device("cpu"))  # where nets of one's own are measured, beside a GPU, too
     lines.append(
